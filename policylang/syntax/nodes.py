@@ -1,0 +1,429 @@
+"""The syntax tree: what was written, with its places, before anything is known of its meaning.
+
+Every node is frozen and carries the span it covers. Nothing here is resolved: a bare word is a `Name`
+whether it will turn out to be a variable, an upstream or a symbol such as `shape`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from policylang.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    span: Span
+
+
+# --- expressions ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Expr(Node):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Expr):
+    """A string. `parts` alternates freely between literal text (escapes resolved) and expressions;
+    `style` is `"`, `r` or `\"\"\"`: how it was written."""
+
+    parts: tuple[str | Expr, ...]
+    style: str
+
+    @property
+    def literal(self) -> str | None:
+        """The text when nothing is interpolated."""
+        if not self.parts:
+            return ""
+        if len(self.parts) == 1 and isinstance(self.parts[0], str):
+            return self.parts[0]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Expr):
+    value: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Bool(Expr):
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NoneValue(Expr):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class DurationValue(Expr):
+    """`250ms 5s 1m 2h 1d`"""
+
+    amount: int | float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizeValue(Expr):
+    """`512B 64KiB 10MB`"""
+
+    amount: int | float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateValue(Expr):
+    """`1000/s 60/min 100/hour 10_000/day 1_000_000/month`; unit as written."""
+
+    count: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expr):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Expr):
+    """`base.name`"""
+
+    base: Expr
+    name: str
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Expr):
+    """`base[key]`"""
+
+    base: Expr
+    key: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Expr):
+    """op: `-` or `not`"""
+
+    op: str
+    operand: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Expr):
+    """op: `?? * / % + - .. == != < <= > >= in contains starts_with ends_with matches and or`"""
+
+    op: str
+    left: Expr
+    right: Expr
+    op_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Expr):
+    """`if C then A else B`"""
+
+    condition: Expr
+    then: Expr
+    orelse: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class ListValue(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapEntry(Node):
+    key: str
+    key_span: Span
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class MapValue(Expr):
+    entries: tuple[MapEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument(Node):
+    """`value` or `name: value`"""
+
+    name: str | None
+    name_span: Span | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class CallExpr(Expr):
+    """A function call inside an expression; `name` may be dotted."""
+
+    name: str
+    name_span: Span
+    args: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BadExpr(Expr):
+    """Stands where an expression could not be read; its diagnostic was already made."""
+
+
+# --- statements ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Node):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Node):
+    """`braced` is false for the single statement of a `match` case or of a postfix `else`."""
+
+    statements: tuple[Statement, ...]
+    braced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Node):
+    """One name after `->`."""
+
+    name: str
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Statement):
+    """`NAME args… [-> outputs] [{ block }]`: an assertion of the catalog or of the user."""
+
+    name: str
+    name_span: Span
+    args: tuple[Argument, ...]
+    outputs: tuple[Output, ...] = ()
+    block: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Require(Statement):
+    condition: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Let(Statement):
+    name: str
+    name_span: Span
+    optional: bool
+    private: bool
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Set(Statement):
+    """`target` is a Name, Member or Index chain."""
+
+    target: Expr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Remove(Statement):
+    target: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Group(Statement):
+    """kind: `all`, `any`, `none` or `parallel`"""
+
+    kind: str
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Arm(Node):
+    condition: Expr
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class If(Statement):
+    arms: tuple[Arm, ...]
+    orelse: Block | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Node):
+    """No patterns: the `else` case."""
+
+    patterns: tuple[Expr, ...]
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Statement):
+    subject: Expr
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class For(Statement):
+    name: str
+    name_span: Span
+    iterable: Expr
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Try(Statement):
+    body: Block
+    name: str | None
+    name_span: Span | None
+    handler: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Else(Statement):
+    """`LEFT else RIGHT`; `right` is unbraced when it is a single statement."""
+
+    left: Statement
+    right: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Respond(Statement):
+    """`respond STATUS, name: value…`; every argument, the status too, stands in `args`."""
+
+    args: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fail(Statement):
+    """`fail STATUS, "detail"`; as for Respond."""
+
+    args: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore(Statement):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class BadStatement(Statement):
+    """Stands where a statement could not be read; its diagnostic was already made."""
+
+
+# --- declarations --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration(Node):
+    """`doc` is the comment block directly above, without the `#`."""
+
+    doc: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Import(Declaration):
+    path: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Node):
+    """One line of a `gateway` or `upstream` block: the shape of a call."""
+
+    name: str
+    name_span: Span
+    args: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway(Declaration):
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream(Declaration):
+    name: str
+    name_span: Span
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapDeclaration(Declaration):
+    name: str
+    name_span: Span
+    args: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Declaration):
+    name: str
+    name_span: Span
+    private: bool
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Node):
+    """`name: type [= default]`; `type` is a word, `optional` when it ends in `?`."""
+
+    name: str
+    name_span: Span
+    type: str
+    type_span: Span
+    optional: bool
+    private: bool
+    default: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionDeclaration(Declaration):
+    name: str
+    name_span: Span
+    parameters: tuple[Parameter, ...]
+    outputs: tuple[Output, ...]
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Service(Declaration):
+    """`service NAME "path", "path", name: value… { body; on failure { … } }`"""
+
+    name: str
+    name_span: Span
+    args: tuple[Argument, ...]
+    body: Block
+    on_failure: Block | None
+    on_failure_span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Global(Declaration):
+    """when: `before` or `after`"""
+
+    when: str
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Test(Declaration):
+    title: Text
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A `#` comment, text from the `#` to the line's end. `own_line`: nothing else stands on its line."""
+
+    span: Span
+    text: str
+    own_line: bool
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    source: Source
+    declarations: tuple[Declaration, ...]
+    comments: tuple[Comment, ...]
