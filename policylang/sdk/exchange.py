@@ -1,0 +1,267 @@
+"""One request and its answer, with all that the policy has found out on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from policylang.sdk.message import BodySource, Field, Message
+from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
+from policylang.sdk.store import Store
+from policylang.sdk.values import Ip, Principal
+from policylang.sdk.waiter import Waiter
+
+
+class Clock(Protocol):
+    def monotonic(self) -> int:
+        """Nanoseconds that never go back: for limits, deadlines, durations."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since the epoch: for tokens, calendars, logs."""
+        ...
+
+    def sleep(self, seconds: float) -> Waiter[None]: ...
+
+
+class UpstreamClient(Protocol):
+    """Sends the exchange's request and gives the answer's head; the body streams."""
+
+    async def send(self, exchange: Exchange, call: UpstreamCall) -> Response:
+        """Raises Failed: 502 `upstream-unreachable`, `upstream-broken`, 504 `upstream-timeout` (kind ERROR)."""
+        ...
+
+
+class UpstreamCall:
+    """What `route` asks of an upstream. `target` is None for the path and query of the request as matched.
+
+    The request's body is sent from `request.body` where it is held (the tree holds it before a `route` after which some
+    statement may read or send it again), else it streams.
+    """
+
+    __slots__ = ("host", "method", "target", "timeout")
+
+    def __init__(
+        self,
+        target: bytes | None = None,
+        timeout: float | None = None,
+        method: str | None = None,
+        host: str | None = None,
+    ) -> None:
+        self.target = target
+        self.timeout = timeout  # seconds, to the answer's head
+        self.method = method
+        self.host = host
+
+
+class Environment(Protocol):
+    """What a gateway (or a test) puts at an exchange's disposal; one per compiled policy."""
+
+    name: str
+    version: str
+    node: str
+    clock: Clock
+    store: Store
+    upstreams: Mapping[str, UpstreamClient]
+    body_limit: int
+
+    def log(self, level: str, text: str, exchange: Exchange) -> None: ...
+
+    def defect(self, error: BaseException, exchange: Exchange) -> str:
+        """Log a mistake of our own once; gives the id to quote."""
+        ...
+
+
+class Client:
+    """The peer, or who a trusted proxy says it speaks for."""
+
+    __slots__ = ("cert", "ip", "port")
+
+    def __init__(self, ip: str, port: int, cert: Any = None) -> None:
+        self.ip = Ip(ip)
+        self.port = port
+        self.cert = cert
+
+
+class Request(Message):
+    """`path` is normalised, percent-encoded, as it was matched; `query_string` without its `?`, None if absent."""
+
+    __slots__ = ("_cookies", "_query", "host", "id", "method", "path", "query_string", "scheme", "version")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query_string: bytes | None,
+        headers: list[Field],
+        *,
+        host: str = "",
+        scheme: str = "http",
+        version: str = "1.1",
+        id: str = "",
+        body: bytes | None = b"",
+        source: BodySource | None = None,
+    ) -> None:
+        self.headers = headers
+        self.body = self.received = body
+        self.source = source
+        self._text = None
+        self._json = _UNREAD
+        self._xml = None
+        self.method = method
+        self.path = path
+        self.query_string = query_string
+        self.host = host
+        self.scheme = scheme
+        self.version = version
+        self.id = id
+        self._query: list[tuple[str, str]] | None = None
+        self._cookies: list[tuple[str, str]] | None = None
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """Decoded pairs in the order they came. Raises Failed(400) on what is not UTF-8 or wrongly encoded."""
+        if self._query is None:
+            self._query = _pairs(self.query_string or b"")
+        return self._query
+
+    @property
+    def cookies(self) -> list[tuple[str, str]]:
+        if self._cookies is None:
+            text = self.header(b"cookie") or ""
+            pairs = (part.partition("=") for part in text.split(";") if part.strip())
+            self._cookies = [(name.strip(), _unquoted(value.strip())) for name, _, value in pairs]
+        return self._cookies
+
+    def query_value(self, name: str) -> str | None:
+        return _single(self.query, name, "query parameter")
+
+    def cookie(self, name: str) -> str | None:
+        return _single(self.cookies, name, "cookie")
+
+    def set_query(self, query_string: bytes | None) -> None:
+        self.query_string = query_string
+        self._query = None
+
+    def set_header(self, lower: bytes, name: bytes, value: bytes) -> None:
+        if lower == b"cookie":
+            self._cookies = None
+        super().set_header(lower, name, value)
+
+    def remove_header(self, lower: bytes) -> None:
+        if lower == b"cookie":
+            self._cookies = None
+        super().remove_header(lower)
+
+    @property
+    def bearer(self) -> str | None:
+        """The token of `Authorization: Bearer …` (RFC 6750), or None."""
+        value = self.header(b"authorization")
+        if value is None:
+            return None
+        scheme, _, token = value.partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
+
+    def snapshot(self) -> tuple[Any, ...]:
+        return (*Message.snapshot(self), self.method, self.path, self.query_string)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        Message.restore(self, state[:5])
+        self.method, self.path, self.query_string = state[5:]
+        self._query = self._cookies = None
+
+
+class Response(Message):
+    """`made_here`: by `respond` or for a failure, not by an upstream."""
+
+    __slots__ = ("made_here", "status")
+
+    fault = 502
+    too_large = 502
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[Field],
+        body: bytes | None = b"",
+        source: BodySource | None = None,
+        made_here: bool = False,
+    ) -> None:
+        Message.__init__(self, headers, body, source)
+        self.status = status
+        self.made_here = made_here
+
+    def snapshot(self) -> tuple[Any, ...]:
+        return (*Message.snapshot(self), self.status)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        Message.restore(self, state[:5])
+        self.status = state[5]
+
+
+class Exchange:
+    """The state of one evaluation. `slots` are the policy's variables, numbered when it was compiled.
+
+    `fields` are header fields for whatever answer will be given in the end (RateLimit…). `journal` receives the
+    tree's outcomes when it is a list, and costs nothing when it is None.
+    """
+
+    __slots__ = (
+        "client", "environment", "failure", "fields", "journal", "path", "request", "response", "service", "slots",
+        "started", "user",
+    )  # fmt: skip
+
+    def __init__(self, request: Request, client: Client, environment: Environment, started: int = 0) -> None:
+        self.request = request
+        self.client = client
+        self.environment = environment
+        self.started = started  # monotonic nanoseconds
+        self.response: Response | None = None
+        self.user: Principal | None = None
+        self.path: Mapping[str, str] = _NO_CAPTURES
+        self.slots: list[Any] = []
+        self.fields: list[Field] | None = None
+        self.journal: list[Any] | None = None
+        self.failure: Failure | None = None
+        self.service: str = ""
+
+    def add_field(self, lower: bytes, name: bytes, value: bytes) -> None:
+        if self.fields is None:
+            self.fields = []
+        self.fields.append((lower, name, value))
+
+
+def _single(pairs: list[tuple[str, str]], name: str, what: str) -> str | None:
+    found: str | None = None
+    for key, value in pairs:
+        if key == name:
+            if found is not None:
+                raise Failed(Failure("repeated-field", 400, f"the {what} `{name}` stands twice", kind=Kind.ERROR))
+            found = value
+    return found
+
+
+def _pairs(query: bytes) -> list[tuple[str, str]]:
+    pairs = []
+    for part in query.split(b"&"):
+        if part:
+            name, _, value = part.partition(b"=")
+            pairs.append((_decoded(name), _decoded(value)))
+    return pairs
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        text = raw.decode("ascii").replace("+", " ")
+        return unquote(text, errors="strict") if "%" in text else text
+    except UnicodeDecodeError:
+        raise unreadable("query", "not UTF-8") from None
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if len(value) >= 2 and value[0] == value[-1] == '"' else value
+
+
+_NO_CAPTURES: Mapping[str, str] = {}
+_UNREAD = Message([])._json
