@@ -1,0 +1,104 @@
+"""The table of a comparison, for a terminal or for docs/performance.md."""
+
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+TITLES = {"a": "(a) plain route", "b": "(b) API key, contract, rate limit per client, a header set, route"}
+# Scenario, peer, the most that polgate's CPU may be of that peer's, and what is aimed at.
+GOALS = [("a", "envoy", 0.70, 0.5), ("a", "nginx", 1.9, None), ("b", "envoy", 0.85, 0.65)]
+NOISY = 0.10  # what others may take of the gateway's core before the table says so
+
+Result = dict[str, Any]
+
+
+def _values(result: Result, name: str) -> list[float]:
+    return [measured[name] for measured in result["rounds"]]
+
+
+def _median(result: Result, name: str) -> float:
+    return statistics.median(_values(result, name))
+
+
+def _ratios(one: Result, other: Result, name: str) -> list[float]:
+    """Round by round, so that both sides of a ratio saw the same minute."""
+    return [mine / theirs for mine, theirs in zip(_values(one, name), _values(other, name), strict=False)]
+
+
+def _grid(rows: list[list[str]], markdown: bool) -> list[str]:
+    if markdown:
+        rule = ["---"] + ["---:"] * (len(rows[0]) - 1)
+        return ["| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]]]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) if not column else cell.rjust(width)
+                      for column, (cell, width) in enumerate(zip(row, widths, strict=True))) for row in rows]
+
+
+def _spread(result: Result, name: str, form: Callable[[float], str]) -> str:
+    values = _values(result, name)
+    return f"{form(statistics.median(values))} ({form(min(values))}-{form(max(values))})"
+
+
+def _scenario(scenario: str, results: list[Result], rate: float, markdown: bool) -> list[str]:
+    measured = {result["gateway"]: result for result in results if result["rounds"]}
+    lines = [f"### {TITLES[scenario]}" if markdown else TITLES[scenario], ""]
+    header = ["gateway", "CPU per request, µs", "requests/s", "its core", f"p50 at {rate:,.0f}/s, µs", "p99, µs"]
+    rows = [header]
+    for name, result in measured.items():
+        rows.append([
+            name,
+            _spread(result, "cpu_us", "{:.1f}".format),
+            f"{_median(result, 'requests_per_second'):,.0f}",
+            f"{_median(result, 'busy'):.0%}",
+            f"{_median(result, 'p50_us'):,.0f}",
+            _spread(result, "p99_us", "{:,.0f}".format),
+        ])
+    if len(rows) > 1:
+        lines += [*_grid(rows, markdown), ""]
+    item = "- " if markdown else ""
+    if ours := measured.get("polgate"):
+        for name, result in measured.items():
+            if name == "polgate":
+                continue
+            ratios = _ratios(ours, result, "cpu_us")
+            line = f"CPU polgate/{name} {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+            for place, peer, most, aim in GOALS:
+                if (place, peer) == (scenario, name):
+                    line += f", at most {most} wanted" + (f", {aim} aimed at" if aim else "")
+                    line += ": " + ("met" if statistics.median(ratios) <= most else "missed")
+            if name == "envoy":
+                tails = _ratios(ours, result, "p99_us")
+                line += f"; p99 {statistics.median(tails):.2f} ({min(tails):.2f}-{max(tails):.2f}), at most 1 wanted: "
+                line += "met" if statistics.median(tails) <= 1 else "missed"
+            lines.append(item + line)
+    lines += [f"{item}{result['gateway']}: {result['problem']}" for result in results if result["problem"]]
+    return [*lines, ""]
+
+
+def _noise(scenarios: dict[str, list[Result]]) -> str:
+    rounds = [one for results in scenarios.values() for result in results for one in result["rounds"]]
+    if not rounds:
+        return "nothing was measured"
+    parts = []
+    for name, what in (("others", "the gateway's core"), ("others_load", "the load's core")):
+        shares = [one[name] for one in rounds]
+        parts.append(f"{statistics.median(shares):.0%} of {what} (at most {max(shares):.0%})")
+    stolen = max(one["stolen"] for one in rounds)
+    line = f"other processes took {' and '.join(parts)}; the host stole at most {stolen:.0%}"
+    if statistics.median(one["others"] for one in rounds) > NOISY:
+        line += "; too noisy: run it again on a quiet machine"
+    return line
+
+
+def text(figures: dict[str, Any], markdown: bool) -> str:
+    """All scenarios, medians with the smallest and the largest round in parentheses."""
+    lines = []
+    for scenario, results in figures["scenarios"].items():
+        lines += _scenario(scenario, results, figures["rate"], markdown)
+    about = figures["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
+    lines += [
+        f"Medians of {figures['rounds']} interleaved rounds of {figures['seconds']} s (smallest-largest). {versions}.",
+        f"{about['processor']}, {about['cores']} cores, Linux {about['kernel']}; {_noise(figures['scenarios'])}.",
+    ]
+    return "\n".join(lines)
