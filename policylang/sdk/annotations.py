@@ -12,7 +12,8 @@ from policylang.sdk.values import Duration, Expr, Ip, Key, Principal, Rate, Size
 
 _PLAIN: dict[Any, tuple[t.Type, ...]] = {
     str: (t.STRING,), int: (t.NUMBER,), float: (t.NUMBER,), bool: (t.BOOLEAN,), bytes: (t.BYTES,),
-    Duration: (t.DURATION,), Size: (t.SIZE,), Rate: (t.RATE,), Ip: (t.IP,), Time: (t.TIME,), Key: (t.KEY,), Target: (t.TARGET,),
+    Duration: (t.DURATION,), Size: (t.SIZE,), Rate: (t.RATE,), Ip: (t.IP,), Time: (t.TIME,), Key: (t.KEY,),
+    Target: (t.TARGET,),
     UpstreamName: (t.UPSTREAM,), Message: (t.REQUEST, t.RESPONSE), Request: (t.REQUEST,), Response: (t.RESPONSE,),
     Principal: (t.PRINCIPAL,), range: (t.RANGE,), dict: (t.MAP,), list: (t.LIST,), tuple: (t.LIST,), Any: (t.ANY,),
     object: (t.ANY,),
