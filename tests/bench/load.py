@@ -121,13 +121,17 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[int]:
 
 
 def open_loop(
-    port: int, requests: list[bytes], schedule: list[tuple[int, int]], connections: int, core: int, folder: Path
+    port: int, requests: list[bytes], schedule: list[tuple[int, int]], connections: int, core: int | None, folder: Path
 ) -> list[Answer]:
-    """Play a schedule of (due in ns, number of the request), sorted by due time. Raises RuntimeError if it breaks."""
+    """Play a schedule of (due in ns, number of the request), sorted by due time; without a core, on any.
+
+    Raises RuntimeError if it breaks.
+    """
     paths = [folder / name for name in ("requests.bin", "schedule.bin", "answers.tsv")]
     paths[0].write_bytes(b"".join(struct.pack("=I", len(request)) + request for request in requests))
     paths[1].write_bytes(array.array("Q", [number for entry in schedule for number in entry]).tobytes())
-    command = ["taskset", "-c", str(core), str(build_open_loop()), str(port), str(connections), *map(str, paths)]
+    command = ["taskset", "-c", str(core)] if core is not None else []
+    command += [str(build_open_loop()), str(port), str(connections), *map(str, paths)]
     length = schedule[-1][0] / 1e9
     run = subprocess.run(command, capture_output=True, text=True, timeout=length + 30, check=False)
     if run.returncode:
