@@ -1,6 +1,12 @@
 """The catalog: what a policy can say, one assertion a class, one class a file."""
 
+from assertions.content.limit_size import LimitSize
+from assertions.functions import FUNCTIONS
+from assertions.identity.allow_ip import AllowIp
+from assertions.identity.api_key import ApiKey
+from assertions.identity.deny_ip import DenyIp
+from assertions.observe.log import Log
 from assertions.routing.route import Route
 from assertions.traffic.rate_limit import RateLimit
 
-CATALOG = (RateLimit, Route)
+CATALOG = (AllowIp, ApiKey, DenyIp, LimitSize, Log, RateLimit, Route, *FUNCTIONS)

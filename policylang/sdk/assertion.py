@@ -60,6 +60,8 @@ class Assertion:
     answers: ClassVar[bool] = False
     """After it there is a `response`: `route` and its like."""
     takes_block: ClassVar[bool] = False
+    reads_bodies: ClassVar[bool] = True
+    """A message given to it is held whole before it runs; false where it can do without (`limit_size`)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -105,6 +107,7 @@ def card_of(cls: type[Assertion]) -> Card:
         observes=cls.observes,
         answers=cls.answers,
         takes_block=cls.takes_block,
+        reads_bodies=cls.reads_bodies,
         make=cls,
     )
 

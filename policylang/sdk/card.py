@@ -57,6 +57,8 @@ class Card:
     observes: bool
     answers: bool
     takes_block: bool
+    reads_bodies: bool
+    """A message it is given must be held whole before it runs."""
     make: Callable[..., Any]
     """The class: call it with one keyword argument for each parameter's `attribute`."""
 

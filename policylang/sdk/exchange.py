@@ -106,6 +106,7 @@ class Request(Message):
         self.headers = headers
         self.body = self.received = body
         self.source = source
+        self.limit = None
         self._text = None
         self._json = _UNREAD
         self._xml = None

@@ -34,7 +34,7 @@ class BodySource(Protocol):
 class Message:
     """`body` is the held body or None while it still streams from `source`."""
 
-    __slots__ = ("_json", "_text", "_xml", "body", "headers", "received", "source")
+    __slots__ = ("_json", "_text", "_xml", "body", "headers", "limit", "received", "source")
 
     fault = 400
     """The status of what is unreadable here: 400 in a request, 502 in a response."""
@@ -45,6 +45,7 @@ class Message:
         self.body = body
         self.received = body  # as it came, so that a branch that replaced it can give it back
         self.source = source
+        self.limit: int | None = None  # bytes; what streams past it is cut off with `too_large`
         self._text: str | None = None
         self._json: Any = _UNREAD
         self._xml: Any = None
@@ -87,8 +88,19 @@ class Message:
     def held(self) -> bool:
         return self.body is not None
 
+    def limit_body(self, limit: int) -> bool:
+        """Let no body of more than `limit` bytes through, held or streaming. False when it is known to be longer."""
+        if self.limit is None or limit < self.limit:
+            self.limit = limit
+        if self.body is not None:
+            return len(self.body) <= limit
+        declared = self.header(b"content-length")
+        return declared is None or not declared.isdigit() or int(declared) <= limit
+
     async def load(self, limit: int) -> None:
         """Hold the whole body. Raises Failed (413 or 502) when it is over `limit` bytes, or cut."""
+        if self.limit is not None and self.limit < limit:
+            limit = self.limit
         if self.body is None:
             assert self.source is not None
             self.body = self.received = await self.source.collect(limit)

@@ -1,0 +1,32 @@
+"""`limit_size`"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from policylang.sdk import Assertion, Exchange, Expr, Message, Outcome, Response, Size, param
+
+
+class LimitSize(Assertion):
+    """Refuse a message whose body is longer than a size.
+
+    The body is not held for it: what declares its length is judged at once, what streams is cut off at the limit, also
+    while it is being routed. A request over the limit is refused with 413, a response with 502.
+
+        limit_size request, 1MB
+    """
+
+    name: ClassVar[str] = "limit_size"
+    failures: ClassVar[Mapping[str, int]] = {"request-too-large": 413, "response-too-large": 502}
+    reads_bodies: ClassVar[bool] = False
+
+    message: Expr[Message] = param("`request` or `response`.", positional=True)
+    limit: Size = param("The longest body that passes.", positional=True)
+
+    def evaluate(self, exchange: Exchange) -> Outcome:
+        message = self.message(exchange)
+        if message.limit_body(self.limit.bytes):
+            return None
+        name = "response-too-large" if isinstance(message, Response) else "request-too-large"
+        return self.failure(name, f"the body is longer than {self.limit}")
