@@ -24,7 +24,7 @@ import load
 import provision
 import report
 from peers import BODY, CLIENTS, ECHO_PATH, GATEWAYS, PATH, upstream
-from processes import Child, CoreTime, cores, free_port, spent
+from processes import Child, Noise, cores, free_port, spent
 
 CONNECTIONS = 64
 LATENCY_SECONDS = 2.0
@@ -124,26 +124,25 @@ class Bench:
 
     def measure(self, scenario: str, child: Child, port: int, script: Path, number: int) -> Round:
         """One round of one gateway. Raises RuntimeError for any answer but the right one."""
-        core, load_core = CoreTime.read(self.gateway_core), CoreTime.read(self.load_core)
-        upstream_cpu, cpu = self.upstream.cpu(), child.cpu()
+        noise = Noise(self.gateway_core, self.load_core, child, self.upstream)
+        cpu = child.cpu()
         flood = load.flood(port, PATH, script, self.options.seconds, CONNECTIONS, self.load_core)
-        used, upstream_used = spent(cpu, child.cpu()), spent(upstream_cpu, self.upstream.cpu())
-        core_after, load_core_after = CoreTime.read(self.gateway_core), CoreTime.read(self.load_core)
+        used = spent(cpu, child.cpu())
         if flood.refused or flood.broken or not flood.answers:
             raise RuntimeError(
                 f"{flood.answers} answers, {flood.refused} of them not 2xx, {flood.broken} socket errors"
             )
-        wall = flood.seconds * 1e9
         latencies = self.latencies(scenario, port, number)
+        others, others_load, stolen = noise.shares()
         return Round(
             requests_per_second=flood.answers / flood.seconds,
             cpu_us=used / 1e3 / flood.answers,
-            busy=used / wall,
+            busy=used / 1e9 / flood.seconds,
             p50_us=load.percentile(latencies, 0.5) / 1e3,
             p99_us=load.percentile(latencies, 0.99) / 1e3,
-            others=max(0.0, (core_after.busy - core.busy - used) / wall),
-            others_load=max(0.0, (load_core_after.busy - load_core.busy - upstream_used - flood.cpu_ns) / wall),
-            stolen=(core_after.stolen - core.stolen + load_core_after.stolen - load_core.stolen) / 2 / wall,
+            others=others,
+            others_load=others_load,
+            stolen=stolen,
         )
 
     def latencies(self, scenario: str, port: int, number: int) -> list[int]:

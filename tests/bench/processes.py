@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -61,22 +60,6 @@ def cpu_ns(pid: int) -> int:
 
 def family_cpu_ns(pid: int) -> dict[int, int]:
     return {member: cpu_ns(member) for member in family(pid)}
-
-
-@dataclass(frozen=True)
-class CoreTime:
-    """Busy and stolen time of one core since boot, ns, at the kernel's tick of 10 ms."""
-
-    busy: int
-    stolen: int
-
-    @staticmethod
-    def read(core: int) -> "CoreTime":
-        for line in Path("/proc/stat").read_text().splitlines():
-            if line.startswith(f"cpu{core} "):
-                user, nice, system, _idle, _iowait, irq, softirq, stolen = map(int, line.split()[1:9])
-                return CoreTime((user + nice + system + irq + softirq) * TICK_NS, stolen * TICK_NS)
-        raise SystemExit(f"bench: /proc/stat does not list core {core}")
 
 
 class Child:
@@ -159,3 +142,36 @@ def spent(before: dict[int, int], after: dict[int, int]) -> int:
     if gone := before.keys() - after.keys():
         raise RuntimeError(f"process {min(gone)} ended while it was measured")
     return sum(now - before.get(member, 0) for member, now in after.items())
+
+
+def _core_time(core: int) -> tuple[int, int]:
+    """Busy and stolen time of a core since boot, ns, at the kernel's tick."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            user, nice, system, _idle, _iowait, irq, softirq, stolen = map(int, line.split()[1:9])
+            return (user + nice + system + irq + softirq) * TICK_NS, stolen * TICK_NS
+    raise RuntimeError(f"/proc/stat does not list core {core}")
+
+
+class Noise:
+    """What others do to the two cores while one gateway is measured."""
+
+    def __init__(self, gateway_core: int, load_core: int, gateway: Child, upstream: Child) -> None:
+        self.cores = gateway_core, load_core
+        self.gateway, self.upstream = gateway, upstream
+        self.start = time.monotonic_ns()
+        self.before = self._read()
+        self.cpu = gateway.cpu(), upstream.cpu()
+
+    def _read(self) -> list[int]:
+        (busy, stolen), (load_busy, load_stolen) = map(_core_time, self.cores)
+        ended = os.times()
+        return [busy, load_busy, stolen + load_stolen, int((ended.children_user + ended.children_system) * 1e9)]
+
+    def shares(self) -> tuple[float, float, float]:
+        """Since the start: others' share of the gateway's core and of the load's, and the host's of both."""
+        wall = time.monotonic_ns() - self.start
+        busy, load_busy, stolen, clients = (now - then for now, then in zip(self._read(), self.before, strict=True))
+        used = spent(self.cpu[0], self.gateway.cpu())
+        load_used = clients + spent(self.cpu[1], self.upstream.cpu())
+        return max(0, busy - used) / wall, max(0, load_busy - load_used) / wall, stolen / 2 / wall

@@ -7,7 +7,7 @@ from typing import Any
 TITLES = {"a": "(a) plain route", "b": "(b) API key, contract, rate limit per client, a header set, route"}
 # Scenario, peer, the most that polgate's CPU may be of that peer's, and what is aimed at.
 GOALS = [("a", "envoy", 0.70, 0.5), ("a", "nginx", 1.9, None), ("b", "envoy", 0.85, 0.65)]
-NOISY = 0.10  # what others may take of the gateway's core before the table says so
+NOISY = 0.10  # what others may take of either core before the report says so
 
 Result = dict[str, Any]
 
@@ -18,6 +18,10 @@ def _values(result: Result, name: str) -> list[float]:
 
 def _median(result: Result, name: str) -> float:
     return statistics.median(_values(result, name))
+
+
+def _least(result: Result, name: str) -> float:
+    return min(_values(result, name))
 
 
 def _ratios(one: Result, other: Result, name: str) -> list[float]:
@@ -70,6 +74,8 @@ def _scenario(scenario: str, results: list[Result], rate: float, markdown: bool)
                 tails = _ratios(ours, result, "p99_us")
                 line += f"; p99 {statistics.median(tails):.2f} ({min(tails):.2f}-{max(tails):.2f}), at most 1 wanted: "
                 line += "met" if statistics.median(tails) <= 1 else "missed"
+                # What else runs only ever adds to a tail, so the quietest rounds say most on a busy machine.
+                line += f"; p99 of the quietest rounds {_least(ours, 'p99_us') / _least(result, 'p99_us'):.2f}"
             lines.append(item + line)
     lines += [f"{item}{result['gateway']}: {result['problem']}" for result in results if result["problem"]]
     return [*lines, ""]
@@ -85,8 +91,8 @@ def _noise(scenarios: dict[str, list[Result]]) -> str:
         parts.append(f"{statistics.median(shares):.0%} of {what} (at most {max(shares):.0%})")
     stolen = max(one["stolen"] for one in rounds)
     line = f"other processes took {' and '.join(parts)}; the host stole at most {stolen:.0%}"
-    if statistics.median(one["others"] for one in rounds) > NOISY:
-        line += "; too noisy: run it again on a quiet machine"
+    if statistics.median(max(one["others"], one["others_load"]) for one in rounds) > NOISY:
+        line += "; too noisy for p99: run it again on a quiet machine"
     return line
 
 
