@@ -1,0 +1,97 @@
+"""The command line of `pol`: one file a command beside this one, loaded when it is used."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "check": "find every mistake in policies",
+    "fmt": "lay policies out in the one way",
+    "tree": "show the assertion tree a policy compiles to",
+    "explain": "tell about an assertion, function, statement or diagnostic",
+    "docs": "write the reference",
+}
+FINE, FINDINGS, USAGE, DEFECT = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs and exits: 0 fine, 1 findings, 2 usage or an unreadable file, 3 a defect of ours."""
+    gc.disable()  # a command lives for a second at most, and keeps nearly all it makes
+    try:
+        code = run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FINE
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="pol",
+        description="Write policies for polgate.",
+        epilog="every flag can also be set as POL_FLAG in the environment; `-` is standard input",
+    )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    wanted = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
+        if name == wanted:
+            import_module(f"policylang.tools.{name}_command").options(command)
+            _from_environment(command)
+    found = parser.parse_args(arguments)
+    if found.version:
+        from importlib.metadata import version
+
+        print(f"pol {version('polgate')}")
+        return FINE
+    if found.command is None:
+        parser.print_help()
+        return USAGE
+    try:
+        code: int = import_module(f"policylang.tools.{found.command}_command").run(found)
+    except OSError as error:
+        print(f"pol: cannot read `{error.filename}`: {(error.strerror or 'failed').lower()}", file=sys.stderr)
+        return USAGE
+    except Exception as error:
+        if os.environ.get("POL_DEBUG"):
+            raise
+        print(
+            f"pol: a defect of ours: {type(error).__name__}: {error}\n"
+            "please report it with the policy that shows it; POL_DEBUG=1 prints where it happened",
+            file=sys.stderr,
+        )
+        return DEFECT
+    return code
+
+
+def _from_environment(parser: argparse.ArgumentParser) -> None:
+    """Every flag also as POL_…: the environment gives the default."""
+    for action in parser._actions:
+        for option in action.option_strings:
+            value = os.environ.get("POL_" + option.lstrip("-").upper().replace("-", "_"))
+            if option.startswith("--") and value and option != "--help":
+                on = value.lower() in ("1", "true", "yes")
+                action.default = on if isinstance(action, argparse._StoreTrueAction) else value
+
+
+def use_color(choice: str) -> bool:
+    """`auto` colours a terminal, unless NO_COLOR is set."""
+    if choice == "auto":
+        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return choice == "always"
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=("text", "json", "sarif", "github"), default="text", help="how findings are written"
+    )
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour the text")
