@@ -20,6 +20,9 @@ lint: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+bench: $(STAMP)
+	$(PYTHON) tests/bench/gateways.py $(BENCH)
+
 check: lint test
 
-.PHONY: env lint test check
+.PHONY: env lint test bench check
