@@ -1,0 +1,364 @@
+"""Answers: the bytes of an upstream become messages, or an error that the client sees as 502.
+
+An answer, unlike a request, cannot be read alone: only who asked knows that the answer to HEAD has no body. And an
+upstream must not say more than it was asked: whatever stands behind the end of an answer is not read as another one,
+it makes the connection unfit for use.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+import httptools
+
+from runtime.wire.fields import HTTP_1_0, HTTP_1_1, NO_NAMES, Field, Version, connection_options
+from runtime.wire.limits import WireError, WireLimits
+from runtime.wire.tape import Tape
+from runtime.wire.write import REASONS
+
+_EMPTY_LINE: Final = b"\r\n\r\n"
+_TWO_EMPTY_LINES: Final = b"\r\n\r\n\r\n"
+# What a chunk's framing may take before it counts: a size of up to twelve digits and two line ends.
+_CHUNK_FRAMING: Final = 16
+_ONE: Final = ord("1")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class ResponseHead:
+    """An answer up to its empty line.
+
+    `headers` are (lower-case name, name as received, value). `content_length` is what the field says, also where no
+    body comes (HEAD, 304). `until_eof`: the body ends with the connection. `connection` holds the names of fields that
+    Connection lists and that must not be forwarded. `has_body` is False where the head is all there is.
+    """
+
+    __slots__ = (
+        "chunked",
+        "connection",
+        "content_length",
+        "has_body",
+        "headers",
+        "keep_alive",
+        "reason",
+        "status",
+        "until_eof",
+        "version",
+    )
+
+    def __init__(self, status: int, reason: bytes, version: Version, headers: list[Field]) -> None:
+        self.status = status
+        self.reason = reason
+        self.version = version
+        self.headers = headers
+        self.keep_alive = version is HTTP_1_1
+        self.content_length: int | None = None
+        self.chunked = False
+        self.until_eof = False
+        self.has_body = True
+        self.connection = NO_NAMES
+
+
+class ResponseSink(Protocol):
+    """Who takes the answers. The calls come in order and never while the parser runs."""
+
+    def informational(self, status: int, headers: list[Field]) -> None: ...
+
+    def response_head(self, head: ResponseHead) -> None: ...
+
+    def response_body(self, data: bytes) -> None: ...
+
+    def response_end(self) -> None: ...
+
+    def response_error(self, error: WireError) -> None: ...
+
+
+class ResponseReader:
+    """Reads the answers of one upstream connection; each has to be announced with `expect`.
+
+    `informational` as often as 1xx come, then `response_head`, `response_body` as often as bytes come, and
+    `response_end`; or `response_error`, once, after which input is ignored. `poisoned`: bytes came that belong to no
+    answer. `started`: at least a byte of the expected answer came.
+    """
+
+    __slots__ = (
+        "_allowance",
+        "_body_left",
+        "_dead",
+        "_head",
+        "_held",
+        "_interim",
+        "_limits",
+        "_method",
+        "_parser",
+        "_sink",
+        "_tail",
+        "_tape",
+        "_unusable",
+        "poisoned",
+        "started",
+    )
+
+    def __init__(self, sink: ResponseSink, limits: WireLimits) -> None:
+        self._sink = sink
+        self._limits = limits
+        self._tape = Tape()
+        self._parser = httptools.HttpResponseParser(self._tape)
+        self._method: str | None = None
+        self._head: ResponseHead | None = None  # of the answer whose body is being read
+        self._held = bytearray()  # the part of a head that has come so far
+        self._tail = b""  # the end of what has come of a chunked body
+        self._body_left = 0  # of a body with Content-Length
+        self._allowance = 0  # what the framing of a chunked body may still take
+        self._interim = 0
+        self._unusable = self._dead = False
+        self.poisoned = False
+        self.started = False
+
+    # -- the caller's side
+
+    def expect(self, method: str) -> None:
+        """Announce the answer to a request that was sent. RuntimeError if the connection cannot take one."""
+        if not self.reusable:
+            raise RuntimeError("an answer is expected on a connection that is in use or spent")
+        self._method = method
+        self._interim = 0
+        self.started = False
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may be sent: no answer is due, the last one ended well and allows it."""
+        return not (self._method or self.poisoned or self._unusable or self._dead)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an answer is expected that has not ended."""
+        return self._method is not None
+
+    def feed(self, data: bytes) -> None:
+        """Read on."""
+        if self._method is None or self._dead:
+            self.poisoned = self.poisoned or bool(data)
+            return
+        try:
+            if self._head is not None:
+                self._read_body(data)
+            elif data:
+                self.started = True
+                self._read_head(data)
+        except WireError as error:
+            self._fail(error)
+
+    def eof(self) -> None:
+        """The connection has ended: the proper end of some bodies, an error within all else."""
+        self._unusable = True
+        if self._method is None or self._dead:
+            return
+        if self._head is not None and self._head.until_eof:
+            self._end()
+        elif self.started:
+            self._fail(WireError(502, "response-cut", "the upstream closed the connection within its answer"))
+        else:
+            self._fail(WireError(502, "no-response", "the upstream closed the connection without an answer"))
+
+    # -- heads
+
+    def _read_head(self, data: bytes) -> None:
+        held, tape, limits = self._held, self._tape, self._limits
+        while True:
+            if held:
+                # The empty line may go across two reads.
+                tail = bytes(held[-3:])
+                end = (tail + data).find(_EMPTY_LINE) + 4 - len(tail)
+                found = end > 3 - len(tail)
+            else:
+                end = data.find(_EMPTY_LINE) + 4
+                found = end > 3
+            if not found:
+                end = len(data)
+            too_long = len(held) + end > limits.header_bytes
+            if too_long:
+                end = limits.header_bytes - len(held)
+            # In the usual case one call of the parser reads the head and what came with it. Not where llhttp would
+            # take the bytes behind the head for the body of a HEAD's answer, or where another head may follow.
+            at_once = (
+                found
+                and not (held or too_long)
+                and self._method != "HEAD"
+                and data.startswith(b"HTTP/1.1 ")
+                and data[9] != _ONE
+            )
+            refusal = self._parse(data if at_once else data[:end])
+            if not tape.heads:
+                if refusal is not None:
+                    raise refusal
+                if too_long:
+                    detail = f"the head of the upstream's answer is longer than {limits.header_bytes} bytes"
+                    raise WireError(502, "response-head-too-large", detail)
+                held += data[:end]
+                data = data[end:]
+                if data:
+                    continue
+                return
+            if at_once:
+                version = HTTP_1_1
+                status = int(data[9:12])
+            else:
+                version = self._read_version(bytes(held) + data[:end])
+                status = self._parser.get_status_code()
+                held.clear()
+            if status >= 200:
+                break
+            if refusal is not None:
+                raise refusal
+            self._read_interim(status)
+            data = data[end:]
+            if not data:
+                return
+        head = self._make_head(status, version)
+        self._sink.response_head(head)
+        if not head.has_body:
+            if self._method == "HEAD" and not tape.ends:
+                # llhttp waits for a body. A new parser is the only way to tell it that none comes.
+                self._parser = httptools.HttpResponseParser(tape)
+            if len(data) > end:
+                self.poisoned = True
+            self._unusable = not head.keep_alive
+            self._end()
+            return
+        self._head = head
+        self._body_left = head.content_length or 0
+        self._allowance = limits.chunk_extensions
+        self._tail = b""
+        if at_once:
+            self._take_body(data[-6:], len(data) - end, refusal)
+        elif len(data) > end or tape.ends:
+            self._read_body(data[end:])
+
+    def _read_version(self, raw: bytes) -> Version:
+        """llhttp also takes RTSP and ICE, and HTTP from 0.9 to 2.0."""
+        start = raw.lstrip(b"\r\n")
+        if start.startswith(b"HTTP/1.1 "):
+            return HTTP_1_1
+        if start.startswith(b"HTTP/1.0 "):
+            return HTTP_1_0
+        raise WireError(502, "malformed-response", "the upstream's answer is not of HTTP/1.1 or HTTP/1.0")
+
+    def _read_interim(self, status: int) -> None:
+        tape = self._tape
+        if status < 100:
+            raise _malformed("its status is below 100")
+        if status == 101:
+            raise WireError(502, "unexpected-upgrade", "the upstream changes to a protocol that nobody asked for")
+        self._interim += 1
+        if self._interim > self._limits.interim_answers:
+            raise WireError(502, "too-many-interim-responses", "the upstream sends interim answers without end")
+        headers = tape.head_fields
+        tape.rewind()
+        self._sink.informational(status, headers)
+
+    def _make_head(self, status: int, version: Version) -> ResponseHead:
+        tape = self._tape
+        head = ResponseHead(status, tape.head_start, version, tape.head_fields)
+        if len(head.headers) > self._limits.fields:
+            detail = f"the upstream's answer has more than {self._limits.fields} header fields"
+            raise WireError(502, "response-head-too-large", detail)
+        if head.reason not in REASONS and _CONTROL.search(head.reason):
+            raise _malformed("its reason phrase has a control character")
+        coding = connection = b""
+        for name, value in tape.head_framing:
+            if name == b"content-length":
+                if head.content_length is not None or not value.isdigit():
+                    raise _malformed("its content-length is not one number")
+                head.content_length = int(value)
+            elif name == b"transfer-encoding":
+                coding = b"%b,%b" % (coding, value) if coding else value
+            elif name == b"connection":
+                connection = b"%b,%b" % (connection, value) if connection else value
+        if coding:
+            # RFC 9112 6.1 and 6.3: both fields, an unknown coding, or framing that HTTP/1.0 does not know: who reads
+            # on here may end the answer elsewhere than the upstream does.
+            if head.content_length is not None or version is HTTP_1_0 or coding.lower() != b"chunked":
+                raise _malformed("its transfer-encoding is not `chunked` alone")
+            head.chunked = True
+        if connection:
+            options, head.connection = connection_options(connection)
+            head.keep_alive = b"close" not in options and (version is HTTP_1_1 or b"keep-alive" in options)
+        # RFC 9112 6.3: these end with their head, whatever the head says.
+        if self._method == "HEAD" or status == 304 or status == 204:
+            head.has_body = False
+        elif not head.chunked and head.content_length is None:
+            head.until_eof = True
+            head.keep_alive = False
+        return head
+
+    # -- bodies
+
+    def _read_body(self, data: bytes) -> None:
+        if self._head is not None and self._head.chunked:
+            self._tail = (self._tail + data)[-6:]
+        self._take_body(self._tail, len(data), self._parse(data))
+
+    def _take_body(self, tail: bytes, size: int, refusal: WireError | None) -> None:
+        """Hand on what the parser has read of `size` bytes; `tail` is the end of all that came."""
+        head, tape = self._head, self._tape
+        assert head is not None
+        ended = tape.ends > 0
+        data = tape.take_body()
+        extra = False
+        if head.chunked:
+            self._allowance -= size - len(data)
+            if ended:
+                # An answer ends with one empty line; llhttp would pass over a second one, and begin a second answer.
+                extra = (
+                    refusal is not None
+                    or tape.ends > 1
+                    or tape.heads > 1
+                    or not tail.endswith(_EMPTY_LINE)
+                    or tail == _TWO_EMPTY_LINES
+                )
+                refusal = None
+                if tape.bad_trailers:
+                    refusal = _malformed("its trailers have fields that belong into a head")
+            elif self._allowance + _CHUNK_FRAMING * tape.chunks < 0:
+                refusal = refusal or _malformed("the framing of its chunks outweighs its limit")
+        elif head.content_length is not None:
+            self._body_left -= size
+            if ended:
+                extra = self._body_left < 0
+                refusal = None
+        if extra:
+            self.poisoned = True
+        if data:
+            self._sink.response_body(data)
+        if refusal is not None:
+            raise refusal
+        if ended:
+            self._unusable = not head.keep_alive
+            self._end()
+
+    def _parse(self, data: bytes) -> WireError | None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # only 101 gets here, and is refused by its status
+        except httptools.HttpParserError as error:
+            reason = str(error)
+            return _malformed(f"{reason[:1].lower()}{reason[1:]}")
+        return None
+
+    def _end(self) -> None:
+        self._method = self._head = None
+        self._tape.rewind()
+        if self.poisoned:
+            self._unusable = True
+        self._sink.response_end()
+
+    def _fail(self, error: WireError) -> None:
+        self._dead = True
+        self._method = self._head = None
+        self._sink.response_error(error)
+
+
+def _malformed(what: str) -> WireError:
+    return WireError(502, "malformed-response", f"the upstream's answer is malformed: {what}")
