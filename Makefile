@@ -12,6 +12,9 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 env: $(STAMP)
 
+run: $(STAMP)
+	@$(BIN)/python samples/run.py $(SAMPLE)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -20,9 +23,16 @@ lint: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
+# The same tests at length: minutes, not seconds.
+soak: $(STAMP)
+	POLGATE_PAIRS=100000 POLGATE_SOAK=1 $(BIN)/python -m pytest tests/reference tests/unit tests/gateway
+
+docs: $(STAMP)
+	$(BIN)/pol docs docs/reference
+
 bench: $(STAMP)
 	$(PYTHON) tests/bench/gateways.py $(BENCH)
 
 check: lint test
 
-.PHONY: env lint test bench check
+.PHONY: env run lint test soak docs bench check
