@@ -1,0 +1,124 @@
+"""Pages, made of Cards and of the files in `policylang/pages`: what `pol explain` prints and `pol docs` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from policylang.catalog import load_catalog
+from policylang.sdk.card import Card, FunctionCard, ParamCard
+from policylang.sdk.types import Type
+
+
+@cache
+def written_pages() -> dict[str, str]:
+    """The hand-written pages of statements and declarations, by name."""
+    folder = files("policylang") / "pages"
+    return {file.name[:-3]: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".md")}
+
+
+def page(name: str) -> str | None:
+    """The page of an assertion, function, statement, setting or diagnostic, as Markdown; None where there is none."""
+    catalog = load_catalog()
+    pages = [
+        assertion_page(catalog.assertions[name]) if name in catalog.assertions else None,
+        function_page(special_and_plain()[name]) if name in special_and_plain() else None,
+        written_pages().get(name),
+        diagnostic_pages().get(name),
+    ]
+    found = [text for text in pages if text]
+    return "\n".join(found) if found else None
+
+
+def names() -> list[str]:
+    """Everything that has a page."""
+    catalog = load_catalog()
+    return sorted({*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages()})
+
+
+def special_and_plain() -> dict[str, FunctionCard]:
+    from policylang.check.special import SPECIAL
+
+    return {**load_catalog().functions, **SPECIAL}
+
+
+def diagnostic_pages() -> dict[str, str]:
+    from policylang.check.pages import PAGES
+
+    return dict(PAGES)
+
+
+# --- one page ---
+
+
+def assertion_page(card: Card) -> str:
+    lines = [f"# {card.name}", "", card.doc, "", "```pol", card.example, "```", ""]
+    if card.params:
+        lines += ["| parameter | type | default | what |", "| --- | --- | --- | --- |"]
+        lines += [f"| {_usage(p)} | {_kinds(p)} | {_default(p)} | {p.doc} |" for p in card.params]
+        lines.append("")
+    if card.outputs:
+        given = ", ".join(f"`{name}` ({kind})" for name, kind in card.outputs.items())
+        lines += [f"Gives {given}.", ""]
+    if card.failures or card.errors:
+        lines += ["| failure | status | kind |", "| --- | --- | --- |"]
+        lines += [f"| `{name}` | {status} | refusal |" for name, status in card.failures.items()]
+        lines += [f"| `{name}` | {status} | error |" for name, status in card.errors.items()]
+        lines.append("")
+    notes = []
+    if card.effects:
+        notes.append(f"Writes {_and(sorted(f'`{effect}`' for effect in card.effects))}.")
+    if card.waits:
+        notes.append("May wait.")
+    if notes:
+        lines += [" ".join(notes), ""]
+    return "\n".join(lines)
+
+
+def function_page(card: FunctionCard) -> str:
+    lines = [f"# {signature(card)}", "", card.doc, "", "```pol", card.example, "```", ""]
+    told = [p for p in card.params if p.doc]
+    if told:
+        lines += [f"- `{p.name}` ({_kinds(p)}{_otherwise(p)}): {p.doc}" for p in told]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def signature(card: FunctionCard) -> str:
+    taken = ", ".join(p.name if p.positional else f"{p.name}:" for p in card.params)
+    return f"{card.name}({taken}) -> {_word(card.returns)}"
+
+
+def _usage(param: ParamCard) -> str:
+    name = f"`{param.name}`" if param.positional else f"`{param.name}:`"
+    return f"{name} …" if param.many else name
+
+
+def _default(param: ParamCard) -> str:
+    if param.default is not None:
+        return f"`{param.default}`"
+    return "required" if param.required else "absent"
+
+
+def _otherwise(param: ParamCard) -> str:
+    return f", `{param.default}` when left out" if param.default is not None else "" if param.required else ", optional"
+
+
+def _kinds(param: ParamCard) -> str:
+    if param.symbols:
+        return _or(f"`{symbol}`" for symbol in param.symbols)
+    words = _or(_word(kind.sure()) for kind in param.types)
+    return words if param.lazy else f"{words}, constant"
+
+
+def _word(kind: Type) -> str:
+    return {"json?": "json", "any": "anything", "any?": "anything", "none?": "none"}.get(str(kind), str(kind))
+
+
+def _or(words: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(words))
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join(words)
