@@ -2,9 +2,8 @@
 
 A window keeps runs: how many passed, and when the last of them did. The newest run and the sums stand in the head;
 the closed ones follow, oldest first, so that a decision reads the head, the runs that have ended and nothing else.
-Until 64 runs live each admission is one. Then the state is merged: admissions in one cell of a grid of T/80 are one
-run, which ends T after its last. Whatever is rounded is rounded against the caller: never over the limit. (Cells of
-T/64 lost up to 2.1 % at steady overload, those of T/80 at most 1.9 %.)
+Until 80 units live each is a run of its own. Then the state is merged: admissions in one cell of a grid of T/82 are
+one run, which ends T after its last. Whatever is rounded is rounded against the caller: never over the limit.
 
 A bucket keeps the time at which it will be full again, as whole nanoseconds and a fraction in units of 1/limit.
 
@@ -17,10 +16,10 @@ from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
-EXACT_RUNS = 64
-"""How many runs a window keeps before it merges neighbours: up to this limit it is exact."""
+EXACT_UNITS = 80
+"""How many units a window keeps apart before it merges neighbours: up to this limit it is exact."""
 
-CELLS = 80
+CELLS = 82
 """Into how many cells a merged window is cut."""
 
 MAX_LIMIT = 2**31 - 1
@@ -40,11 +39,10 @@ _EXACT, _MERGED, _BUCKET = 0, 1, 2
 # A bucket: when it is full again, T, the same rounded down, the fraction above that, of which (the limit), kind.
 _HEAD = Struct("<QQQIIB")
 _EXPIRY = Struct("<Q")
-# A closed run of an exact window: its last time (in the window's fine unit, modulo 2^32), its count.
-_RUN = Struct("<IB")
-# One of a merged window: the last time (coarse unit) modulo 2^13 in the lower bits, above it the count as a float.
-_CELL = Struct("<I")
-_HEAD_SIZE, _RUN_SIZE, _CELL_SIZE = _HEAD.size, _RUN.size, _CELL.size
+# A closed unit of an exact window: its time (in the window's fine unit, modulo 2^32).
+# A closed run of a merged one: its last time (coarse unit) modulo 2^13, and above these bits its count as a float.
+_RUN = Struct("<I")
+_HEAD_SIZE, _RUN_SIZE = _HEAD.size, _RUN.size
 _FINE_MASK = 0xFFFFFFFF
 _COARSE_BITS = 13
 _COARSE_MASK = (1 << _COARSE_BITS) - 1
@@ -53,7 +51,6 @@ _MANTISSA_MASK = (1 << _MANTISSA_BITS) - 1
 
 _unpack_head, _pack_head = _HEAD.unpack_from, _HEAD.pack
 _unpack_run, _pack_run = _RUN.unpack_from, _RUN.pack
-_unpack_cell, _pack_cell = _CELL.unpack_from, _CELL.pack
 
 
 class Decision(NamedTuple):
@@ -112,23 +109,20 @@ def admit_window(
 
     decision = _new(Decision, (True, limit - after, window / 1e9, 0.0))
     if kind == _EXACT:
-        if now == newest:
-            if begin == end:
-                oldest_end = now + window
-            return decision, _pack_head(now + window, window, oldest_end, after, count + cost, kind) + state[begin:]
-        if end - begin >= (EXACT_RUNS - 1) * _RUN_SIZE or count > 255:
+        if after > EXACT_UNITS:
             return admit_window(_encode(_live(state, window, now), window, _MERGED), limit, window, now, cost)
         if begin == end or top < 0:
             unit = _grain(window)[0]
             top = newest if unit == 1 else -(-newest // unit)
             if begin == end:
                 oldest_end = top * unit + window
+        closed = _pack_run(top & _FINE_MASK)
         return decision, (
             _pack_head(now + window, window, oldest_end, after, cost, kind)
             + state[begin:]
-            + _pack_run(top & _FINE_MASK, count)
+            + (closed if count == 1 else closed * count)
         )
-    if limit <= EXACT_RUNS:
+    if limit <= EXACT_UNITS:
         # The limit was lowered; what still lives now fits an exact window, which the promise asks for.
         return admit_window(_encode(_live(state, window, now), window, _EXACT), limit, window, now, cost)
     _, unit, cell = _grain(window)
@@ -147,7 +141,7 @@ def admit_window(
     return decision, (
         _pack_head(now + window, window, oldest_end, after, cost, kind)
         + state[begin:]
-        + _pack_cell(top & _COARSE_MASK | count << _COARSE_BITS)
+        + _pack_run(top & _COARSE_MASK | count << _COARSE_BITS)
     )
 
 
@@ -188,7 +182,7 @@ def admit_bucket(
     )
 
 
-def expiry(state: State) -> int:
+def expires_at(state: State) -> int:
     """When a state ceases to say anything that no state would not say: a store may delete it from then on (ns)."""
     at: int = _EXPIRY.unpack_from(state)[0]
     return at
@@ -244,27 +238,16 @@ def _drop(
 
     The newest run (whose time in units is `top`) lives and the oldest has ended; the end is 0 when no closed one lives.
     """
-    begin, end = _HEAD_SIZE, len(state)
-    if kind == _EXACT:
-        tick, count = _unpack_run(state, begin)
-        while True:
-            total -= count
-            begin += _RUN_SIZE
-            if begin == end:
-                return begin, total, 0
-            tick, count = _unpack_run(state, begin)
-            ended = (top - (top - tick & _FINE_MASK)) * unit + window
-            if ended > now:
-                return begin, total, ended
-    (cell,) = _unpack_cell(state, begin)
+    begin, end, mask = _HEAD_SIZE, len(state), _COARSE_MASK if kind else _FINE_MASK
+    (run,) = _unpack_run(state, begin)
     while True:
-        count = cell >> _COARSE_BITS
+        count = run >> _COARSE_BITS if kind else 1
         total -= count if count <= _MANTISSA_MASK else _from_float(count)
-        begin += _CELL_SIZE
+        begin += _RUN_SIZE
         if begin == end:
             return begin, total, 0
-        (cell,) = _unpack_cell(state, begin)
-        ended = (top - (top - cell & _COARSE_MASK)) * unit + window
+        (run,) = _unpack_run(state, begin)
+        ended = (top - (top - run & mask)) * unit + window
         if ended > now:
             return begin, total, ended
 
@@ -287,15 +270,11 @@ def _closed(state: State, begin: int) -> list[tuple[int, int]]:
     newest = expiry - window
     unit = _grain(window)[kind]
     top = -(-newest // unit)
+    mask = _COARSE_MASK if kind else _FINE_MASK
     # Rounded up, a time may pass the newest run's, which is exact.
-    if kind == _EXACT:
-        return [
-            (min((top - (top - tick & _FINE_MASK)) * unit, newest), count)
-            for tick, count in _RUN.iter_unpack(state[begin:])
-        ]
     return [
-        (min((top - (top - cell & _COARSE_MASK)) * unit, newest), _from_float(cell >> _COARSE_BITS))
-        for (cell,) in _CELL.iter_unpack(state[begin:])
+        (min((top - (top - run & mask)) * unit, newest), _from_float(run >> _COARSE_BITS) if kind else 1)
+        for (run,) in _RUN.iter_unpack(state[begin:])
     ]
 
 
@@ -321,19 +300,19 @@ def _encode(runs: list[tuple[int, int]], window: int, kind: int) -> bytes:
                 merged.append((last, count))
         runs = merged
     *closed, (newest, count) = runs
-    total, oldest_end, tail = count, newest + window, bytearray()
+    total, oldest_end, tail = count, newest + window, []
     for last, number in reversed(closed):
+        unit = coarse if kind else fine
+        tick = -(-last // unit)
+        oldest_end = tick * unit + window
         if kind == _EXACT:
-            tick, kept = -(-last // fine), number
-            oldest_end = tick * fine + window
-            tail[:0] = _pack_run(tick & _FINE_MASK, number)
+            tail.append(_pack_run(tick & _FINE_MASK) * number)
+            total += number
         else:
-            tick, packed = -(-last // coarse), _to_float(number)
-            kept = _from_float(packed)
-            oldest_end = tick * coarse + window
-            tail[:0] = _pack_cell(tick & _COARSE_MASK | packed << _COARSE_BITS)
-        total += kept
-    return _pack_head(newest + window, window, oldest_end, total, count, kind) + tail
+            packed = _to_float(number)
+            tail.append(_pack_run(tick & _COARSE_MASK | packed << _COARSE_BITS))
+            total += _from_float(packed)
+    return _pack_head(newest + window, window, oldest_end, total, count, kind) + b"".join(reversed(tail))
 
 
 def _admit_changed(
@@ -343,7 +322,7 @@ def _admit_changed(
     runs = _live(state, window, now)
     if not runs:
         return _first(limit, window, now, cost)
-    exact = len(runs) <= EXACT_RUNS and all(count <= 255 for _, count in runs[:-1])
+    exact = sum(count for _, count in runs) <= EXACT_UNITS
     taken_over = _encode(runs, window, _EXACT if exact else _MERGED)
     decision, after = admit_window(taken_over, limit, window, now, cost)
     return decision, after or taken_over
