@@ -80,10 +80,25 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read on. What comes while the reader is paused, or out of a call of the sink, waits."""
-        if not self._busy:
+        if self._busy:
+            if not self.done:
+                self._pending += data
+            return
+        # In the usual case a read is one head, and the request is over.
+        end = data.find(_EMPTY_LINE) + 4
+        if end != len(data) or self._held or self._remaining or self._chunked:
             self._run(data)
-        elif not self.done:
-            self._pending += data
+            return
+        self._busy = self._running = True
+        try:
+            self._read_head(data)
+        except WireError as error:
+            self._fail(error)
+        finally:
+            self._running = False
+            self._busy = self._paused or self.done
+        if self._pending and not self._paused:
+            self.resume()
 
     def pause(self) -> None:
         """Call the sink no more, except for the end of a message whose last bytes it has just got."""
@@ -138,7 +153,6 @@ class RequestReader:
                     if self._paused or self.done:
                         break
                 if self.done:
-                    self._pending = b""
                     return
                 if self._paused:
                     self._pending = data[position:] + self._pending
@@ -147,12 +161,15 @@ class RequestReader:
                     return
                 data, self._pending = self._pending, b""
         except WireError as error:
-            self.done = True
-            self._pending = b""
-            self._sink.request_error(error)
+            self._fail(error)
         finally:
             self._running = False
             self._busy = self._paused or self.done
+
+    def _fail(self, error: WireError) -> None:
+        self.done = True
+        self._pending = b""
+        self._sink.request_error(error)
 
     def _cut(self, data: bytes, position: int) -> int:
         """Where the piece ends when the one before did not end with an empty line."""
@@ -265,6 +282,7 @@ class RequestReader:
     def _end(self) -> None:
         if not self._keep_alive:
             self.done = True
+            self._pending = b""
         self._sink.request_end()
 
 

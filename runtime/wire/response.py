@@ -84,7 +84,6 @@ class ResponseReader:
     __slots__ = (
         "_allowance",
         "_body_left",
-        "_dead",
         "_head",
         "_held",
         "_interim",
@@ -92,9 +91,9 @@ class ResponseReader:
         "_method",
         "_parser",
         "_sink",
+        "_spent",
         "_tail",
         "_tape",
-        "_unusable",
         "poisoned",
         "started",
     )
@@ -111,7 +110,7 @@ class ResponseReader:
         self._body_left = 0  # of a body with Content-Length
         self._allowance = 0  # what the framing of a chunked body may still take
         self._interim = 0
-        self._unusable = self._dead = False
+        self._spent = False  # no other answer can come
         self.poisoned = False
         self.started = False
 
@@ -119,7 +118,7 @@ class ResponseReader:
 
     def expect(self, method: str) -> None:
         """Announce the answer to a request that was sent. RuntimeError if the connection cannot take one."""
-        if not self.reusable:
+        if self._spent or self._method is not None:
             raise RuntimeError("an answer is expected on a connection that is in use or spent")
         self._method = method
         self._interim = 0
@@ -128,7 +127,7 @@ class ResponseReader:
     @property
     def reusable(self) -> bool:
         """Whether another request may be sent: no answer is due, the last one ended well and allows it."""
-        return not (self._method or self.poisoned or self._unusable or self._dead)
+        return not self._spent and self._method is None
 
     @property
     def waiting(self) -> bool:
@@ -137,25 +136,37 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Read on."""
-        if self._method is None or self._dead:
-            self.poisoned = self.poisoned or bool(data)
+        if self._method is None:
+            if data:
+                self.poisoned = self._spent = True
             return
         try:
             if self._head is not None:
                 self._read_body(data)
             elif data:
-                self.started = True
-                self._read_head(data)
+                # In the usual case one call of the parser reads the head and what came with it. Not where llhttp
+                # would take the bytes behind the head for the body of a HEAD's answer, or another head may follow.
+                end = data.find(_EMPTY_LINE) + 4
+                if (
+                    not self._held
+                    and 16 <= end <= self._limits.header_bytes
+                    and data[9] != _ONE
+                    and data.startswith(b"HTTP/1.1 ")
+                    and self._method != "HEAD"
+                ):
+                    self._read_at_once(data, end)
+                else:
+                    self._read_head(data)
         except WireError as error:
             self._fail(error)
 
     def eof(self) -> None:
         """The connection has ended: the proper end of some bodies, an error within all else."""
-        self._unusable = True
-        if self._method is None or self._dead:
+        self._spent = True
+        if self._method is None:
             return
         if self._head is not None and self._head.until_eof:
-            self._end()
+            self._end(False)
         elif self.started:
             self._fail(WireError(502, "response-cut", "the upstream closed the connection within its answer"))
         else:
@@ -163,77 +174,76 @@ class ResponseReader:
 
     # -- heads
 
+    def _read_at_once(self, data: bytes, end: int) -> None:
+        """Read `data`, which begins with a head of `end` bytes."""
+        tape = self._tape
+        self.started = True
+        refusal = self._parse(data)
+        if not tape.heads:
+            raise refusal or _malformed("its head does not end")
+        head = self._make_head(int(data[9:12]), HTTP_1_1)
+        if tape.ends and len(tape.body) == 1 and len(data) - end == head.content_length and head.has_body:
+            # One read, one answer with its body: nothing is left to be kept in mind.
+            body = tape.body[0]
+            tape.rewind()
+            self._method = None
+            self._spent = not head.keep_alive
+            sink = self._sink
+            sink.response_head(head)
+            sink.response_body(body)
+            sink.response_end()
+            return
+        self._begin(head)
+        if head.has_body:
+            self._take_body(data[-6:], len(data) - end, refusal)
+        else:
+            self._end(len(data) > end)
+
     def _read_head(self, data: bytes) -> None:
         held, tape, limits = self._held, self._tape, self._limits
-        while True:
-            if held:
-                # The empty line may go across two reads.
-                tail = bytes(held[-3:])
-                end = (tail + data).find(_EMPTY_LINE) + 4 - len(tail)
-                found = end > 3 - len(tail)
-            else:
-                end = data.find(_EMPTY_LINE) + 4
-                found = end > 3
-            if not found:
+        self.started = True
+        while data:
+            # The empty line may go across two reads.
+            tail = bytes(held[-3:])
+            end = (tail + data).find(_EMPTY_LINE) + 4 - len(tail)
+            if end == 3 - len(tail):
                 end = len(data)
             too_long = len(held) + end > limits.header_bytes
             if too_long:
                 end = limits.header_bytes - len(held)
-            # In the usual case one call of the parser reads the head and what came with it. Not where llhttp would
-            # take the bytes behind the head for the body of a HEAD's answer, or where another head may follow.
-            at_once = (
-                found
-                and not (held or too_long)
-                and self._method != "HEAD"
-                and data.startswith(b"HTTP/1.1 ")
-                and data[9] != _ONE
-            )
-            refusal = self._parse(data if at_once else data[:end])
-            if not tape.heads:
-                if refusal is not None:
-                    raise refusal
-                if too_long:
-                    detail = f"the head of the upstream's answer is longer than {limits.header_bytes} bytes"
-                    raise WireError(502, "response-head-too-large", detail)
-                held += data[:end]
-                data = data[end:]
-                if data:
-                    continue
-                return
-            if at_once:
-                version = HTTP_1_1
-                status = int(data[9:12])
-            else:
-                version = self._read_version(bytes(held) + data[:end])
-                status = self._parser.get_status_code()
-                held.clear()
-            if status >= 200:
-                break
+            piece, data = data[:end], data[end:]
+            refusal = self._parse(piece)
             if refusal is not None:
                 raise refusal
-            self._read_interim(status)
-            data = data[end:]
-            if not data:
-                return
-        head = self._make_head(status, version)
-        self._sink.response_head(head)
+            held += piece
+            if tape.heads:
+                version = self._read_version(bytes(held))
+                status: int = self._parser.get_status_code()
+                held.clear()
+                if status >= 200:
+                    self._read_rest(self._make_head(status, version), data)
+                    return
+                self._read_interim(status)
+            elif too_long:
+                detail = f"the head of the upstream's answer is longer than {limits.header_bytes} bytes"
+                raise WireError(502, "response-head-too-large", detail)
+
+    def _read_rest(self, head: ResponseHead, data: bytes) -> None:
+        if self._method == "HEAD" and not self._tape.ends:
+            # llhttp waits for a body. A new parser is the only way to tell it that none comes.
+            self._parser = httptools.HttpResponseParser(self._tape)
+        self._begin(head)
         if not head.has_body:
-            if self._method == "HEAD" and not tape.ends:
-                # llhttp waits for a body. A new parser is the only way to tell it that none comes.
-                self._parser = httptools.HttpResponseParser(tape)
-            if len(data) > end:
-                self.poisoned = True
-            self._unusable = not head.keep_alive
-            self._end()
-            return
+            self._end(bool(data))
+        elif data or self._tape.ends:
+            self._read_body(data)
+
+    def _begin(self, head: ResponseHead) -> None:
         self._head = head
         self._body_left = head.content_length or 0
-        self._allowance = limits.chunk_extensions
+        self._allowance = self._limits.chunk_extensions
         self._tail = b""
-        if at_once:
-            self._take_body(data[-6:], len(data) - end, refusal)
-        elif len(data) > end or tape.ends:
-            self._read_body(data[end:])
+        self._sink.response_head(head)
 
     def _read_version(self, raw: bytes) -> Version:
         """llhttp also takes RTSP and ICE, and HTTP from 0.9 to 2.0."""
@@ -327,15 +337,12 @@ class ResponseReader:
             if ended:
                 extra = self._body_left < 0
                 refusal = None
-        if extra:
-            self.poisoned = True
         if data:
             self._sink.response_body(data)
         if refusal is not None:
             raise refusal
         if ended:
-            self._unusable = not head.keep_alive
-            self._end()
+            self._end(extra)
 
     def _parse(self, data: bytes) -> WireError | None:
         try:
@@ -347,15 +354,19 @@ class ResponseReader:
             return _malformed(f"{reason[:1].lower()}{reason[1:]}")
         return None
 
-    def _end(self) -> None:
+    def _end(self, extra: bool) -> None:
+        """The answer is complete; `extra`: more came than the answer."""
+        head = self._head
+        if extra:
+            self.poisoned = self._spent = True
+        elif head is None or not head.keep_alive:
+            self._spent = True
         self._method = self._head = None
         self._tape.rewind()
-        if self.poisoned:
-            self._unusable = True
         self._sink.response_end()
 
     def _fail(self, error: WireError) -> None:
-        self._dead = True
+        self._spent = True
         self._method = self._head = None
         self._sink.response_error(error)
 

@@ -25,7 +25,7 @@ REASONS: Final = frozenset(status.phrase.encode() for status in HTTPStatus)
 # RFC 9110 5.5: CR, LF and NUL are dangerous, the other control characters invalid; 5.6.2 for names.
 _NOT_IN_VALUES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^`|~0-9A-Za-z_-]+")
-_NOT_IN_TARGETS: Final = re.compile(rb"[^!-~]")
+_TARGET: Final = re.compile(rb"[!\"$-~]+")
 
 
 def request_head_bytes(
@@ -41,11 +41,9 @@ def request_head_bytes(
 
     Of `headers`, fields whose lower-case name is in `drop` or in `connection` stay away; `extra` are complete lines,
     each with its CRLF. Content-Length is a field like others: where the body changes, `drop` names it and `extra`
-    has the new framing. `method`, `host` and `headers` must come from a reader or be checked, `target` is checked.
-    ValueError for a target that would end its line.
+    has the new framing. Nothing is checked here: what comes from a reader is clean, what a policy sets has to pass
+    `check_target`, `new_field` or `field_line` first.
     """
-    if _NOT_IN_TARGETS.search(target):
-        raise ValueError("a request target has white space or a control character")
     if connection:
         drop = connection.union(drop)
     parts = [method.encode("ascii"), b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]
@@ -87,6 +85,13 @@ def chunk(data: bytes) -> bytes:
 def field_line(name: bytes, value: bytes) -> bytes:
     """A complete line for `extra`, checked."""
     return b"%b: %b\r\n" % (check_field_name(name), check_field_value(value))
+
+
+def check_target(target: bytes) -> bytes:
+    """The target itself. ValueError if it is empty or holds anything but visible ASCII, or a fragment."""
+    if not _TARGET.fullmatch(target):
+        raise ValueError("a request target has a character that must be encoded")
+    return target
 
 
 def check_field_value(value: bytes) -> bytes:
