@@ -100,7 +100,11 @@ def admit_window(
             oldest_end = expiry
     after = total + cost
     if after > limit:
-        wait = oldest_end - now if after - limit == 1 else _wait(state, begin, after - limit, cost > limit, now)
+        if after - limit > 1:
+            wait = _wait(state, begin, after - limit, cost > limit, now)
+        else:
+            # Rounded up, the oldest run may seem to outlive the newest, which is exact.
+            wait = (oldest_end if oldest_end < expiry else expiry) - now
         refusal = _new(Decision, (False, limit - total if total < limit else 0, (expiry - now) / 1e9, wait / 1e9))
         if begin == _HEAD_SIZE:
             return refusal, None
