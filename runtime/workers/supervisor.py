@@ -1,0 +1,394 @@
+"""The supervisor: keeps one worker in each slot, reloads them together, drains them, and does nothing else.
+
+It has no reactor and no client; it waits in one `select` for signals, its workers' channels and the next deadline. It
+holds the listening sockets, so that a worker's death loses nothing: its successor accepts what has queued up since.
+"""
+
+from __future__ import annotations
+
+import base64
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from runtime.observe.events import EventLog
+from runtime.stores import StoreUnavailable
+from runtime.workers.child import Child, Slot, State, spawn
+from runtime.workers.control import ChannelBroken, Message
+from runtime.workers.reload import Reload
+from runtime.workers.settings import Loaded, PolicyRefused
+from runtime.workers.sockets import CannotListen, open_sockets, url
+
+STUCK = 2.0
+"""A worker that has given no sign of life for so many seconds is killed."""
+STUCK_COMPILING = 15.0
+"""The same while a policy is compiled: that is another thread's work, but one step of it may be long."""
+START_DEADLINE = 60.0
+"""Seconds a worker may take until it accepts."""
+GRACE = 2.0
+"""Seconds beyond what a worker was given to end, after which it is killed."""
+TURN = 0.5
+"""Seconds: the longest that the supervisor waits for anything."""
+PAUSED = 1.0
+"""A turn that took so much longer than it should: the supervisor was stopped, and cannot blame its workers."""
+
+_SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD)
+
+
+class Claim(Protocol):
+    """The store's folder as the supervisor sees it: `runtime.stores.folder.FolderClaim`."""
+
+    folder: Path
+
+    def check_readers(self) -> int: ...
+
+
+class Supervisor:
+    """`run` returns when all workers have ended. `load` reads and checks the policy, and raises PolicyRefused."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        load: Callable[[], Loaded],
+        command: Sequence[str],
+        log: EventLog,
+        say: Callable[[str], None],
+        claim: Claim | None = None,
+    ) -> None:
+        self.current = loaded
+        self.load = load
+        self.command = command
+        self.log = log
+        self.say = say
+        self.claim = claim
+        self.slots: list[Slot] = []
+        self.leaving: set[Child] = set()
+        self.generation = 1
+        self.reload: Reload | None = None
+        self._reload_again = False
+        self._running = False
+        self._draining = False
+        self._forced = False
+        self._status = 0
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[Child, int] = {}
+        self._waker, self._woken = socket.socketpair()
+        self._turned = time.monotonic()
+
+    # --- the main road ---
+
+    def run(self) -> int:
+        """Serve until told to stop. Gives the exit status: 0, or 1 when it could not start."""
+        previous = self._catch_signals()
+        try:
+            self._open()
+            while self.slots or self.leaving:
+                self._turn()
+            return self._status
+        except CannotListen as error:
+            self.say(str(error))
+            return 1
+        finally:
+            for child in self._children():
+                child.kill()
+                child.process.wait(timeout=GRACE)
+                child.channel.close()
+            self._close_slots()
+            signal.set_wakeup_fd(-1)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            self._waker.close()
+            self._woken.close()
+
+    def _open(self) -> None:
+        for address in self.current.listen:
+            sockets = open_sockets(address, self.current.workers)
+            for number, one in enumerate(sockets):
+                if number == len(self.slots):
+                    self.slots.append(Slot(number))
+                self.slots[number].sockets[address] = one
+            self.say(f"listening on {url(sockets[0])}")
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        self._start_due(now)
+        self._write_out()
+        for key, _ in self._selector.select(self._patience(now)):
+            if key.fileobj is self._woken:
+                self._take_signals()
+            else:
+                self._hear(key.data)
+        now = time.monotonic()
+        if now - self._turned > TURN + PAUSED:
+            for child in self._children():
+                child.seen = now
+        self._turned = now
+        self._reap(now)
+        self._judge(now)
+
+    def _patience(self, now: float) -> float:
+        starts = [slot.next_start - now for slot in self.slots if slot.next_start is not None and not self._draining]
+        return max(0.0, min([TURN, *starts]))
+
+    def _children(self) -> list[Child]:
+        return [slot.child for slot in self.slots if slot.child is not None] + list(self.leaving)
+
+    # --- signals ---
+
+    def _catch_signals(self) -> dict[int, Any]:
+        for end in (self._waker, self._woken):
+            end.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        previous: dict[int, Any] = {number: signal.signal(number, _noted) for number in _SIGNALS}
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        return previous
+
+    def wake(self) -> None:
+        """From another thread: have a look."""
+        try:
+            self._waker.send(b"\0")
+        except OSError:
+            pass  # full: it is awake already; closed: it has ended
+
+    def _take_signals(self) -> None:
+        for number in self._woken.recv(4096):
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._stop(signal.Signals(number).name)
+            elif number == signal.SIGHUP:
+                self._begin_reload()
+            elif number == signal.SIGUSR1:
+                self._tell_all({"do": "reopen"})
+        if self.reload is not None:
+            self._go_on_reloading()
+
+    def _stop(self, why: str) -> None:
+        if not self._draining:
+            self._drain(why)
+        elif not self._forced:
+            self._forced = True
+            self.log.write("warning", f"{why} again: closing every connection now")
+            self._dismiss({"do": "stop"}, GRACE)
+
+    def _drain(self, why: str) -> None:
+        self._draining = True
+        delay, timeout = self.current.drain_delay, self.current.drain
+        self.log.write("info", f"{why}: draining, for at most {delay + timeout:g} s")
+        if self.reload is not None:
+            self.reload.abandon(self)
+        self._close_slots()
+        self._dismiss({"do": "drain", "delay": delay, "timeout": timeout}, delay + timeout + GRACE)
+
+    def _dismiss(self, message: Message, seconds: float) -> None:
+        """Tell every worker to end, and give it so long."""
+        for slot in self.slots:
+            if slot.child is not None:
+                self.leaving.add(slot.child)
+        self.slots = []
+        for child in self.leaving:
+            self._dismiss_one(child, message, seconds)
+
+    def _dismiss_one(self, child: Child, message: Message, seconds: float) -> None:
+        child.state = State.LEAVING
+        child.deadline = time.monotonic() + seconds
+        child.channel.send(message)
+
+    def retire(self, child: Child) -> None:
+        """Let a worker whose slot is gone drain and end."""
+        self.leaving.add(child)
+        timeout = self.current.drain
+        self._dismiss_one(child, {"do": "drain", "delay": 0.0, "timeout": timeout}, timeout + GRACE)
+
+    def _close_slots(self) -> None:
+        for slot in self.slots:
+            slot.close()
+
+    # --- workers ---
+
+    def _start_due(self, now: float) -> None:
+        for slot in self.slots:
+            if slot.next_start is not None and slot.next_start <= now:
+                slot.next_start = None
+                self._start(slot, now)
+
+    def _start(self, slot: Slot, now: float) -> None:
+        try:
+            child = spawn(slot.number, self.command, now)
+        except OSError as error:
+            delay = slot.died(now, now)
+            self.log.write("error", f"cannot start a worker: {error}", again_in=f"{delay:g}s")
+            return
+        slot.child = child
+        self._selector.register(child.channel, selectors.EVENT_READ, child)
+        self._watched[child] = selectors.EVENT_READ
+        child.deadline = now + START_DEADLINE
+        message = {
+            "do": "start",
+            "slot": slot.number,
+            "generation": self.generation,
+            "policy": packed(self.current),
+            "listen": list(slot.sockets),
+            "store": str(self.claim.folder) if self.claim is not None else "",
+        }
+        child.channel.send(message, [one.fileno() for one in slot.sockets.values()])
+        if self.reload is not None:
+            self.reload.joined(child)
+
+    def _write_out(self) -> None:
+        for child, watched in self._watched.items():
+            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.channel.unsent else 0)
+            if wanted != watched:
+                self._selector.modify(child.channel, wanted, child)
+                self._watched[child] = wanted
+
+    def _tell_all(self, message: Message) -> None:
+        for child in self._children():
+            child.channel.send(message)
+
+    def _hear(self, child: Child) -> None:
+        child.channel.flush()
+        try:
+            frames = child.channel.receive()
+        except ChannelBroken as error:
+            self.log.write("error", f"worker {child.slot} sends nonsense: {error}", pid=child.pid)
+            child.kill()
+            self._forget_channel(child)
+            return
+        if frames:
+            child.seen = time.monotonic()
+        for message, _ in frames:
+            self._heard(child, message)
+        if child.channel.closed:
+            self._forget_channel(child)
+
+    def _heard(self, child: Child, message: Message) -> None:
+        did = message.get("did")
+        if did == "ready":
+            if child.state is State.STARTING:
+                child.state, child.deadline = State.READY, None
+                self._ready()
+        elif did == "failed":
+            self.log.write("error", f"worker {child.slot} cannot start: {message.get('text')}", pid=child.pid)
+            if not self._running and not self._draining:
+                self._status = max(self._status, 3 if message.get("defect") else 1)
+        elif did == "leaving" and child.state is not State.LEAVING:
+            self._leaves(child)
+        elif self.reload is not None:
+            self.reload.heard(self, child, message)
+
+    def _leaves(self, child: Child) -> None:
+        """A worker drains by itself (it was sent TERM): another one takes its slot, and its sockets, at once."""
+        child.state = State.LEAVING
+        child.deadline = time.monotonic() + self.current.drain + GRACE
+        self.leaving.add(child)
+        for slot in self.slots:
+            if slot.child is child:
+                slot.child = None
+                slot.next_start = time.monotonic()
+
+    def _ready(self) -> None:
+        states = [slot.child.state if slot.child else State.STARTING for slot in self.slots]
+        if not self._running and states and all(state is State.READY for state in states):
+            self._running = True
+            self.say("ready")
+
+    def _forget_channel(self, child: Child) -> None:
+        if self._watched.pop(child, None) is not None:
+            self._selector.unregister(child.channel)
+            child.channel.close()
+
+    def _reap(self, now: float) -> None:
+        for child in self._children():
+            if child.process.poll() is None:
+                continue
+            if child in self._watched:
+                self._hear(child)  # its last words
+            self._forget_channel(child)
+            self._clear_up_behind(child)
+            if self.reload is not None:
+                self.reload.died(self, child)
+            if child in self.leaving:
+                self.leaving.discard(child)
+                continue
+            slot = next(slot for slot in self.slots if slot.child is child)
+            if not self._running and not self._draining:
+                self._give_up(child)
+                return
+            delay = slot.died(child.started, now)
+            self.log.write(
+                "error", f"worker {child.slot} {child.fate()}: another one starts", pid=child.pid, after=f"{delay:g}s"
+            )
+
+    def _clear_up_behind(self, child: Child) -> None:
+        """A worker killed within a read transaction would keep LMDB from ever reusing a page."""
+        if self.claim is not None:
+            try:
+                self.claim.check_readers()
+            except StoreUnavailable as error:
+                self.log.write("error", str(error), worker=child.slot)
+
+    def _give_up(self, child: Child) -> None:
+        """The first start has failed: there is nothing to fall back to."""
+        if self._status == 0:
+            self.log.write("error", f"worker {child.slot} {child.fate()} before it was ready", pid=child.pid)
+        self._status = self._status or 1
+        next(slot for slot in self.slots if slot.child is child).child = None
+        self._draining = True
+        self._close_slots()
+        self._dismiss({"do": "stop"}, GRACE)
+
+    def _judge(self, now: float) -> None:
+        limit = STUCK_COMPILING if self.reload is not None and self.reload.compiling else STUCK
+        for child in self._children():
+            if child.deadline is not None and now > child.deadline:
+                what = "did not end in time" if child.state is State.LEAVING else "was not ready in time"
+            elif child.state is not State.STARTING and now - child.seen > limit:
+                what = f"gave no sign of life for {limit:g} s"
+            else:
+                continue
+            self.log.write("error", f"worker {child.slot} {what}: killed", pid=child.pid)
+            child.deadline, child.seen = now + GRACE, now
+            child.kill()
+        if self.reload is not None:
+            self.reload.judge(self, now)
+
+    # --- reload ---
+
+    def _begin_reload(self) -> None:
+        if self._draining:
+            return
+        if self.reload is not None or not self._running:
+            self._reload_again = True
+            return
+        self.reload = Reload(self.generation + 1)
+        self.reload.read(self.load, self.wake)
+
+    def _go_on_reloading(self) -> None:
+        assert self.reload is not None
+        result = self.reload.result()
+        if isinstance(result, PolicyRefused):
+            self.log.write("error", "the policy was not reloaded, the old one goes on")
+            self.say(result.report)
+            self.reload_ended()
+        elif result is not None:
+            self.reload.prepare(self, result)
+
+    def reload_ended(self) -> None:
+        self.reload = None
+        if self._reload_again:
+            self._reload_again = False
+            self._begin_reload()
+
+
+def packed(loaded: Loaded) -> Message:
+    """A policy as it travels to a worker."""
+    files = {name: base64.b64encode(data).decode() for name, data in loaded.files.items()}
+    return {"paths": list(loaded.paths), "files": files, "hash": loaded.hash, "access_log": loaded.access_log}
+
+
+def _noted(number: int, frame: object) -> None:
+    """The wake-up descriptor has it already."""
