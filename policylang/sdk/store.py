@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from policylang.sdk.window import Decision
 
-class Decision(NamedTuple):
-    """A limiter's answer. Times in seconds."""
-
-    admitted: bool
-    remaining: int
-    """How many more could pass now."""
-    reset: float
-    """Until more than `remaining` can pass."""
-    retry_after: float
-    """Until what was refused could pass; 0.0 when it was admitted."""
+__all__ = ["Decision", "Store"]
 
 
 class Store(Protocol):
