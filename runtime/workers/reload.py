@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from runtime.workers.child import Child, Slot, State
 from runtime.workers.control import Message
+from runtime.workers.policy import pack
 from runtime.workers.settings import Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen, open_sockets, url
 
@@ -57,17 +58,15 @@ class Reload:
     # --- first phase ---
 
     def prepare(self, supervisor: Supervisor, loaded: Loaded) -> None:
-        from runtime.workers.supervisor import packed
-
         old = supervisor.current
-        if loaded.store != old.store:
+        if loaded.settings.store != old.settings.store:
             supervisor.log.write("warning", "a changed `store` needs a restart: the old one stays")
-            loaded = replace(loaded, store=old.store)
+            loaded = replace(loaded, settings=replace(loaded.settings, store=old.settings.store))
         self._loaded = loaded
         first = supervisor.slots[0].sockets
         ports = {one.getsockname()[1] for one in first.values()}
         try:
-            for address in loaded.listen:
+            for address in loaded.settings.listen:
                 if address not in first:
                     self._opened[address] = open_sockets(address, len(supervisor.slots), ours=ports)
         except CannotListen as error:
@@ -75,7 +74,7 @@ class Reload:
             return
         self.compiling = True
         self._deadline = time.monotonic() + PREPARE_DEADLINE
-        self._message: Message = {"do": "prepare", "generation": self.generation, "policy": packed(loaded)}
+        self._message: Message = {"do": "prepare", "generation": self.generation, "policy": pack(loaded)}
         for slot in supervisor.slots:
             if slot.child is not None and slot.child.state is not State.LEAVING:
                 self.joined(slot.child)
@@ -149,7 +148,7 @@ class Reload:
             supervisor.say(f"listening on {url(sockets[0])}")
             for slot, one in zip(supervisor.slots, sockets, strict=True):
                 slot.sockets[address] = one
-        closed = [address for address in supervisor.slots[0].sockets if address not in loaded.listen]
+        closed = [address for address in supervisor.slots[0].sockets if address not in loaded.settings.listen]
         for slot in supervisor.slots:
             for address in closed:
                 slot.sockets.pop(address).close()
@@ -157,7 +156,7 @@ class Reload:
             if child is not None and child.state is not State.LEAVING:
                 self._waiting.add(child)
                 child.channel.send(
-                    {"do": "commit", "generation": self.generation, "listen": list(loaded.listen),
+                    {"do": "commit", "generation": self.generation, "listen": list(loaded.settings.listen),
                      "opened": list(self._opened)},
                     [slot.sockets[address].fileno() for address in self._opened],
                 )  # fmt: skip
@@ -168,13 +167,13 @@ class Reload:
     def _resize(self, supervisor: Supervisor, loaded: Loaded) -> None:
         """More or fewer workers. The sockets of a slot that goes are emptied by its worker, which then drains."""
         slots = supervisor.slots
-        while len(slots) > loaded.workers:
+        while len(slots) > loaded.settings.workers:
             gone = slots.pop()
             gone.close()
             if gone.child is not None:
                 self._waiting.discard(gone.child)
                 supervisor.retire(gone.child)
-        more = loaded.workers - len(slots)
+        more = loaded.settings.workers - len(slots)
         if more <= 0:
             return
         new = [Slot(len(slots) + number) for number in range(more)]

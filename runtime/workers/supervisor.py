@@ -6,7 +6,6 @@ holds the listening sockets, so that a worker's death loses nothing: its success
 
 from __future__ import annotations
 
-import base64
 import selectors
 import signal
 import socket
@@ -19,6 +18,7 @@ from runtime.observe.events import EventLog
 from runtime.stores import StoreUnavailable
 from runtime.workers.child import Child, Slot, State, spawn
 from runtime.workers.control import ChannelBroken, Message
+from runtime.workers.policy import pack
 from runtime.workers.reload import Reload
 from runtime.workers.settings import Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen, open_sockets, url
@@ -106,8 +106,8 @@ class Supervisor:
             self._woken.close()
 
     def _open(self) -> None:
-        for address in self.current.listen:
-            sockets = open_sockets(address, self.current.workers)
+        for address in self.current.settings.listen:
+            sockets = open_sockets(address, self.current.settings.workers)
             for number, one in enumerate(sockets):
                 if number == len(self.slots):
                     self.slots.append(Slot(number))
@@ -176,7 +176,7 @@ class Supervisor:
 
     def _drain(self, why: str) -> None:
         self._draining = True
-        delay, timeout = self.current.drain_delay, self.current.drain
+        delay, timeout = self.current.settings.drain_delay, self.current.settings.drain
         self.log.write("info", f"{why}: draining, for at most {delay + timeout:g} s")
         if self.reload is not None:
             self.reload.abandon(self)
@@ -200,7 +200,7 @@ class Supervisor:
     def retire(self, child: Child) -> None:
         """Let a worker whose slot is gone drain and end."""
         self.leaving.add(child)
-        timeout = self.current.drain
+        timeout = self.current.settings.drain
         self._dismiss_one(child, {"do": "drain", "delay": 0.0, "timeout": timeout}, timeout + GRACE)
 
     def _close_slots(self) -> None:
@@ -230,7 +230,7 @@ class Supervisor:
             "do": "start",
             "slot": slot.number,
             "generation": self.generation,
-            "policy": packed(self.current),
+            "policy": pack(self.current),
             "listen": list(slot.sockets),
             "store": str(self.claim.folder) if self.claim is not None else "",
         }
@@ -283,7 +283,7 @@ class Supervisor:
     def _leaves(self, child: Child) -> None:
         """A worker drains by itself (it was sent TERM): another one takes its slot, and its sockets, at once."""
         child.state = State.LEAVING
-        child.deadline = time.monotonic() + self.current.drain + GRACE
+        child.deadline = time.monotonic() + self.current.settings.drain + GRACE
         self.leaving.add(child)
         for slot in self.slots:
             if slot.child is child:
@@ -382,12 +382,6 @@ class Supervisor:
         if self._reload_again:
             self._reload_again = False
             self._begin_reload()
-
-
-def packed(loaded: Loaded) -> Message:
-    """A policy as it travels to a worker."""
-    files = {name: base64.b64encode(data).decode() for name, data in loaded.files.items()}
-    return {"paths": list(loaded.paths), "files": files, "hash": loaded.hash, "access_log": loaded.access_log}
 
 
 def _noted(number: int, frame: object) -> None:

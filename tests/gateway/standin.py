@@ -18,7 +18,7 @@ from typing import Any
 
 from runtime.observe.events import EventLog
 from runtime.workers.control import Channel
-from runtime.workers.settings import Loaded, PolicyRefused
+from runtime.workers.settings import GatewaySettings, Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen
 from runtime.workers.supervisor import Supervisor
 
@@ -29,10 +29,10 @@ def load(path: str) -> Loaded:
     policy = json.loads(data)
     if "report" in policy:
         raise PolicyRefused(policy["report"])
-    return Loaded(
-        paths=(path,), files={path: data}, hash=policy["hash"], listen=tuple(policy["listen"]),
-        workers=policy["workers"], drain=policy.get("drain", 5.0),
-    )  # fmt: skip
+    settings = GatewaySettings(
+        listen=tuple(policy["listen"]), workers=policy["workers"], drain=policy.get("drain", 5.0)
+    )
+    return Loaded((path,), {path: data}, policy["hash"], settings)
 
 
 class StandIn:
@@ -101,9 +101,12 @@ class StandIn:
 
     async def drain(self, timeout: float) -> None:
         for server in self.servers.values():
+            for one in server.sockets:  # type: ignore[attr-defined]
+                self.loop.remove_reader(one.fileno())
+        await asyncio.sleep(0.1)  # asyncio drops a connection that it accepts in the turn in which a server closes
+        for server in self.servers.values():
             server.close()
         deadline = self.loop.time() + timeout
-        await asyncio.sleep(0.1)  # what was accepted last is not counted yet
         while self.open and self.loop.time() < deadline:
             await asyncio.sleep(0.01)
         self.ended.set()
