@@ -18,11 +18,8 @@ _UNIT_WORDS = "|".join(
         key=lambda word: (-len(word), word),
     )
 )
-# `10 per second`, `10 / second`, `5 s`: a number never stands before a word that is no operator.
-APART = (
-    rf"{_AMOUNT}[ \t]+(?:(?:per[ \t]+|/[ \t]*)(?:{_RATE_WORDS})|{_UNIT_WORDS})(?![A-Za-z0-9_])(?![ \t]*[:(.\[])"
-    rf"|{_AMOUNT}/[ \t]+(?:{_RATE_WORDS})(?![A-Za-z0-9_])(?![ \t]*[:(.\[])"
-)
+# `10 per second`, `5 s`: a number never stands before a word that is no operator.
+APART = rf"{_AMOUNT}[ \t]+(?:per[ \t]+(?:{_RATE_WORDS})|{_UNIT_WORDS})(?![A-Za-z0-9_])(?![ \t]*[:(.\[])"
 ODD_RATE = rf"{_AMOUNT}/(?:{_RATE_WORDS})(?![A-Za-z0-9_.(\[])"
 ODD_NUMBER = r"[0-9][A-Za-z0-9_]*(?:\.[0-9][A-Za-z0-9_]*)?"
 
@@ -75,9 +72,8 @@ def _number(span: Span, text: str) -> tuple[int, str, Diagnostic]:
         meant = f"{int(value):_}" if value == int(value) else repr(value)
         return w.NUMBER, meant, _say(span, f"`{text}` is written out: `{meant}`", meant, name="malformed-number")
     if re.fullmatch(r"0[xX][0-9A-Fa-f]+", text):
-        meant = str(int(text, 16)) if len(text) <= 18 else None
-        finding = _say(span, "numbers are decimal", meant, name="malformed-number")
-        return w.NUMBER, meant or "0", finding
+        decimal = str(int(text, 16)) if len(text) <= 18 else None
+        return w.NUMBER, decimal or "0", _say(span, "numbers are decimal", decimal, name="malformed-number")
     digits = re.sub(r"_+", "_", text).strip("_")
     if re.fullmatch(r"[0-9_]+(?:\.[0-9]+)?", digits):
         finding = _say(span, "in a number `_` stands between two digits", digits, name="malformed-number")
