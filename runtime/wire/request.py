@@ -238,8 +238,7 @@ class RequestReader:
 
     def _head_too_long(self) -> WireError:
         limits = self._limits
-        line = len(self._tape.head_start) or sum(map(len, self._tape.start))
-        if line > limits.request_line:
+        if sum(map(len, self._tape.start)) > limits.request_line:
             detail = f"the request line is longer than {limits.request_line} bytes"
             return WireError(414, "request-line-too-long", detail)
         detail = f"the request's head is longer than {limits.header_bytes} bytes"

@@ -56,6 +56,8 @@ class Tape:
 
         def on_header(name: bytes, value: bytes) -> None:
             lower = name.lower()
+            # llhttp leaves white space behind a value, which is not part of it (RFC 9110 5.5).
+            value = value.strip()
             keep((lower, name, value))
             if lower in looked_at:
                 mark((lower, value))

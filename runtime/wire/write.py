@@ -22,6 +22,7 @@ _START_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r
 REASONS: Final = frozenset(status.phrase.encode() for status in HTTPStatus)
 """The reason phrases that are in use."""
 
+_LF, _CR, _SPACE = b"\n\r "
 # RFC 9110 5.5: CR, LF and NUL are dangerous, the other control characters invalid; 5.6.2 for names.
 _NOT_IN_VALUES: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^`|~0-9A-Za-z_-]+")
@@ -41,9 +42,12 @@ def request_head_bytes(
 
     Of `headers`, fields whose lower-case name is in `drop` or in `connection` stay away; `extra` are complete lines,
     each with its CRLF. Content-Length is a field like others: where the body changes, `drop` names it and `extra`
-    has the new framing. Nothing is checked here: what comes from a reader is clean, what a policy sets has to pass
-    `check_target`, `new_field` or `field_line` first.
+    has the new framing. Fields are not checked here: those of a reader are clean, what a policy sets has to pass
+    `new_field` or `field_line` first. ValueError for a target or host that would end its line; `check_target` says
+    more.
     """
+    if _LF in target or _CR in target or _SPACE in target or _LF in host or _CR in host:
+        raise ValueError("a request target or host would end its line")
     if connection:
         drop = connection.union(drop)
     parts = [method.encode("ascii"), b" ", target, b" HTTP/1.1\r\nHost: ", host, b"\r\n"]
