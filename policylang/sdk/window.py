@@ -91,9 +91,10 @@ def admit_window(
         now = newest
     elif now >= expiry:
         return _first(limit, window, now, cost)
-    begin, end, top = _HEAD_SIZE, len(state), -1
+    begin, end, top, grain = _HEAD_SIZE, len(state), -1, None
     if now >= oldest_end:
-        unit = _grain(window)[kind]
+        grain = _grain(window)
+        unit = grain[kind]
         top = newest if unit == 1 else -(-newest // unit)
         begin, total, oldest_end = _drop(state, now, total, kind, unit, top, window)
         if begin == end:
@@ -129,7 +130,7 @@ def admit_window(
     if limit <= EXACT_UNITS:
         # The limit was lowered; what still lives now fits an exact window, which the promise asks for.
         return admit_window(_encode(_live(state, window, now), window, _EXACT), limit, window, now, cost)
-    _, unit, cell = _grain(window)
+    _, unit, cell = grain or _grain(window)
     if now // cell == newest // cell:
         if begin == end:
             oldest_end = now + window
