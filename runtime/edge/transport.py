@@ -34,12 +34,12 @@ class LoopTransport(asyncio.BaseProtocol):
 
     # No name `get_buffer` here: by it the loop would take this for a BufferedProtocol.
     __slots__ = (
-        "_half_closed", "_loop_transport", "_producer", "_protocol", "_pull", "data_received", "disconnecting",
+        "_half_closed", "_loop_transport", "_producer", "_pull", "data_received", "disconnecting", "protocol",
         "write", "writeSequence",
     )  # fmt: skip
 
     def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
+        self.protocol = protocol
         self._loop_transport: asyncio.Transport = cast(Any, None)
         self._producer: Any = None
         self._pull = False
@@ -56,11 +56,11 @@ class LoopTransport(asyncio.BaseProtocol):
         self._loop_transport = loop_transport = cast(asyncio.Transport, transport)
         self.write = loop_transport.write
         self.writeSequence = loop_transport.writelines
-        self._protocol.makeConnection(self)  # type: ignore[no-untyped-call]
+        self.protocol.makeConnection(self)  # type: ignore[no-untyped-call]
 
     def eof_received(self) -> bool:
         """The peer sends no more. False lets the loop close when what was written is sent."""
-        protocol: Any = self._protocol
+        protocol: Any = self.protocol
         if not IHalfCloseableProtocol.providedBy(protocol):
             return False
         protocol.readConnectionLost()
@@ -73,9 +73,9 @@ class LoopTransport(asyncio.BaseProtocol):
         if producer is not None:
             producer.stopProducing()
         if reason is None:
-            self._protocol.connectionLost(DONE)
+            self.protocol.connectionLost(DONE)
         else:
-            self._protocol.connectionLost(Failure(ConnectionLost(str(reason))))  # type: ignore[no-untyped-call]
+            self.protocol.connectionLost(Failure(ConnectionLost(str(reason))))  # type: ignore[no-untyped-call]
 
     def pause_writing(self) -> None:
         if self._producer is not None and not self._pull:
@@ -105,6 +105,16 @@ class LoopTransport(asyncio.BaseProtocol):
         """Close at once; what was written and is not sent yet is lost."""
         self.disconnecting = True
         self._loop_transport.abort()
+
+    @property
+    def closing(self) -> bool:
+        """Also where the connection was lost and the protocol has not been told yet."""
+        return self._loop_transport.is_closing()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and that the kernel has not taken yet."""
+        return self._loop_transport.get_write_buffer_size()
 
     def loseWriteConnection(self) -> None:
         if not self._half_closed and not self.disconnecting:

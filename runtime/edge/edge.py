@@ -1,0 +1,149 @@
+"""What the connections of a worker share, and its listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeAlias
+
+from policylang.sdk import Clock, Environment, Exchange, Response, Waiter
+from runtime.edge.answer import Dates
+from runtime.edge.connection import RATE_WINDOW, ServerConnection
+from runtime.edge.forwarding import RequestIds
+from runtime.edge.request import ReceivedRequest
+from runtime.edge.settings import EdgeSettings
+from runtime.edge.transport import LoopTransport
+from runtime.edge.wheel import TICK, Wheel, ticks
+from runtime.wire.limits import WireError
+from runtime.wire.request import RequestHead
+
+Handler: TypeAlias = Callable[[Exchange], Coroutine[Waiter[Any], None, Response]]
+"""`Tree.handle`: gives the final answer, never raises except when it is closed, suspends only by yielding Waiters."""
+
+
+class OnDone(Protocol):
+    """Called when an answer is written or given up. `received`, `sent`: body bytes; times in monotonic ns.
+
+    `status` 499: the client left first. `method`, `path` (as it came, without the query) and `host` as they came.
+    """
+
+    def __call__(
+        self, exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, *,
+        method: str, path: str, host: str,
+    ) -> None: ...  # fmt: skip
+
+
+class OnRefused(Protocol):
+    """Called for a request that the wire rules refused before there was an exchange."""
+
+    def __call__(self, client: str, status: int, failure: str) -> None: ...
+
+
+class Edge:
+    """One for a worker. `use` sets the policy; requests that have begun keep theirs.
+
+    `traced` follows `on_done`: nothing is measured that nobody asks for. With `journal` each exchange gets a list for
+    the tree's outcomes.
+    """
+
+    def __init__(
+        self, settings: EdgeSettings, loop: asyncio.AbstractEventLoop, clock: Clock, wheel: Wheel | None = None
+    ) -> None:
+        self.loop = loop
+        self.wheel = wheel or Wheel(clock)
+        self.monotonic = clock.monotonic
+        self.ids = RequestIds()
+        self.dates = Dates(clock.wall)
+        self.connections: set[ServerConnection] = set()
+        self.draining = False
+        self.handle: Handler
+        self.environment: Environment
+        self.on_done: OnDone | None = None
+        self.on_refused: OnRefused | None = None
+        self.traced = False
+        self.journal = False
+        self._servers: list[asyncio.Server] = []
+        self._emptied: asyncio.Future[None] | None = None
+        self.configure(settings)
+
+    def configure(self, settings: EdgeSettings) -> None:
+        """Connections that are open keep the wire limits they began with."""
+        self.settings = settings
+        self.header_ticks = ticks(settings.header)
+        self.idle_ticks = ticks(settings.idle)
+        self.request_ticks = ticks(settings.request)
+        self.rate_in_window = int(settings.body_rate * RATE_WINDOW * TICK)
+
+    def use(
+        self, handle: Handler, environment: Environment, on_done: OnDone | None = None, journal: bool = False
+    ) -> None:
+        self.handle = handle
+        self.environment = environment
+        self.on_done = on_done
+        self.traced = on_done is not None
+        self.journal = journal
+
+    # --- listeners ---
+
+    async def listen(self, listening: socket.socket) -> None:
+        """Accept the connections of a socket that is bound and listens."""
+        listening.setblocking(False)
+        self._servers.append(
+            await self.loop.create_server(lambda: LoopTransport(ServerConnection(self)), sock=listening, backlog=2048)
+        )
+
+    def stop_listening(self) -> None:
+        """Accept no more. The loop closes the sockets it was given (their duplicates elsewhere live on)."""
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    def drain(self) -> None:
+        """From now on answers say `Connection: close`, and connections without a request are closed."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.drain()
+
+    async def emptied(self) -> None:
+        """Until no connection is left."""
+        if self.connections:
+            self._emptied = self.loop.create_future()
+            await self._emptied
+
+    def abort(self) -> None:
+        """Cut everything."""
+        for connection in list(self.connections):
+            transport: Any = connection.transport
+            transport.abortConnection()
+
+    # --- what connections report ---
+
+    def opened(self, connection: ServerConnection) -> bool:
+        """False for one too many: it is answered and closed."""
+        self.connections.add(connection)
+        if len(self.connections) > self.settings.connections:
+            connection.refuse(WireError(503, "too-many-connections", "the gateway has all the connections it may have"))
+            return False
+        return True
+
+    def closed(self, connection: ServerConnection) -> None:
+        self.connections.discard(connection)
+        if not self.connections and self._emptied is not None:
+            self._emptied.set_result(None)
+            self._emptied = None
+
+    def report(
+        self, exchange: Exchange, status: int, received: int, sent: int, head: RequestHead, host: str
+    ) -> None:
+        if self.on_done is not None:
+            request = exchange.request
+            trace = request.trace if isinstance(request, ReceivedRequest) else None
+            self.on_done(
+                exchange, status, received, sent, self.monotonic(), 0 if trace is None else trace.upstream,
+                method=head.method, path=head.path.decode("latin-1"), host=host,
+            )  # fmt: skip
+
+    def refused(self, client: str, error: WireError) -> None:
+        if self.on_refused is not None:
+            self.on_refused(client, error.status, error.name)

@@ -1,0 +1,318 @@
+# ruff: noqa: N802 - the names are those of Twisted's interfaces
+"""One connection to a server of an upstream: one request at a time, kept for the next where that is safe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer  # type: ignore[import-untyped]
+
+from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waiter
+from runtime.edge.request import ReceivedRequest
+from runtime.edge.stream import BodyStream
+from runtime.edge.wheel import NEVER, ticks
+from runtime.upstream.failures import Stale, broken, timeout
+from runtime.wire.limits import WireError
+from runtime.wire.response import ResponseHead, ResponseReader
+from runtime.wire.write import CHUNKED, HOST_AND_HOPS, LAST_CHUNK, chunk, content_length, request_head_bytes
+
+if TYPE_CHECKING:
+    from runtime.upstream.pool import Server, UpstreamPool
+
+# The gateway speaks for itself about these, and about framing: what came in is not passed on.
+WRITTEN_ANEW: Final = HOST_AND_HOPS | {
+    b"content-length", b"expect", b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
+    b"x-forwarded-proto", b"x-real-ip", b"x-request-id",
+}  # fmt: skip
+_BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
+
+
+@implementer(IPushProducer, IHalfCloseableProtocol)
+class UpstreamConnection(Protocol):
+    """`waiter` is set from a request's start to its answer's head, `answer` while the answer's body streams."""
+
+    def __init__(self, pool: UpstreamPool, server: Server) -> None:
+        self.pool = pool
+        self.server = server
+        self.due = self.seen = NEVER
+        self.waiter: Waiter[Response] | None = None
+        self.answer: BodyStream | None = None
+        self.used = False  # a whole exchange has gone over it
+        self.closed = False
+        self.counted = False  # among the pool's open connections
+        self._wheel = pool.wheel
+        self._reader = ResponseReader(self, pool.settings.limits)
+        self._feed = self._reader.feed
+        self._expect = self._reader.expect
+        self._head: ResponseHead | None = None
+        self._body = b""
+        self._ended = False
+        self._error: WireError | None = None
+        self._upload: BodyStream | None = None  # while the request's body is still on its way
+        self._chunked = False
+        self._congested = False
+        self._head_due = 0  # of a call with a timeout of its own, else 0
+
+    def connectionMade(self) -> None:
+        transport = cast(Any, self.transport)
+        self._write = transport.write
+        transport.registerProducer(self, True)
+
+    # --- a request goes out ---
+
+    def start(self, request: ReceivedRequest, call: UpstreamCall) -> Waiter[Response]:
+        """Send the request. The waiter gets the answer; it fails with Failed, or with Stale."""
+        waiter: Waiter[Response] = Waiter()
+        self.waiter = waiter
+        wheel = self._wheel
+        method = call.method or request.method
+        self._expect(method)
+        target = call.target
+        if target is None:
+            target = request.path.encode()
+            if request.query_string is not None:
+                target += b"?" + request.query_string
+        elif request.query_string is not None and b"?" not in target:
+            target += b"?" + request.query_string
+        host = request.host_bytes if call.host is None else call.host.encode()
+        extra = request.forwarding + request.id.encode() + b"\r\n"
+        body = request.body
+        if call.timeout is None:
+            self._head_due = 0
+            self.due = wheel.now + self.pool.head_ticks
+        else:
+            self._head_due = self.due = wheel.now + ticks(call.timeout)
+        if self.due < self.seen:
+            wheel.hasten(self)
+        if body is None:
+            self._stream_request(request, method, target, host, extra)
+        elif body or method in _BODY_EXPECTED:
+            extra += content_length(len(body))
+            self._write(request_head_bytes(method, target, host, request.headers, extra, drop=WRITTEN_ANEW) + body)
+        else:
+            self._write(request_head_bytes(method, target, host, request.headers, extra, drop=WRITTEN_ANEW))
+        return waiter
+
+    def _stream_request(
+        self, request: ReceivedRequest, method: str, target: bytes, host: bytes, extra: bytes
+    ) -> None:
+        upload = cast(BodyStream, request.source)
+        self._chunked = upload.length is None
+        extra += CHUNKED if upload.length is None else content_length(upload.length)
+        self._write(request_head_bytes(method, target, host, request.headers, extra, drop=WRITTEN_ANEW))
+        self._upload = upload
+        upload.pipe(self, request.limit)
+
+    def body_data(self, data: bytes) -> None:
+        self._write(chunk(data) if self._chunked else data)
+        self._progress()
+
+    def body_end(self) -> None:
+        self._upload = None
+        if self._chunked:
+            self._write(LAST_CHUNK)
+        self._progress()
+
+    def body_failed(self, failure: Failure) -> None:
+        self._upload = None
+        self._cut(Failed(failure), failure)
+
+    def _progress(self) -> None:
+        if self.waiter is not None and not self._head_due:
+            self.due = self._wheel.now + self.pool.head_ticks
+
+    # --- an answer comes in ---
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.waiter is None and self.answer is None:
+            # Nobody has asked: whatever it is, the next request would take it for its answer.
+            self._close()
+            return
+        self._feed(data)
+        waiter = self.waiter
+        if waiter is None:
+            self._go_on()
+        elif self._error is not None:
+            self._cut(broken(self._error.detail))
+        elif self._head is not None:
+            self._answered(waiter, self._head)
+
+    def _answered(self, waiter: Waiter[Response], head: ResponseHead) -> None:
+        self.waiter = self._head = None
+        headers: list[Field] = head.headers
+        if head.connection:
+            headers = [field for field in headers if field[0] not in head.connection]
+        if self._ended:
+            body, self._body = self._body, b""
+            response = Response(head.status, headers, body)
+            self._finish()
+        else:
+            # What limits the length of an answer is said of the message; its own failures are the upstream's.
+            answer = self.answer = BodyStream(self, head.content_length, 502)
+            self.due = self._wheel.now + self.pool.between_ticks
+            if self._body:
+                body, self._body = self._body, b""
+                answer.data(body)
+            response = Response(head.status, headers, None, answer)
+        waiter.fire(response)
+
+    def _go_on(self) -> None:
+        answer = self.answer
+        if answer is None:
+            return
+        self.due = self._wheel.now + self.pool.between_ticks
+        if self._body:
+            body, self._body = self._body, b""
+            answer.data(body)
+        if self._error is not None:
+            self._cut(broken(self._error.detail))
+        elif self._ended:
+            self.answer = None
+            self._finish()
+            answer.end()
+
+    def response_head(self, head: ResponseHead) -> None:
+        self._head = head
+
+    def response_body(self, data: bytes) -> None:
+        self._body = self._body + data if self._body else data
+
+    def response_end(self) -> None:
+        self._ended = True
+
+    def response_error(self, error: WireError) -> None:
+        self._error = error
+
+    def informational(self, status: int, headers: list[Field]) -> None:
+        """Dropped: the policy may still refuse what they announce, and `100` was answered by the gateway itself."""
+
+    def _finish(self) -> None:
+        """The answer is complete."""
+        self._ended = False
+        self.used = True
+        if self._upload is not None:
+            # An answer before the request's end: what the server makes of the rest, nobody knows.
+            upload, self._upload = self._upload, None
+            upload.refuse()
+            self._close()
+        elif self._reader.reusable and not self.closed:
+            self.pool.release(self)
+        else:
+            self._close()
+
+    # --- as the origin of the answer's body ---
+
+    def body_wanted(self) -> None:
+        pass
+
+    def pause_body(self) -> None:
+        cast(Any, self.transport).pauseProducing()
+
+    def resume_body(self) -> None:
+        if not self.closed:
+            self.due = self._wheel.now + self.pool.between_ticks
+            if self.due < self.seen:
+                self._wheel.hasten(self)
+            cast(Any, self.transport).resumeProducing()
+
+    def body_refused(self) -> None:
+        self.answer = None
+        self._close()
+
+    # --- as the producer of its own transport: the request's body ---
+
+    def pauseProducing(self) -> None:
+        self._congested = True
+        if self._upload is not None:
+            self._upload.pause()
+
+    def resumeProducing(self) -> None:
+        self._congested = False
+        if self._upload is not None:
+            self._progress()
+            self._upload.resume()
+
+    def stopProducing(self) -> None:
+        pass
+
+    # --- ends ---
+
+    def abandon(self, waiter: Waiter[Response]) -> None:
+        """Who waits for the answer has gone."""
+        if self.waiter is waiter:
+            self.waiter = None
+            if self._upload is not None:
+                upload, self._upload = self._upload, None
+                upload.refuse()
+            self._close()
+
+    def expired(self) -> None:
+        now = self._wheel.now
+        if self.waiter is not None:
+            if self._upload is not None and not self._congested and not self._head_due:
+                # The request is not complete because its client is slow, and that has a deadline of its own.
+                self.due = now + self.pool.head_ticks
+                self._wheel.hasten(self)
+            else:
+                self._cut(timeout(f"no answer from {self.server.address.text} in time"))
+        elif self.answer is not None:
+            if self.answer.paused:
+                self.due = now + self.pool.between_ticks
+                self._wheel.hasten(self)
+            else:
+                self._cut(timeout(f"{self.server.address.text} stopped within its answer"))
+        else:
+            self._close()
+
+    def readConnectionLost(self) -> None:
+        self._reader.eof()
+        self._lost()
+
+    def writeConnectionLost(self) -> None:
+        pass
+
+    def connectionLost(self, reason: Any = None) -> None:
+        if not self.closed:
+            self._reader.eof()
+            self._lost()
+        self._wheel.forget(self)
+
+    def _lost(self) -> None:
+        """The server has closed; the reader knows what that means for the answer."""
+        waiter = self.waiter
+        if waiter is None and self.answer is not None:
+            self._go_on()
+        elif waiter is not None:
+            if self._head is not None and self._error is None:
+                self._answered(waiter, self._head)
+            elif self.used and not self._reader.started:
+                self._cut(Stale())
+            else:
+                self._cut(broken(self._error.detail if self._error is not None else "the connection was lost"))
+        self._close()
+
+    def _cut(self, error: Exception, failure: Failure | None = None) -> None:
+        """End the connection and tell whoever depends on it."""
+        waiter, self.waiter = self.waiter, None
+        answer, self.answer = self.answer, None
+        upload, self._upload = self._upload, None
+        self._close()
+        if upload is not None:
+            upload.refuse()
+        if answer is not None:
+            answer.fail(failure or (error.failure if isinstance(error, Failed) else _CUT))
+        if waiter is not None:
+            waiter.fail(error)
+
+    def _close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.pool.lost(self)
+            self._wheel.forget(self)
+            if self.transport is not None:
+                cast(Any, self.transport).abortConnection()
+
+
+_CUT: Final = broken("the connection was lost").failure
