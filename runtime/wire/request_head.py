@@ -182,7 +182,7 @@ def _apply(head: RequestHead, others: _Others) -> None:
         head.keep_alive = b"close" not in options and (http_1_1 or b"keep-alive" in options)
     # RFC 9110 10.1.1: an expectation in HTTP/1.0 is ignored, as is 100-continue where no body comes.
     if others.expect is not None and http_1_1:
-        if others.expect.lower() != b"100-continue":
+        if {expectation.strip() for expectation in others.expect.lower().split(b",")} != {b"100-continue"}:
             raise WireError(417, "expectation-failed", "only the expectation `100-continue` can be met")
         head.expect_continue = head.chunked or bool(head.content_length)
 

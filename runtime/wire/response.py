@@ -21,7 +21,7 @@ _EMPTY_LINE: Final = b"\r\n\r\n"
 _TWO_EMPTY_LINES: Final = b"\r\n\r\n\r\n"
 # What a chunk's framing may take before it counts: a size of up to twelve digits and two line ends.
 _CHUNK_FRAMING: Final = 16
-_ONE: Final = ord("1")
+_TWO: Final = ord("2")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -84,6 +84,7 @@ class ResponseReader:
     __slots__ = (
         "_allowance",
         "_body_left",
+        "_failed",
         "_head",
         "_held",
         "_interim",
@@ -111,6 +112,7 @@ class ResponseReader:
         self._allowance = 0  # what the framing of a chunked body may still take
         self._interim = 0
         self._spent = False  # no other answer can come
+        self._failed = False
         self.poisoned = False
         self.started = False
 
@@ -137,7 +139,7 @@ class ResponseReader:
     def feed(self, data: bytes) -> None:
         """Read on."""
         if self._method is None:
-            if data:
+            if data and not self._failed:
                 self.poisoned = self._spent = True
             return
         try:
@@ -150,7 +152,7 @@ class ResponseReader:
                 if (
                     not self._held
                     and 16 <= end <= self._limits.header_bytes
-                    and data[9] != _ONE
+                    and data[9] >= _TWO
                     and data.startswith(b"HTTP/1.1 ")
                     and self._method != "HEAD"
                 ):
@@ -330,8 +332,8 @@ class ResponseReader:
                 refusal = None
                 if tape.bad_trailers:
                     refusal = _malformed("its trailers have fields that belong into a head")
-            elif self._allowance + _CHUNK_FRAMING * tape.chunks < 0:
-                refusal = refusal or _malformed("the framing of its chunks outweighs its limit")
+            if refusal is None and not extra and self._allowance + _CHUNK_FRAMING * tape.chunks < 0:
+                refusal = _malformed("the framing of its chunks outweighs its limit")
         elif head.content_length is not None:
             self._body_left -= size
             if ended:
@@ -351,6 +353,8 @@ class ResponseReader:
             pass  # only 101 gets here, and is refused by its status
         except httptools.HttpParserError as error:
             reason = str(error)
+            if reason == "Pause on CONNECT/Upgrade":
+                return None  # also 101, without the fields that belong to it
             return _malformed(f"{reason[:1].lower()}{reason[1:]}")
         return None
 
@@ -366,7 +370,7 @@ class ResponseReader:
         self._sink.response_end()
 
     def _fail(self, error: WireError) -> None:
-        self._spent = True
+        self._spent = self._failed = True
         self._method = self._head = None
         self._sink.response_error(error)
 
