@@ -132,7 +132,9 @@ def _close_bracket(tokens: Tokens, trouble: Trouble) -> bool:
             depth += 1
         elif kind in (w.RPAR, w.RSQB, w.RMAP, w.RBRACE, w.STRING_TAIL, w.TRIPLE_TAIL):
             depth -= 1
-        elif kind == w.NL and depth == 0 and tokens.kinds[i - 1] in w.OPERAND_ENDS:
+        elif kind == w.NL and depth == 0 and (
+            tokens.kinds[i - 1] in w.OPERAND_ENDS or indent(tokens, i + 1) <= indent(tokens, opener)
+        ):
             at = i
             break
     while at > opener + 1 and tokens.kinds[at - 1] == w.NL:
@@ -144,7 +146,8 @@ def _close_bracket(tokens: Tokens, trouble: Trouble) -> bool:
     label = () if opener == at - 1 else (Label(tokens.span(opener), "opened here"),)
     message = f"`{_SIGN[top]}` is not closed: `{sign}` is missing"
     tokens.found.append(Diagnostic("unclosed-bracket", span, message, labels=label, fix=fix))
-    tokens.replace(at, at, [(_OPENERS[top], end, end)])
+    empty = opener == at - 1 and top != w.LMAP
+    tokens.replace(at, at, [*([(w.BAD_EXPR, end, end)] if empty else []), (_OPENERS[top], end, end)])
     return True
 
 
@@ -187,7 +190,7 @@ def _unclosed_block(tokens: Tokens, first: int, trouble: Trouble) -> None:
             top = braces[-1]
             here = indent(tokens, i)
             if top.deeper is None:
-                top.deeper = here > top.indent
+                top.deeper = here > top.indent or (len(braces) > 1 and bool(braces[-2].deeper))
             if not top.ends_line or (top.deeper and (here < top.indent or (here == top.indent and kind != w.RBRACE))):
                 culprit, at = top, i
                 break

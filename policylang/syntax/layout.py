@@ -191,10 +191,12 @@ class Layout:
         source = tokens.source
         for opener, closer in self.dropped:
             start, end = tokens.starts[opener], tokens.starts[closer]
+            if end == tokens.ends[closer]:
+                continue  # nobody wrote this `)`, and that has been said
             empty = closer == opener + 1
             edits = (
                 Edit(Span(source, start, start + 1), "" if empty else " "),
-                Edit(Span(source, end, end + (end < len(source.text) and source.text[end] == ")")), ""),
+                Edit(Span(source, end, end + 1), ""),
             )
             called = source.text[tokens.starts[opener - 1] : tokens.ends[opener - 1]]
             tokens.found.append(

@@ -33,6 +33,7 @@ class PanicRecovery:
         self.tokens = automaton.tokens
         self.found = self.tokens.found
         self.errors = 0
+        self.lexical = {finding.span.start for finding in self.found}
         # Where the last error was: one that comes back to the same token must be ended by force.
         self.last_start = -1
         self.repeats = 0
@@ -82,6 +83,8 @@ class PanicRecovery:
 
     def _say(self, finding: Diagnostic, at: int) -> None:
         line = finding.span.line
+        if finding.span.start in self.lexical:
+            return
         if line != self.quiet_line and line not in self.tokens.damaged and self._line(at) not in self.tokens.damaged:
             self.found.append(finding)
 

@@ -20,7 +20,7 @@ _WORD_KINDS = frozenset(w.KEYWORDS.values()) - _NAMES
 _SPOKEN = {
     "const": w.LET, "var": w.LET, "val": w.LET, "assert": w.REQUIRE, "check": w.REQUIRE, "switch": w.MATCH,
     "foreach": w.FOR, "elseif": w.ELSE, "delete": w.NUMBER_OF["REMOVE"], "except": w.CATCH, "include": w.IMPORT,
-    "def": w.ASSERTION, "backend": w.UPSTREAM,
+    "of": w.IN, "def": w.ASSERTION, "backend": w.UPSTREAM,
 }
 _TEXT_OF = {kind: word for word, kind in w.KEYWORDS.items()}
 _SAID_EQUAL = {"is": "==", "eq": "==", "equals": "==", "ne": "!="}
@@ -195,6 +195,10 @@ def commas(s: Scene) -> Iterator[Repair]:
     if s.kind not in w.OPERAND_STARTS and s.kind != w.KEY:
         return
     after_comma = s.before in _NAMES and kinds[s.at - 2 : s.at - 1] == [w.COMMA]
+    if after_comma and s.span(s.at - 2).line != s.span(s.at - 1).line:
+        finding = s.find("extra-comma", s.span(s.at - 2), "after a comma the statement goes on, but nothing follows",
+                         fix="", title="remove `,`")
+        yield Repair(s.at - 2, s.at - 1, [s.token(s.at - 2, w.NL)], finding)
     if after_comma and s.kind not in (w.MINUS, w.LPAR, w.LSQB, w.KEY):
         name = s.text(s.at - 1)
         tokens = s.automaton.tokens
@@ -226,6 +230,8 @@ def _opener(s: Scene) -> int:
 
 def several_statements(s: Scene) -> Iterator[Repair]:
     if s.before in (w.NL, w.LBRACE) or s.kind not in _STARTS:
+        return
+    if s.kind in _NAMES and s.before != w.RBRACE and s.kinds[s.at + 1] in (w.NL, w.RBRACE, w.END):
         return
     finding = s.find("several-statements", s.span(s.at), f"`{s.text(s.at)}` belongs on a line of its own",
                      help="a line holds one statement; arguments are separated by commas")
@@ -300,6 +306,12 @@ def broken_line(s: Scene) -> Iterator[Repair]:
     yield Repair(s.at, s.at + 1, [], finding)
 
 
+def foreign_word(s: Scene) -> Iterator[Repair]:
+    """A word of some other language at the head of a statement that cannot be read: `const x = 1`."""
+    if s.kinds[s.first] == w.NAME and (kind := _SPOKEN.get(s.text(s.first))) is not None:
+        yield _as_keyword(s, s.first, kind)
+
+
 def misspelt(s: Scene) -> Iterator[Repair]:
     """A word that is nearly one of the language, where that one would fit."""
     places = [(s.at, expected(s.automaton.states))]
@@ -308,29 +320,29 @@ def misspelt(s: Scene) -> Iterator[Repair]:
     for i, kinds in places:
         if s.kinds[i] != w.NAME:
             continue
-        word = s.text(i)
-        foreign = _SPOKEN.get(word)
-        if foreign in kinds:
-            meant = _TEXT_OF[foreign]
-        else:
-            found = _near_keyword(word, kinds)
-            if found is None:
-                continue
-            meant, foreign = found
-        finding = s.find("misspelt-word", s.span(i), f"`{word}` is no word that fits here: `{meant}` is", fix=meant)
-        yield Repair(i, i + 1, [s.token(i, foreign)], finding, proof=3)
+        kind = _SPOKEN.get(s.text(i))
+        if kind not in kinds:
+            kind = _near_keyword(s.text(i), kinds)
+        if kind is not None:
+            yield _as_keyword(s, i, kind)
 
 
-def _near_keyword(word: str, kinds: set[int]) -> tuple[str, int] | None:
-    known = {text: kind for text, kind in w.KEYWORDS.items() if kind in kinds and len(text) > 2}
-    meant = nearest(word, known) if len(word) > 2 else None
-    return (meant, known[meant]) if meant else None
+def _as_keyword(s: Scene, i: int, kind: int) -> Repair:
+    meant = _TEXT_OF[kind]
+    finding = s.find("misspelt-word", s.span(i), f"`{s.text(i)}` is no word that fits here: `{meant}` is", fix=meant)
+    return Repair(i, i + 1, [s.token(i, kind)], finding, proof=3)
+
+
+def _near_keyword(word: str, kinds: set[int]) -> int | None:
+    known = {text: kind for text, kind in w.KEYWORDS.items() if kind in kinds}
+    meant = nearest(word, known) if len(word) > 1 else None
+    return known[meant] if meant else None
 
 
 def missing_sign(s: Scene) -> Iterator[Repair]:
     """One sign or word between two things that are there."""
     for kind in (w.ASSIGN, w.ARROW, w.IN, w.THEN, w.COLON, w.CATCH):
-        if s.can(kind):
+        if s.can(kind) and (kind != w.IN or (s.kinds[s.first] == w.FOR and s.at == s.first + 2)):
             sign = w.DESCRIPTIONS[kind].strip("`")
             finding = s.find("missing-sign", s.span(s.at), f"`{sign}` is missing before this", fix=f" {sign}",
                              title=f"add `{sign}`", at=s.gap(s.at))
@@ -339,7 +351,7 @@ def missing_sign(s: Scene) -> Iterator[Repair]:
 
 def quoted_name(s: Scene) -> Iterator[Repair]:
     """`service "orders" "/orders"`, `let "x" = 1`"""
-    if s.kind != w.STRING:
+    if s.kind != w.STRING or s.before in (w.NL, w.LBRACE):
         return
     name = s.text(s.at)[1:-1]
     if re.fullmatch(r"[a-z_][a-z0-9_]*", name):
@@ -350,7 +362,9 @@ def quoted_name(s: Scene) -> Iterator[Repair]:
 
 def superfluous(s: Scene) -> Iterator[Repair]:
     """One token that could be left out."""
-    if s.kind in w.BINARY | {w.DOT, w.OPTIONAL, w.ASSIGN, w.COLON, w.ARROW, w.PRIVATE, w.THEN, w.NUMBER} and s.at:
+    if s.at == s.first or s.before in (w.NL, w.LBRACE) or s.can(w.BAD_EXPR):
+        return
+    if s.kind in w.BINARY | {w.DOT, w.OPTIONAL, w.ASSIGN, w.COLON, w.ARROW, w.PRIVATE, w.THEN}:
         text = s.text(s.at)
         message = f"`{text}` does not fit here"
         finding = s.find("unexpected-text", s.span(s.at), message, fix="", title=f"remove `{text}`")
@@ -359,6 +373,7 @@ def superfluous(s: Scene) -> Iterator[Repair]:
 
 SLIPS: tuple[Callable[[Scene], Iterator[Repair]], ...] = (
     fat_arrow,
+    foreign_word,
     equals_for_colon,
     missing_let,
     equals,
@@ -371,8 +386,8 @@ SLIPS: tuple[Callable[[Scene], Iterator[Repair]], ...] = (
     quoted_name,
     commas,
     keyword_as_name,
-    several_statements,
     misspelt,
+    several_statements,
     broken_line,
     missing_sign,
     superfluous,

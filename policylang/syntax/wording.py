@@ -28,6 +28,8 @@ def describe(scene: Scene, possible: set[int]) -> Diagnostic:
         # A missing thing is shown where it is missing: at the end of the line.
         span = scene.span(scene.at - 1)
     label = ""
+    if kind == w.OPTIONAL and w.AND in possible:
+        return scene.find("foreign-operator", span, "there is no `? :`", help="write `if C then A else B`")
     if w.BAD_EXPR in possible and possible >= _VALUE_SIGNS:
         name = "missing-value"
         wanted = "a value"
@@ -35,6 +37,10 @@ def describe(scene: Scene, possible: set[int]) -> Diagnostic:
         name = "missing-name"
         if kind in w.STRINGS:
             label = "a name stands without quotes"
+    elif kind in (w.NL, w.END, w.RBRACE) and w.LBRACE in possible:
+        name = "missing-brace"
+    elif kind in (w.NL, w.END, w.RBRACE) and wanted.startswith("`"):
+        name = "missing-sign"
     else:
         name = "unexpected-text"
     message = f"expected {wanted}{after}, found {found}" if wanted else f"{found} does not fit here"
@@ -56,6 +62,9 @@ def _at_start(scene: Scene, possible: set[int], span: Span, found: str) -> Diagn
                           help="a file declares `gateway`, `upstream`, `map`, `service`, `assertion`, `global`…")
     if kind in _DECLARING:
         return scene.find("misplaced-declaration", span, f"`{word}` stands outside of every block")
+    if kind == w.KEY and scene.before == w.LBRACE:
+        return scene.find("map-as-block", scene.span(scene.at - 1), "a `{` right after a name opens a block",
+                          help="a map is never the first argument: give it its parameter's name, `name: { … }`")
     if kind == w.ON:
         return scene.find("misplaced-on-failure", span, "`on failure` is the last block of a service")
     if w.REQUIRE in possible and kind in w.BINARY:
@@ -122,6 +131,6 @@ def wanted_text(possible: set[int]) -> str:
     elif w.LBRACE in possible:
         signs = ["`{`"]
     elif w.NL in possible:
-        signs = ["the end of the line"]
+        signs = ["an operator", "the end of the line"] if w.AND in possible else ["the end of the line"]
     unique = list(dict.fromkeys(signs))[:3]
     return " or ".join(unique)
