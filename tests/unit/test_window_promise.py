@@ -193,6 +193,16 @@ def test_a_burst_on_both_sides_of_an_edge_passes_once() -> None:
     assert admitted == 1000
 
 
+def test_what_is_rounded_up_does_not_outlive_what_came_later() -> None:
+    cell = -(-60 * S // CELLS)
+    edge = START // cell * cell
+    ours = Ours(100, 60 * S)
+    assert all(ours.admit(edge - 10).admitted for _ in range(60))
+    assert all(ours.admit(edge + 10).admitted for _ in range(40))
+    # The first 60 closed as one run, whose end is kept to the nearest 10 ms.
+    assert ours.admit(edge + 11) == Decision(False, 0, (60 * S - 1) / 1e9, (60 * S - 1) / 1e9)
+
+
 def test_refused_requests_are_not_counted() -> None:
     ours = Ours(3, S)
     for _ in range(3):

@@ -76,7 +76,8 @@ def test_a_merged_window_becomes_exact_again_under_a_small_limit() -> None:
         state = admit_window(state, 1000, S, now)[1] or state
     log: list[int] = []
     for step in range(600):
-        now += S // 60
+        # In pairs that would share a cell.
+        now += S // 30 - 1000 if step % 2 else 1000
         decision, changed = admit_window(state, 50, S, now)
         state = changed or state
         if step > 130:
@@ -133,8 +134,9 @@ def test_window_and_bucket_take_over_from_each_other() -> None:
     decision, taken_over = admit_window(changed, 100, S, START + 1)
     assert not decision.admitted
     assert pass_as_many(taken_over, 100, S, START + 1 + S)[0] == 100
-    # One that is full again has used nothing up.
+    # One that is full again has used nothing up, nor has a window that is over.
     assert admit_window(changed, 100, S, START + 4 * S)[0].remaining == 99
+    assert admit_bucket(pass_as_many(None, 100, S, START)[1], 100, S, S, START + S)[0].remaining == 99
 
 
 def test_amounts_of_a_vast_bucket_do_not_break_a_window() -> None:
