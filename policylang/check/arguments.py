@@ -1,0 +1,393 @@
+"""Arguments: which parameter each is for, and if it can be given there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from policylang.check import program as p
+from policylang.check.expressions import present
+from policylang.check.kinds import INTERPOLATES, UNITS, accepts, phrase, phrases
+from policylang.check.literals import address, header_value
+from policylang.check.operators import missing_unit
+from policylang.check.program import Bound
+from policylang.check.walk import Walk, is_unknown, unknown
+from policylang.diagnostics import Edit, Fix, Label
+from policylang.diagnostics.nearest import nearest
+from policylang.sdk import types as t
+from policylang.sdk.card import ParamCard
+from policylang.sdk.values import UpstreamName
+from policylang.source import Span
+from policylang.syntax import nodes as n
+from policylang.syntax.words import KEPT_PARAMETERS
+
+_SPECIAL = frozenset({"symbol", "upstream"})
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What can be called, under the word that messages use for it: `` `rate_limit` ``."""
+
+    word: str
+    params: tuple[ParamCard, ...]
+    positional: tuple[ParamCard, ...]
+    by_name: dict[str, ParamCard]
+
+
+def signature_of(word: str, params: Sequence[ParamCard]) -> Signature:
+    return Signature(
+        f"`{word}`", tuple(params), tuple(q for q in params if q.positional), {q.name: q for q in params}
+    )
+
+
+Given = dict[str, list[n.Argument]]
+"""The arguments by their parameter's name; several only where it takes many."""
+
+
+def assign(walk: Walk, signature: Signature, args: Sequence[n.Argument], span: Span) -> tuple[Given, bool]:
+    """Find each argument's parameter. False when something was reported."""
+    given: Given = {}
+    place = 0
+    named_before: n.Argument | None = None
+    good = True
+    for arg in args:
+        if arg.name is None:
+            if named_before is not None:
+                walk.error(
+                    "misplaced-parameter", arg.span, "values without a name come before those with one",
+                    labels=[Label(named_before.span, "named here")], help="move it to the front, or name it",
+                )  # fmt: skip
+            elif place < len(signature.positional):
+                param = signature.positional[place]
+                given.setdefault(param.name, []).append(arg)
+                if not param.many:
+                    place += 1
+                continue
+            else:
+                _too_many(walk, signature, arg, given)
+            _look_at(walk, arg)
+            good = False
+            continue
+        named_before = named_before or arg
+        found = signature.by_name.get(arg.name)
+        if found is None:
+            _unknown(walk, signature, arg)
+        elif found.name in given:
+            walk.error(
+                "duplicate-parameter", arg.name_span or arg.span, f"`{arg.name}` is given twice",
+                labels=[Label(given[found.name][0].span, "first here")], help="keep one of them",
+            )  # fmt: skip
+        else:
+            given[found.name] = [arg]
+            continue
+        _look_at(walk, arg)
+        good = False
+    for param in signature.params:
+        if param.required and param.name not in given:
+            good = False
+            text = f"{param.name}: …" if not param.positional else "…"
+            takes = f"{phrases(param.types)}" if param.types[0].name != "symbol" else _choice(param)
+            walk.error(
+                "missing-parameter", span, f"{signature.word} needs `{param.name}`",
+                help=f"give it as `{text}`: {takes}" + (f" ({_sentence(param.doc)})" if param.doc else ""),
+            )  # fmt: skip
+    return given, good
+
+
+def _look_at(walk: Walk, arg: n.Argument) -> None:
+    """Report mistakes inside of an argument that has no parameter; a bare word may have been a symbol."""
+    if type(arg.value) is not n.Name:
+        walk.expr(arg.value)
+
+
+def _sentence(doc: str) -> str:
+    text = doc.rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def _choice(param: ParamCard) -> str:
+    return " or ".join(f"`{symbol}`" for symbol in param.symbols)
+
+
+def _too_many(walk: Walk, signature: Signature, arg: n.Argument, given: Given) -> None:
+    free = [q.name for q in signature.params if q.name not in given and not q.positional]
+    count = len(signature.positional)
+    takes = "no value without a name" if not count else "one value" if count == 1 else f"{count} values"
+    extra = " without a name" if count else ""
+    cure = f"name the parameter, as in `{free[0]}: {arg.value.span.text}`" if free else "leave it out"
+    walk.error("misplaced-parameter", arg.span, f"{signature.word} takes {takes}{extra}", help=cure)
+
+
+def _unknown(walk: Walk, signature: Signature, arg: n.Argument) -> None:
+    name, span = arg.name or "", arg.name_span or arg.span
+    known = list(signature.by_name)
+    close = nearest(name, known)
+    fix = None
+    if name in KEPT_PARAMETERS:
+        cure = f"`{name}:` is kept for a later version"
+    elif close is not None:
+        cure = f"did you mean `{close}`?"
+        fix = Fix(f"write `{close}`", (Edit(span, span.text.replace(name, close, 1)),))
+    elif known:
+        cure = "it has " + ", ".join(f"`{each}`" for each in known)
+    else:
+        cure = "it has no parameters"
+    walk.error("unknown-parameter", span, f"{signature.word} has no parameter `{name}`", help=cure, fix=fix)
+
+
+# --- one argument --------------------------------------------------------------------------------
+
+
+def argument(walk: Walk, param: ParamCard, node: n.Expr) -> p.Expr:
+    """An argument's value, of a type that the parameter takes."""
+    kinds = param.types
+    first = kinds[0].name
+    if first in _SPECIAL:
+        return _symbol(walk, param, node) if first == "symbol" else _upstream(walk, node)
+    expr = walk.expr(node)
+    return fit(walk, param, expr, node)
+
+
+def fit(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> p.Expr:
+    """Report what the parameter does not take; gives the value as it takes it."""
+    kind = expr.type.name
+    if kind == "unknown":
+        return expr
+    kinds = param.types
+    if kind == "none":
+        if not param.accepts_none:
+            cure = f"leave `{param.name}` out" if not param.required else f"give {phrases(kinds)}"
+            walk.error("may-be-none", expr.span, f"`{param.name}` cannot be `none`", help=cure)
+            return unknown(expr.span)
+    else:
+        for wanted in kinds:
+            if accepts(wanted, expr.type):
+                break
+        else:
+            if kind == "string" and any(wanted.name == "ip" for wanted in kinds) and isinstance(expr, p.Const):
+                return address(walk, expr)
+            _wrong_type(walk, param, expr, node)
+            return unknown(expr.span)
+        if not param.accepts_none and expr.type.optional:
+            present(walk, expr, f"for `{param.name}`")
+        if wanted.name == "key":
+            _key(walk, param, expr)
+        elif wanted.name == "target":
+            target(walk, expr)
+    if not param.lazy and not isinstance(expr, p.Const):
+        _not_constant(walk, param, expr)
+        return unknown(expr.span)
+    return expr
+
+
+def _not_constant(walk: Walk, param: ParamCard, expr: p.Expr) -> None:
+    if known_at_call(walk, expr):
+        return
+    walk.error(
+        "not-constant", expr.span, f"`{param.name}` must be known when the policy is loaded",
+        help="write it as a literal or a constant; for a choice between several use `match`",
+    )  # fmt: skip
+
+
+def known_at_call(walk: Walk, expr: p.Expr) -> bool:
+    """In the body of a user's assertion: made of constants and parameters only, so each call decides."""
+    if walk.definition is None or walk.expanding:
+        return False
+    if isinstance(expr, p.Const):
+        return True
+    if isinstance(expr, p.SlotRef):
+        var = walk.state.names.get(expr.name)
+        return var is not None and var.parametric
+    if isinstance(expr, (p.BinaryOp, p.MemberOf)):
+        a, b = (expr.left, expr.right) if isinstance(expr, p.BinaryOp) else (expr.base, expr.key)
+        return known_at_call(walk, a) and known_at_call(walk, b)
+    if isinstance(expr, p.UnaryOp):
+        return known_at_call(walk, expr.operand)
+    if isinstance(expr, p.IfExpr):
+        return all(known_at_call(walk, each) for each in (expr.condition, expr.then, expr.orelse))
+    if isinstance(expr, p.ListOf):
+        return all(known_at_call(walk, each) for each in expr.items)
+    if isinstance(expr, p.MapOf):
+        return all(known_at_call(walk, value) for _, value in expr.entries)
+    if isinstance(expr, p.Template):
+        return all(isinstance(part, str) or known_at_call(walk, part) for part in expr.parts)
+    if isinstance(expr, p.FunctionCall):
+        return expr.card.pure and all(known_at_call(walk, each) for each in expr.args)
+    return False
+
+
+def _key(walk: Walk, param: ParamCard, expr: p.Expr) -> None:
+    """The elements of a key that is a list."""
+    items: Sequence[p.Expr] = expr.items if isinstance(expr, p.ListOf) else ()
+    if isinstance(expr, p.Const) and isinstance(expr.value, list) and not expr.value:
+        walk.error("wrong-type", expr.span, f"`{param.name}` needs something to tell keys apart",
+                   help="put at least one value into the list")  # fmt: skip
+    for item in items:
+        if item.type.name not in INTERPOLATES:
+            walk.error("wrong-type", item.span, f"{phrase(item.type)} cannot be a part of `{param.name}`",
+                       help="a key is made of text, numbers and the like")  # fmt: skip
+        else:
+            present(walk, item, f"in `{param.name}`")
+
+
+def target(walk: Walk, expr: p.Expr) -> None:
+    """Report a path that is known to be none."""
+    start: Any = None
+    if isinstance(expr, p.Const):
+        start = expr.value
+    elif isinstance(expr, p.Template) and isinstance(expr.parts[0], str):
+        start = expr.parts[0]
+    if isinstance(start, str) and not start.startswith("/"):
+        walk.error("bad-path", expr.span, "a path begins with `/`", help=f'write "/{_short(start)}…"')
+        return
+    header_value_like(walk, expr)
+
+
+def header_value_like(walk: Walk, expr: p.Expr) -> None:
+    header_value(walk, expr)
+
+
+def _short(text: str) -> str:
+    return text[:20] if text[:20].isprintable() else ""
+
+
+def _wrong_type(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> None:
+    kinds = param.types
+    names = [kind.name for kind in kinds]
+    if isinstance(expr, p.Const) and expr.type.name == "number":
+        measured = next((name for name in names if name in UNITS), None)
+        if measured is not None:
+            missing_unit(walk, expr, measured, f"for `{param.name}`")
+            return
+    kind = expr.type.name
+    wanted = phrases(kinds)
+    cure = ""
+    if "string" in names and kind in INTERPOLATES and "\n" not in node.span.text and '"' not in node.span.text:
+        cure = f'make text of it: `"${{{node.span.text}}}"`'
+    elif "number" in names and kind == "string":
+        cure = "convert it with `int(…)` or `float(…)`"
+    elif kind in ("string", "json", "number") and names[0] in ("duration", "size"):
+        cure = f"convert it with `{names[0]}(…)`"
+    elif kind in ("json", "number", "string") and names[0] == "rate":
+        cure = 'write one such as `10/s`, or work it out with `rate(n, "s")`'
+    elif "ip" in names and kind in ("string", "json"):
+        cure = "read an address from text with `ip(…)`"
+    elif names[0] in ("request", "response"):
+        cure = f"write {' or '.join(f'`{name}`' for name in names)}"
+    elif kind in ("request", "response"):
+        cure = f"take a part of it, such as `{kind}.json` or `{kind}.text`"
+    elif names[0] == "list" and kind != "list" and kinds[0].of is not None and kinds[0].of.name == kind:
+        cure = f"put it into a list: `[{node.span.text}]`"
+    walk.error("wrong-type", expr.span, f"`{param.name}` takes {wanted}, not {phrase(expr.type)}", help=cure)
+
+
+def _symbol(walk: Walk, param: ParamCard, node: n.Expr) -> p.Expr:
+    word = None
+    if isinstance(node, n.Name):
+        word = node.name
+    elif isinstance(node, n.Text) and node.literal in param.symbols:
+        walk.error(
+            "unknown-symbol", node.span, f"`{param.name}` takes a word without quotes",
+            help=f"write `{node.literal}`",
+            fix=Fix(f"write `{node.literal}`", (Edit(node.span, node.literal or ""),), safe=True),
+        )  # fmt: skip
+        return unknown(node.span)
+    elif isinstance(node, n.BadExpr):
+        return unknown(node.span)
+    if word in param.symbols:
+        return p.Const(node.span, t.SYMBOL, False, word)
+    close = nearest(word, param.symbols) if word is not None else None
+    cure = f"did you mean `{close}`?" if close is not None else f"write {_choice(param)}"
+    shown = f"`{word}`" if word is not None else "a value"
+    walk.error("unknown-symbol", node.span, f"`{param.name}` takes {_choice(param)}, not {shown}", help=cure)
+    return unknown(node.span)
+
+
+def _upstream(walk: Walk, node: n.Expr) -> p.Expr:
+    if isinstance(node, n.BadExpr):
+        return unknown(node.span)
+    if isinstance(node, n.Name):
+        if node.name in walk.unit.upstreams:
+            return p.Const(node.span, t.UPSTREAM, False, UpstreamName(node.name))
+        _unknown_upstream(walk, node.span, node.name)
+        return unknown(node.span)
+    text = node.literal if isinstance(node, n.Text) else None
+    if text is not None and text in walk.unit.upstreams:
+        walk.error("unknown-upstream", node.span, "an upstream is named without quotes", help=f"write `{text}`",
+                   fix=Fix(f"write `{text}`", (Edit(node.span, text),), True))  # fmt: skip
+    elif text is not None and "://" in text:
+        walk.error("unknown-upstream", node.span, "an upstream is named here, not its address",
+                   help=f'declare it: `upstream name {{ server "{text}" }}`')  # fmt: skip
+    else:
+        walk.error("unknown-upstream", node.span, "the name of an upstream stands here",
+                   help="write the bare name of one that is declared with `upstream name { … }`")  # fmt: skip
+    return unknown(node.span)
+
+
+def _unknown_upstream(walk: Walk, span: Span, name: str) -> None:
+    if walk.unit.perhaps_declared(name):
+        return
+    close = nearest(name, list(walk.unit.upstreams))
+    if close is not None:
+        cure = f"did you mean `{close}`?"
+        labels = [Label(walk.unit.upstreams[close].name_span, "declared here")]
+    else:
+        cure, labels = f'declare it: `upstream {name} {{ server "http://…" }}`', []
+    walk.error("unknown-upstream", span, f"there is no upstream `{name}`", help=cure, labels=labels)
+
+
+def many(walk: Walk, param: ParamCard, args: Sequence[n.Argument]) -> p.Expr:
+    """All further positional arguments: a tuple where they are known, elements of constant lists among them."""
+    element = param.types[0].of or t.JSON
+    one = ParamCard(
+        name=param.name, doc=param.doc, types=(element, *param.types), lazy=param.lazy, required=param.required,
+        accepts_none=param.accepts_none,
+    )  # fmt: skip
+    found = [fit(walk, one, walk.expr(arg.value), arg.value) for arg in args]
+    span = args[0].span.to(args[-1].span)
+    if any(is_unknown(each) for each in found):
+        return unknown(span)
+    private = any(each.private for each in found)
+    values: list[Any] = []
+    for each in found:
+        if not isinstance(each, p.Const):
+            return p.ListOf(span, param.types[0], private, tuple(found))
+        if isinstance(each.value, (list, tuple)):
+            values.extend(each.value)
+        else:
+            values.append(each.value)
+    return p.Const(span, param.types[0], private, tuple(values))
+
+
+def default_of(walk: Walk, param: ParamCard, span: Span) -> p.Expr:
+    """The value of a parameter that is left out."""
+    if param.default is None:
+        return p.Const(span, t.NONE, False, None)
+    node = walk.unit.defaults.expression(param.default)
+    expr = argument(walk, param, node)
+    return expr
+
+
+def bind(
+    walk: Walk, signature: Signature, args: Sequence[n.Argument], span: Span
+) -> tuple[tuple[Bound, ...], bool]:
+    """Every parameter with its value, in the order of the card. False when something was reported for sure."""
+    given, good = assign(walk, signature, args, span)
+    bound: list[Bound] = []
+    for param in signature.params:
+        found = given.get(param.name)
+        if found is None:
+            if param.required:
+                continue
+            value = default_of(walk, param, span)
+            text = param.default or ""
+        elif param.many:
+            value, text = many(walk, param, found), ", ".join(arg.value.span.text for arg in found)
+        else:
+            node = found[0].value
+            value, text = argument(walk, param, node), node.span.text
+        if value.type.name == "unknown":
+            good = False
+        bound.append(Bound(param, value, text))
+    return tuple(bound), good

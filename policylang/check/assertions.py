@@ -1,0 +1,352 @@
+"""Assertions that a policy defines: checked once by themselves, then put in place of every call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from policylang.check import program as p
+from policylang.check.arguments import Signature, bind, fit, signature_of
+from policylang.check.binding import bind_name, kept_type, usable
+from policylang.check.blocks import check_block, head
+from policylang.check.expressions import present
+from policylang.check.kinds import UNKNOWN, phrase
+from policylang.check.scope import Slots, State, Var
+from policylang.check.swallowing import observes
+from policylang.check.walk import Frame, Walk, is_unknown
+from policylang.diagnostics import Diagnostic, Label
+from policylang.diagnostics.nearest import nearest
+from policylang.sdk import types as t
+from policylang.sdk.card import FunctionCard, ParamCard
+from policylang.sdk.outcome import wrong_type
+from policylang.sdk.types import Type
+from policylang.source import Span
+from policylang.syntax import nodes as n
+
+if TYPE_CHECKING:
+    from policylang.check.unit import Unit
+
+DEPTH = 32
+"""How deeply calls of users' assertions may stand in each other."""
+
+
+class Definition:
+    """One `assertion` of a policy. What stands behind `checked` is known when that is `done`."""
+
+    __slots__ = (
+        "alive", "broken", "checked", "name", "node", "observes", "outputs", "private_outputs", "responds",
+        "signature", "types", "user",
+    )  # fmt: skip
+
+    def __init__(self, node: n.AssertionDeclaration) -> None:
+        self.node = node
+        self.name = node.name
+        self.checked = ""  # "", "doing" or "done"
+        self.broken = False
+        self.responds: Span | None = None
+        self.alive = True
+        self.user = False
+        self.observes = False
+        self.types: dict[str, Type] = {}
+        self.signature: Signature = signature_of(node.name, ())
+        self.outputs: dict[str, Type] = {output.name: UNKNOWN for output in node.outputs}
+        self.private_outputs = frozenset(output.name for output in node.outputs if output.private)
+
+
+# --- the definition itself -----------------------------------------------------------------------
+
+
+def declare(unit: Unit, definition: Definition) -> None:
+    """Read the parameters: what calls are checked against."""
+    params: list[ParamCard] = []
+    seen: dict[str, Span] = {}
+    for node in definition.node.parameters:
+        if node.name in seen:
+            unit.report.error("duplicate-name", node.name_span, f"two parameters are called `{node.name}`",
+                              labels=[Label(seen[node.name], "first here")], help="rename one of them")  # fmt: skip
+            continue
+        seen[node.name] = node.name_span
+        kind = t.WORDS.get(node.type)
+        if kind is None:
+            close = nearest(node.type, t.WORDS)
+            words = ", ".join(f"`{word}`" for word in t.WORDS)
+            cure = f"did you mean `{close}`?" if close is not None else f"write one of {words}"
+            unit.report.error("unknown-type", node.type_span, f"there is no type `{node.type}`", help=cure)
+            kind = UNKNOWN
+        definition.types[node.name] = kind.maybe() if node.optional else kind
+        taken = t.ANY if kind.name == "unknown" else kind
+        params.append(
+            ParamCard(
+                name=node.name, doc="", types=(taken,), lazy=True, positional=True,
+                required=node.default is None and not node.optional,
+                accepts_none=node.optional or kind.name in ("json", "unknown"), attribute=node.name,
+            )
+        )  # fmt: skip
+    definition.signature = signature_of(definition.name, params)
+
+
+def define(unit: Unit, definition: Definition) -> None:
+    """Check the body once, with the types that the parameters are declared to have."""
+    definition.checked = "doing"
+    before = len(unit.report.diagnostics)
+    node = definition.node
+    walk = Walk(unit, Frame(definition.name, Slots()), "assertion", definition=definition)
+    walk.state.response = "set"  # that is the caller's affair, and judged for each call
+    for parameter in node.parameters:
+        if parameter.name in walk.state.names:
+            continue
+        kind = definition.types[parameter.name]
+        usable(walk, parameter.name, parameter.name_span, "parameter")
+        walk.state.names[parameter.name] = Var(
+            parameter.name, walk.slot(parameter.name), kind, parameter.name_span, "parameter", parameter.private,
+            parametric=True,
+        )  # fmt: skip
+        if parameter.default is not None:
+            _default(unit, definition, parameter.name, parameter.default)
+    check_block(walk, node.body)
+    definition.alive = walk.state.alive
+    definition.user = walk.state.user and not walk.state.lost
+    definition.responds = walk.responds
+    definition.observes = observes(walk, node.body.statements)
+    _check_outputs(walk, definition)
+    definition.broken = len(unit.report.diagnostics) > before
+    definition.checked = "done"
+
+
+def _default(unit: Unit, definition: Definition, name: str, node: n.Expr) -> p.Expr:
+    param = definition.signature.by_name[name]
+    walk = Walk(unit, Frame(definition.name, Slots()), "default", definition=definition)
+    walk.state.response = "set"
+    return fit(walk, param, walk.value(node), node)
+
+
+def _check_outputs(walk: Walk, definition: Definition) -> None:
+    state = walk.state
+    seen: dict[str, Span] = {}
+    for output in definition.node.outputs:
+        if output.name in seen:
+            walk.error("duplicate-name", output.span, f"two outputs are called `{output.name}`",
+                       labels=[Label(seen[output.name], "first here")], help="rename one of them")  # fmt: skip
+            continue
+        seen[output.name] = output.span
+        var = state.names.get(output.name)
+        if var is not None:
+            if var.kind == "parameter":
+                walk.error("duplicate-name", output.span, f"`{output.name}` is a parameter too",
+                           labels=[Label(var.span, "declared here")], help="rename the output")  # fmt: skip
+            definition.outputs[output.name] = var.type
+        elif state.alive and not state.lost:
+            ended = state.ended.get(output.name)
+            labels = [Label(ended.var.span, f"set here, {ended.where}")] if ended is not None else []
+            close = nearest(output.name, state.names)
+            if labels or close is None:
+                cure = f"bind `{output.name}` on every way through `{definition.name}`"
+            else:
+                cure = f"did you mean `{close}`?"
+            walk.error(
+                "unset-output", output.span, f"`{definition.name}` can succeed without setting `{output.name}`",
+                labels=labels, help=cure,
+            )  # fmt: skip
+
+
+# --- calls ---------------------------------------------------------------------------------------
+
+
+def call_definition(walk: Walk, node: n.Call, definition: Definition) -> p.Statement | None:
+    unit = walk.unit
+    if definition.checked == "doing":
+        owner = walk.definition
+        within = f" inside `{owner.name}`" if owner is not None and owner is not definition else ""
+        walk.error(
+            "recursive-assertion", node.name_span, f"`{node.name}` calls itself{within}",
+            labels=[Label(definition.node.name_span, "declared here")],
+            help="an assertion cannot lead back to itself: go through a list with `for`",
+        )  # fmt: skip
+    elif definition.checked == "":
+        define(unit, definition)
+    bound, good = bind(walk, definition.signature, node.args, node.name_span)
+    if node.block is not None:
+        walk.error("unexpected-block", node.block.span, f"`{node.name}` takes no block",
+                   help="put the statements on lines of their own")  # fmt: skip
+    if definition.responds is not None:
+        if walk.closed:
+            walk.error(
+                "misplaced-respond", node.name_span, f"`{node.name}` may respond, which cannot stand in {walk.closed}",
+                labels=[Label(head_of(definition.responds), "it responds here")], help="call it outside",
+            )  # fmt: skip
+        walk.responds = walk.responds or node.span
+    inner: State | None = None
+    made: p.Expand | None = None
+    by_itself = walk.definition is not None and not walk.expanding
+    if good and not by_itself and not definition.broken and definition.checked == "done":
+        found = _expand(walk, node, definition, bound)
+        if found is not None:
+            made, inner = found
+    return _bind_outputs(walk, node, definition, bound, made, inner)
+
+
+def head_of(span: Span) -> Span:
+    return head(n.Node(span))
+
+
+def _bind_outputs(
+    walk: Walk, node: n.Call, definition: Definition, bound: tuple[p.Bound, ...], made: p.Expand | None,
+    inner: State | None,
+) -> p.Expand | None:  # fmt: skip
+    names = list(definition.outputs)
+    pairs: list[tuple[int, int]] = []
+    private = any(each.value.private for each in bound)
+    for place, output in enumerate(node.outputs):
+        if place >= len(names):
+            if place == len(names):
+                has = "no output" if not names else "one output" if len(names) == 1 else f"{len(names)} outputs"
+                walk.error("too-many-outputs", output.span, f"`{node.name}` has {has}", help="leave this name out")
+            bind_name(walk, output.name, output.span, UNKNOWN, "output")
+            continue
+        name = names[place]
+        kind, hidden = definition.outputs[name], output.private or private or name in definition.private_outputs
+        var = inner.names.get(name) if inner is not None else None
+        if var is not None:
+            kind = var.type
+            hidden = hidden or var.private or var.slot in walk.frame.tainted
+        slot = bind_name(walk, output.name, output.span, kept_type(kind, kind.optional), "output", hidden,
+                         kind.optional)  # fmt: skip
+        if var is not None:
+            pairs.append((var.slot, slot))
+    state = walk.state
+    if inner is not None:
+        state.alive = inner.alive
+        state.response, state.response_label = inner.response, inner.response_label
+        state.user = inner.user
+    else:
+        state.alive = definition.alive
+        state.user = state.user or definition.user
+        if definition.broken or definition.checked != "done":
+            state.lost = True
+            state.response = state.response or "set"
+        elif walk.definition is None:
+            state.response = state.response or "set"  # its arguments were reported
+            state.lost = True
+    if made is None:
+        return None
+    return replace(made, outputs=tuple(pairs))
+
+
+def _expand(
+    walk: Walk, node: n.Call, definition: Definition, bound: tuple[p.Bound, ...]
+) -> tuple[p.Expand, State] | None:
+    unit = walk.unit
+    if walk.depth >= DEPTH or unit.expansions_left <= 0:
+        what = f"calls are nested more than {DEPTH} deep" if walk.depth >= DEPTH else "the policy grows too large"
+        walk.error(
+            "expansion-too-large", node.name_span, f"`{node.name}` is put in its place here, and {what}",
+            help="call assertions from fewer places, or let them call fewer others",
+        )  # fmt: skip
+        return None
+    frame = walk.frame
+    inner = Walk(
+        unit, frame, "assertion", closed=walk.closed, definition=definition, expanding=True,
+        prefix=f"{len(frame.slots.names)}.", depth=walk.depth + 1,
+    )  # fmt: skip
+    state = inner.state
+    state.response, state.response_label = walk.state.response, walk.state.response_label
+    state.user = walk.state.user
+    given = {each.param.name: each.value for each in bound}
+    arguments: list[tuple[int, p.Expr]] = []
+    kept = unit.report.capture()
+    for parameter in definition.node.parameters:
+        value = given[parameter.name]
+        if parameter.default is not None and _left_out(node, definition, parameter.name):
+            value = _default(unit, definition, parameter.name, parameter.default)
+        kind = definition.types[parameter.name]
+        private = parameter.private or value.private
+        if isinstance(value, p.Const):
+            const = replace(value, type=kind.sure()) if value.type.name != "none" and kind.name != "json" else value
+            var = Var(parameter.name, -1, kind, parameter.name_span, "parameter", private, const=const)
+        else:
+            slot = inner.slot(parameter.name)
+            arguments.append((slot, _typed(value, kind)))
+            var = Var(parameter.name, slot, kind, parameter.name_span, "parameter", private)
+        state.names[parameter.name] = var
+    body = check_block(inner, definition.node.body)
+    found = unit.report.release(kept)
+    if found:
+        _report_expansion(walk, node, definition, found)
+    made = p.Expand(node.span, node.name, tuple(arguments), body, ())
+    return made, inner.state
+
+
+def _left_out(node: n.Call, definition: Definition, name: str) -> bool:
+    if any(arg.name == name for arg in node.args):
+        return False
+    place = next(i for i, param in enumerate(definition.signature.positional) if param.name == name)
+    return sum(arg.name is None for arg in node.args) <= place
+
+
+def _report_expansion(walk: Walk, node: n.Call, definition: Definition, found: list[Diagnostic]) -> None:
+    """What is wrong with the body for these arguments only is said at the call."""
+    first = found[0]
+    place = node.name_span
+    for arg in node.args:
+        # the argument is shown where the finding is about a parameter it was given for
+        word = arg.name
+        if word is None:
+            at = node.args.index(arg)
+            positional = definition.signature.positional
+            word = positional[at].name if at < len(positional) else None
+        if word is not None and first.span.text == word:
+            place = arg.value.span
+    walk.error(
+        first.name, place, first.message, label=first.label,
+        labels=[Label(first.span, f"in `{definition.name}`, as it is called here"), *first.labels], help=first.help,
+    )  # fmt: skip
+
+
+# --- values that are known for each message only -------------------------------------------------
+
+_PYTHON: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "number": (int, float), "boolean": (bool,), "list": (list, tuple), "map": (dict,),
+}  # fmt: skip
+_CHECKS: dict[str, FunctionCard] = {}
+
+
+def _typed(value: p.Expr, kind: Type) -> p.Expr:
+    """The argument, held to the parameter's type where only the message can tell."""
+    got = value.type
+    if kind.name in ("json", "unknown") or (got.name == kind.name and (kind.optional or not got.optional)):
+        return value
+    if kind.name not in _PYTHON and got.name != kind.name:
+        return value
+    card = _check(kind)
+    return p.FunctionCall(value.span, kind, value.private, card, (value,))
+
+
+def _check(kind: Type) -> FunctionCard:
+    key = str(kind)
+    found = _CHECKS.get(key)
+    if found is None:
+        found = _CHECKS[key] = _check_card(kind)
+    return found
+
+
+def _check_card(kind: Type) -> FunctionCard:
+    python = _PYTHON.get(kind.name)
+
+    def check(value: Any) -> Any:
+        if value is None and kind.optional:
+            return None
+        if value is None or (python is not None and not isinstance(value, python)):
+            raise wrong_type(f"the argument is not {phrase(kind)}")
+        if kind.name == "number" and isinstance(value, bool):
+            raise wrong_type("the argument is not a number")
+        return value
+
+    param = ParamCard("value", "", (kind.sure(),), True, positional=True, accepts_none=kind.optional, attribute="value")
+    return FunctionCard(
+        name=f"as {kind.name}", group="language", summary="An argument of a user's assertion.", doc="", example="",
+        params=(param,), returns=kind, call=check, prepare=None, returns_for=None, pure=False,
+    )  # fmt: skip
+
+
+__all__ = ["Definition", "call_definition", "declare", "define", "is_unknown", "present"]

@@ -1,0 +1,163 @@
+"""Declarations other than services: settings of gateway and upstreams, maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from policylang.check import program as p
+from policylang.check.arguments import assign, bind, fit, signature_of
+from policylang.check.literals import literal_at, quoted
+from policylang.check.scope import Slots
+from policylang.check.settings import GATEWAY, UPSTREAM, Setting, split_address
+from policylang.check.special import MAP_DECLARATION
+from policylang.check.unit import DeclaredMap, Unit
+from policylang.check.walk import Frame, Walk
+from policylang.diagnostics import Edit, Fix, Label
+from policylang.diagnostics.nearest import nearest
+from policylang.sdk.card import Card
+from policylang.source import Span
+from policylang.syntax import nodes as n
+
+_LATER = {
+    "gateway": frozenset({"admin", "trust", "tls", "trusted_proxies"}),
+    "upstream": frozenset({"health", "circuit", "tls", "resolve", "hedge"}),
+}
+"""Settings that are planned: said to be so, rather than to be unknown."""
+_MAP = signature_of("map", MAP_DECLARATION)
+
+
+def _walk(unit: Unit) -> Walk:
+    return Walk(unit, Frame("", Slots()), "constant")
+
+
+# --- settings ------------------------------------------------------------------------------------
+
+
+def gateway_settings(unit: Unit, node: n.Gateway | None) -> tuple[p.Setting, ...]:
+    found = _settings(unit, node.settings if node is not None else (), GATEWAY, "gateway")
+    listens: dict[tuple[str, int] | str, p.Setting] = {}
+    for setting in found:
+        if setting.name == "listen":
+            text = setting.values["address"]
+            key = split_address(text) or text
+            first = listens.setdefault(key, setting)
+            if first is not setting:
+                unit.report.error("duplicate-setting", setting.span, f"`{text}` is listened on already",
+                                  labels=[Label(first.span, "first here")], help="leave one of them out")  # fmt: skip
+    span = node.span if node is not None else _nowhere()
+    return (*found, *_left_out(unit, found, GATEWAY, span))
+
+
+def upstream_settings(unit: Unit, node: n.Upstream) -> p.Upstream:
+    found = _settings(unit, node.settings, UPSTREAM, "upstream")
+    present = {setting.name for setting in node.settings}
+    for name, card in UPSTREAM.items():
+        if _kind(card).needed and name not in present and not unit.broken:
+            unit.report.error("missing-setting", node.name_span, f"`{node.name}` has no `{name}`",
+                              help=f"write at least one, such as `{card.example}`")  # fmt: skip
+    return p.Upstream(node.span, node.name, (*found, *_left_out(unit, found, UPSTREAM, node.span)))
+
+
+def _nowhere() -> Span:
+    from policylang.source import Source
+
+    return Span(Source("default", ""), 0, 0)
+
+
+def _kind(card: Card) -> type[Setting]:
+    made: Any = card.make
+    return made  # type: ignore[no-any-return]
+
+
+def _settings(unit: Unit, nodes: Sequence[n.Setting], cards: Mapping[str, Card], owner: str) -> list[p.Setting]:
+    walk = _walk(unit)
+    seen: dict[str, n.Setting] = {}
+    found: list[p.Setting] = []
+    for node in nodes:
+        card = cards.get(node.name)
+        if card is None:
+            _unknown_setting(unit, node, cards, owner)
+            continue
+        first = seen.setdefault(node.name, node)
+        if first is not node and not _kind(card).several:
+            unit.report.error("duplicate-setting", node.name_span, f"`{node.name}` stands twice",
+                              labels=[Label(first.name_span, "first here")], help="leave one of them out")  # fmt: skip
+            continue
+        bound, good = bind(walk, signature_of(node.name, card.params), node.args, node.name_span)
+        if not node.args and card.params and not any(q.required for q in card.params):
+            unit.report.error("missing-parameter", node.name_span, f"`{node.name}` says nothing",
+                              help=f"write it as in `{card.example}`, or leave it out")  # fmt: skip
+        if good:
+            made = _setting(unit, node, card, bound)
+            if made is not None:
+                found.append(made)
+    return found
+
+
+def _setting(unit: Unit, node: n.Setting, card: Card, bound: tuple[p.Bound, ...]) -> p.Setting | None:
+    values = {each.param.name: each.value.value for each in bound if isinstance(each.value, p.Const)}
+    message = _kind(card).check(values)
+    if message is None:
+        return p.Setting(node.span, node.name, values)
+    place = node.args[0].value.span if node.args else node.name_span
+    wanted = quoted(message)
+    for arg in node.args:
+        if arg.name is not None and arg.name in wanted:
+            place = arg.value.span
+    for arg in node.args:
+        for text in wanted:
+            place = literal_at(arg.value, text) or place
+    unit.report.error("bad-literal", place, message)
+    return None
+
+
+def _unknown_setting(unit: Unit, node: n.Setting, cards: Mapping[str, Card], owner: str) -> None:
+    if node.name in _LATER[owner]:
+        unit.report.error("not-in-this-version", node.name_span, f"`{node.name}` is not in this version",
+                          help="leave it out")  # fmt: skip
+        return
+    close = nearest(node.name, cards)
+    fix = Fix(f"write `{close}`", (Edit(node.name_span, close),)) if close is not None else None
+    cure = f"did you mean `{close}`?" if close is not None else "it has " + ", ".join(f"`{name}`" for name in cards)
+    unit.report.error("unknown-setting", node.name_span, f"`{owner}` has no setting `{node.name}`", help=cure, fix=fix)
+
+
+def _left_out(unit: Unit, found: Sequence[p.Setting], cards: Mapping[str, Card], span: Span) -> list[p.Setting]:
+    """Settings that are not written, with their defaults."""
+    walk = _walk(unit)
+    written = {setting.name for setting in found}
+    made: list[p.Setting] = []
+    for name, card in cards.items():
+        if name in written or _kind(card).needed:
+            continue
+        bound, _ = bind(walk, signature_of(name, card.params), (), span)
+        values = {each.param.name: each.value.value for each in bound if isinstance(each.value, p.Const)}
+        made.append(p.Setting(span, name, values))
+    return made
+
+
+# --- maps ----------------------------------------------------------------------------------------
+
+
+def declared_map(unit: Unit, node: n.MapDeclaration) -> DeclaredMap:
+    """A map's declaration with its entries; no entries where something was reported."""
+    walk = _walk(unit)
+    given, good = assign(walk, _MAP, node.args, node.name_span)
+    if "ttl" in given:
+        unit.report.error(
+            "not-in-this-version", given["ttl"][0].span, "maps that live in the store are not in this version",
+            help=f'read it from a file: `map {node.name}, file: "{node.name}.json"`',
+        )  # fmt: skip
+        return DeclaredMap(node, None)
+    if not good:
+        return DeclaredMap(node, None)
+    args = given.get("file")
+    if args is None:
+        unit.report.error("missing-parameter", node.name_span, f"the map `{node.name}` needs `file`",
+                          help=f'write `map {node.name}, file: "{node.name}.json"`')  # fmt: skip
+        return DeclaredMap(node, None)
+    value = fit(walk, MAP_DECLARATION[0], walk.value(args[0].value), args[0].value)
+    if not isinstance(value, p.Const) or not isinstance(value.value, str):
+        return DeclaredMap(node, None)
+    return DeclaredMap(node, unit.surroundings.json_object(unit.report, value.value, args[0].value.span))

@@ -1,0 +1,142 @@
+"""What all walks of one program share."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from policylang.catalog import Catalog
+from policylang.check import program as p
+from policylang.check.arguments import Signature, signature_of
+from policylang.check.report import Report
+from policylang.check.scope import Slots
+from policylang.check.surroundings import Surroundings
+from policylang.check.walk import ExpressionCheck, Frame, StatementCheck, Walk, unknown
+from policylang.sdk.card import Card, FunctionCard
+from policylang.source import Source, Span
+from policylang.syntax import nodes as n
+from policylang.syntax.parser import parse
+
+if TYPE_CHECKING:
+    from policylang.check.assertions import Definition
+
+EXPANDED_STATEMENTS = 50_000
+"""How many statements the calls of users' assertions may come to, all together, when each is put in its place."""
+
+
+class Defaults:
+    """Default values as they stand in cards, parsed once for the process."""
+
+    _known: dict[str, n.Expr] = {}
+
+    def expression(self, text: str) -> n.Expr:
+        """Raises ValueError when the card's text is no expression."""
+        found = self._known.get(text)
+        if found is None:
+            file, wrong = parse(Source("default", f"let x = {text}\n"))
+            declared = file.declarations[0] if file.declarations else None
+            if wrong or not isinstance(declared, n.Constant):
+                raise ValueError(f"the default `{text}` is no expression")
+            found = self._known[text] = declared.value
+        return found
+
+
+@dataclass(slots=True)
+class DeclaredMap:
+    node: n.MapDeclaration
+    value: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Unit:
+    report: Report
+    catalog: Catalog
+    surroundings: Surroundings
+    expressions: dict[type[n.Node], ExpressionCheck]
+    statements: dict[type[n.Node], StatementCheck]
+    upstreams: dict[str, n.Upstream] = field(default_factory=dict)
+    maps: dict[str, DeclaredMap] = field(default_factory=dict)
+    definitions: dict[str, Definition] = field(default_factory=dict)
+    constant_nodes: dict[str, n.Constant] = field(default_factory=dict)
+    constant_spans: dict[str, Span] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    """The texts of files with syntax errors: what is unknown may have been declared where nobody could read it."""
+    defaults: Defaults = field(default_factory=Defaults)
+    expansions_left: int = EXPANDED_STATEMENTS
+    _constants: dict[str, p.Const | None] = field(default_factory=dict)
+    _signatures: dict[str, Signature] = field(default_factory=dict)
+
+    @property
+    def constant_names(self) -> list[str]:
+        return list(self.constant_nodes)
+
+    def signature(self, card: Card | FunctionCard) -> Signature:
+        key = card.name if isinstance(card, Card) else f"{card.name}()"
+        found = self._signatures.get(key)
+        if found is None:
+            found = self._signatures[key] = signature_of(card.name, card.params)
+        return found
+
+    def constant(self, name: str) -> p.Const | None:
+        """The value of a top-level `let`, worked out when it is first asked for."""
+        if name in self._constants:
+            return self._constants[name]
+        node = self.constant_nodes.get(name)
+        if node is None:
+            return None
+        self._constants[name] = unknown(node.span)  # what a circle sees; it is reported below
+        walk = Walk(self, Frame("", Slots()), "constant")
+        circle = self._circle(name, [])
+        if circle is not None:
+            if name in circle:
+                way = " → ".join(f"`{each}`" for each in circle)
+                self.report.error("recursive-constant", node.name_span, f"`{name}` is made of itself",
+                                  help=f"give one of them a value of its own: {way}")  # fmt: skip
+            return self._constants[name]
+        value = walk.value(node.value)
+        if not isinstance(value, p.Const):
+            self.report.error(
+                "not-constant", value.span, f"`{name}` must be known when the policy is loaded",
+                help="a constant is made of literals, other constants, `env`, `secret`, `file` and `map`",
+            )  # fmt: skip
+            return self._constants[name]
+        private = value.private or node.private
+        found = self._constants[name] = p.Const(value.span, value.type, private, value.value)
+        return found
+
+    def _circle(self, name: str, above: list[str]) -> list[str] | None:
+        if name in above:
+            return [*above[above.index(name) :], name]
+        node = self.constant_nodes.get(name)
+        if node is None:
+            return None
+        for other in names_in(node.value):
+            found = self._circle(other, [*above, name])
+            if found is not None and found[0] == found[-1]:
+                return found
+        return None
+
+    def perhaps_declared(self, word: str) -> bool:
+        """Whether a text that could not be read holds what looks like a declaration of it."""
+        if not self.broken:
+            return False
+        pattern = re.compile(
+            rf"(?:\b(?:upstream|map|assertion|let|private|for|catch)|->|->[^\n]*,)[ \t]+{re.escape(word)}\b"
+        )
+        return any(pattern.search(text) for text in self.broken)
+
+
+def names_in(node: object) -> list[str]:
+    """Every bare word in an expression."""
+    if isinstance(node, n.Name):
+        return [node.name]
+    found: list[str] = []
+    if isinstance(node, n.Node):
+        for name in node.__dataclass_fields__:
+            if name != "span":
+                found += names_in(getattr(node, name))
+    elif isinstance(node, tuple):
+        for each in node:
+            found += names_in(each)
+    return found
