@@ -1,0 +1,227 @@
+"""Simple models of the built-in assertions: what each does to the plain state, and how it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from reference import values as v
+from reference.message import Message, Response
+from reference.values import Failing, Known
+
+from policylang.sdk.values import Principal, Rate, Size
+from policylang.syntax import nodes as n
+
+if TYPE_CHECKING:
+    from reference.interpreter import Evaluation
+
+PARAMETERS = {
+    "api_key": ("key", "in", "realm"),
+    "allow_ip": (),
+    "deny_ip": (),
+    "limit_size": ("message", "limit"),
+    "log": ("text", "level"),
+    "rate_limit": ("limit", "per", "burst", "over", "name", "log_only"),
+    "route": ("upstream", "path", "timeout"),
+    "probe.refuse": ("name",),
+    "probe.error": (),
+    "probe.away": (),
+    "probe.defect": (),
+    "probe.pause": ("time",),
+    "probe.give": ("value",),
+}
+"""Names of the parameters in order, as far as they may be given by position."""
+
+
+def by_name(call: n.Call) -> dict[str, n.Expr]:
+    names = PARAMETERS[call.name]
+    return {argument.name or names[i]: argument.value for i, argument in enumerate(call.args)}
+
+
+def run(call: n.Call, at: Evaluation) -> tuple[Known, ...]:
+    """Its outputs. Raises Failing."""
+    if call.name in ("allow_ip", "deny_ip"):
+        return _addresses(call, at)
+    given = by_name(call)
+    model: Callable[[dict[str, n.Expr], Evaluation], tuple[Known, ...]] = _MODELS[call.name]
+    return model(given, at)
+
+
+def _addresses(call: n.Call, at: Evaluation) -> tuple[Known, ...]:
+    ip = at.client_ip
+    networks = []
+    for argument in call.args:
+        value = at.value(argument.value).value
+        if argument.name == "ip":
+            ip = v.check_fit(value, ("ip",), False, "ip")
+        else:
+            networks.append(value)
+    inside = any(ipaddress.ip_address(ip) in ipaddress.ip_network(text) for text in networks)
+    if call.name == "allow_ip" and not inside:
+        raise Failing("ip-not-allowed", 403)
+    if call.name == "deny_ip" and inside:
+        raise Failing("ip-denied", 403)
+    return ()
+
+
+def _api_key(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    key = at.argument(given["key"], ("string",), optional=True, what="key")
+    table = at.value(given["in"]).value
+    realm = at.value(given["realm"]).value if "realm" in given else "api"
+    challenge = (("WWW-Authenticate", f'ApiKey realm="{realm}"'),)
+    if not key.value:
+        raise Failing("no-api-key", 401, headers=challenge)
+    entry = table.get(key.value)
+    if entry is None:
+        raise Failing("unknown-api-key", 401, headers=challenge)
+    facts = entry if isinstance(entry, dict) else {}
+    name = facts.get("id")
+    if not isinstance(name, str):
+        name = "key-" + hashlib.sha256(key.value.encode()).hexdigest()[:16]
+    roles = facts.get("roles")
+    roles = tuple(role for role in roles if isinstance(role, str)) if isinstance(roles, list) else ()
+    at.state.user = Principal(name, roles, entry)
+    return (Known(entry),)
+
+
+def _limit_size(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    message: Message = at.value(given["message"]).value
+    limit: Size = at.value(given["limit"]).value
+    message.limit = limit.bytes if message.limit is None else min(limit.bytes, message.limit)
+    if message.streams:
+        declared = message.header("content-length")
+        too_long = declared is not None and declared.isdigit() and int(declared) > limit.bytes
+    else:
+        too_long = len(message.body) > limit.bytes
+    if too_long:
+        if isinstance(message, Response):
+            raise Failing("response-too-large", 502)
+        raise Failing("request-too-large", 413)
+    return ()
+
+
+def _log(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    text = at.argument(given["text"], ("string",), what="text")
+    level = given["level"].name if "level" in given and isinstance(given["level"], n.Name) else "info"
+    at.logs.append((level, "[private]" if text.private else text.value, text.private))
+    return ()
+
+
+def _rate_limit(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    limit: Rate = at.value(given["limit"]).value
+    per = at.value(given["per"]).value if "per" in given else at.client_ip
+    name = at.value(given["name"]).value if "name" in given else None
+    key = key_text(per)
+    if at.world.store_away:
+        raise Failing("store-away", 503, kind="away")
+    now, window = at.world.monotonic(), limit.window * 1_000_000_000
+    counter = at.world.counters.setdefault((at.counter_name(name), key), [])
+    live = sorted(moment for moment in counter if moment + window > now)
+    admitted = len(live) < limit.count
+    if admitted:
+        counter.append(now)
+        live.append(now)
+    remaining = max(0, limit.count - len(live))
+    at.limits.append((name or "default", remaining))
+    if admitted:
+        return ()
+    if "log_only" in given and at.value(given["log_only"]).value is True:
+        at.logs.append(("warning", None, False))
+        return ()
+    free = live[len(live) - limit.count] + window - now
+    raise Failing(
+        "rate-exceeded", 429, headers=(("Retry-After", str(max(1, math.ceil(free / 1_000_000_000)))),),
+    )  # fmt: skip
+
+
+def key_text(value: Any) -> str:
+    """A key without collisions: the types and texts of its parts."""
+    if isinstance(value, (list, tuple)):
+        return json.dumps([key_text(each) for each in value])
+    if v.kind_of(value) in ("map", "none"):
+        raise v.missing_value("a key is none") if value is None else v.wrong_type("a map is no key")
+    return json.dumps([v.kind_of(value), v.as_text(value)])
+
+
+def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    upstream = given["upstream"]
+    assert isinstance(upstream, n.Name)
+    target = None
+    if "path" in given:
+        target = target_text(given["path"], at)
+    timeout = at.value(given["timeout"]).value.seconds if "timeout" in given else None
+    request = at.state.request
+    if request.limit is not None and len(request.body) > request.limit and request.streams:
+        raise Failing("body-too-large", 413)
+    stub = at.world.next_answer(upstream.name)
+    at.upstream_calls.append((
+        upstream.name, request.method, request.path, request.query_string, sorted(request.headers), request.body,
+        target, timeout,
+    ))  # fmt: skip
+    if isinstance(stub, str):
+        raise Failing(stub, 504 if stub == "upstream-timeout" else 502, kind="error")
+    at.state.response = Response(
+        status=stub.status, headers=list(stub.headers), body=stub.body, streams=stub.streams
+    )
+    return ()
+
+
+UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+
+
+def target_text(expr: n.Expr, at: Evaluation) -> str:
+    """`path:`: what is interpolated becomes one encoded segment, `request.path` stays a path."""
+    if not isinstance(expr, n.Text):
+        value = at.value(expr).value
+        return str(v.check_fit(value, ("string",), False, "path"))
+    text = ""
+    for part in expr.parts:
+        if isinstance(part, str):
+            text += part
+            continue
+        found = v.as_text(at.value(part).value)
+        whole = isinstance(part, n.Member) and isinstance(part.base, n.Name) and part.base.name == "request"
+        if whole and isinstance(part, n.Member) and part.name == "path":
+            text += found
+        else:
+            text += "".join(
+                c if c in UNRESERVED else "".join(f"%{byte:02X}" for byte in c.encode()) for c in found
+            )
+    return text
+
+
+def _probe_refuse(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    raise Failing("probe-refused", 418, headers=(("WWW-Authenticate", f"Probe {at.value(given['name']).value}"),))
+
+
+def _probe_error(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    raise Failing("probe-broken", 421, kind="error")
+
+
+def _probe_away(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    raise Failing("store-away", 503, kind="away")
+
+
+def _probe_defect(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    raise Failing("defect", 500, kind="defect")
+
+
+def _probe_pause(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    at.world.pass_time(at.value(given["time"]).value.seconds)
+    return ()
+
+
+def _probe_give(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    value = at.argument(given["value"], ("string",), what="value")
+    return (Known(value.value.upper(), value.private),)
+
+
+_MODELS: dict[str, Any] = {
+    "api_key": _api_key, "limit_size": _limit_size, "log": _log, "rate_limit": _rate_limit, "route": _route,
+    "probe.refuse": _probe_refuse, "probe.error": _probe_error, "probe.away": _probe_away,
+    "probe.defect": _probe_defect, "probe.pause": _probe_pause, "probe.give": _probe_give,
+}  # fmt: skip

@@ -1,0 +1,124 @@
+"""Where the two interpreters differ about one exchange, in words."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from reference.generate import FILES
+from reference.generate_messages import Exchange
+from reference.interpreter import Result, World, interpret
+from reference.policy import Policy
+from reference.real import Answer, Real
+
+
+class Pair:
+    """One policy in both. Raises ValueError, with the diagnostics, where the checker refuses it."""
+
+    def __init__(self, text: str) -> None:
+        self.real = Real(text, FILES)
+        self.plain = Policy(text, FILES)
+        environment = self.real.environment
+        self.world = World(name=environment.name, version=environment.version, node=environment.node)
+        self.parallel = "parallel {" in text
+
+    def differences(self, message: Exchange) -> tuple[list[str], Result, Answer]:
+        """Raises whatever either of them raises: neither may."""
+        answer = self.real.handle(message)
+        world = self.world
+        world.pass_time(message.later)
+        world.answers, world.store_away = list(message.answers), message.store_away
+        result = interpret(self.plain, world, copy.deepcopy(message.request), message.client)
+        return list(differences(result, answer, self.parallel)), result, answer
+
+    @property
+    def goes_on(self) -> bool:
+        """What follows is laid down by the language."""
+        return not self.world.uncertain
+
+
+def differences(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:
+    if plain.status != real.status:
+        yield f"status: {plain.status}, the tree {real.status}"
+    if plain.failure != real.failure:
+        yield f"failure: {plain.failure}, the tree {real.failure}"
+    if not same_journal(plain.journal, real.journal, parallel):
+        yield "journal"
+    if plain.failure != "defect" and real.defects:
+        yield f"a defect: {real.defects[0]!r}"
+    if (left := told(plain.headers)) != (right := told(real.headers)):
+        yield f"header: {left}, the tree {right}"
+    if not same_body(plain, real):
+        yield f"body: {plain.body!r}, the tree {real.body!r}"
+    if plain.detail and plain.failure == real.failure == "failed" and real.detail not in (plain.detail, "[private]"):
+        yield f"detail: {plain.detail!r}, the tree {real.detail!r}"
+    yield from _logs(plain, real, parallel)
+    limits = [(f'"{name}"', str(remaining)) for name, remaining in plain.limits]
+    found = [(value.split(";")[0], value.split(";r=")[1].split(";")[0]) for _, value in real.limits]
+    if limits != found and not parallel:
+        yield f"limits: {limits}, the tree {found}"
+    if plain.calls != real.calls:
+        yield f"upstream calls: {plain.calls}, the tree {real.calls}"
+
+
+def same_journal(plain: list[Any], real: list[Any], parallel: bool) -> bool:
+    """Branches of `parallel` may end in any order, and those after a failed one may have run or not."""
+    if not parallel:
+        return plain == real
+    return Counter(plain) == Counter(e for e in real if e[2] != "cancelled") or plain == real
+
+
+def told(headers: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """The fields that a policy sets or that a failure owes."""
+    found: dict[str, list[str]] = {}
+    for name, value in headers:
+        name = name.lower()
+        if name.startswith("x-") or name in ("retry-after", "www-authenticate", "allow"):
+            found.setdefault(name, []).append(value)
+        elif name == "content-type":
+            found.setdefault(name, []).append(value.split(";")[0])
+    if "allow" in found:
+        found["allow"] = sorted(found["allow"][0].split(", "))
+    if "www-authenticate" in found:
+        found["www-authenticate"] = sorted(set(found["www-authenticate"]))
+    return found
+
+
+def same_body(plain: Result, real: Answer) -> bool:
+    if plain.body == real.body:
+        return True
+    if any(value.startswith("application/problem") for name, value in plain.headers if name == "Content-Type"):
+        document = json.loads(real.body)
+        return bool(document["status"] == json.loads(plain.body)["status"])
+    try:
+        return typed(json.loads(plain.body)) == typed(json.loads(real.body))
+    except ValueError:
+        return False
+
+
+def typed(value: Any) -> str:
+    """Text in which 1 and true differ, and the order of members does not matter."""
+    return json.dumps(value, sort_keys=True)
+
+
+def _logs(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:
+    wanted, found = list(plain.logs), list(real.logs)
+    if parallel:
+        wanted, found = sorted(wanted, key=lambda e: (e[0], e[1] or "")), sorted(found)
+    if len(wanted) != len(found):
+        yield f"log: {wanted}, the tree {found}"
+        return
+    if parallel:
+        return
+    for (level, text, private), (real_level, real_text) in zip(wanted, found, strict=True):
+        if text is None:
+            continue
+        if private and real_text != "[private]":
+            yield f"a private value in the log: {real_text!r}"
+        if level != real_level or (text != real_text and real_text != "[private]"):
+            yield f"log: {level} {text!r}, the tree {real_level} {real_text!r}"
+
+

@@ -1,0 +1,471 @@
+"""A second, slow and obvious interpreter of policies, written from language.md alone.
+
+It walks the syntax tree; names are looked up in dicts, a branch that may have to take its writes back works after a
+deep copy, nothing waits, nothing is compiled. It shares with the real tree the parser, the value types and the
+functions of the catalog, and nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from reference import assertions, names, writing
+from reference.expressions import Record, evaluate, reads_body, reads_message
+from reference.message import Message, Request, Response
+from reference.policy import Policy, place
+from reference.services import find
+from reference.values import (
+    Failing,
+    Interval,
+    Known,
+    boolean,
+    check_fit,
+    kind_of,
+    missing_value,
+    same,
+    within,
+    wrong_type,
+)
+
+from policylang.syntax import nodes as n
+
+PASSED, RESPONDED, CANCELLED = "passed", "responded", "cancelled"
+ROUNDS = 1000
+
+
+@dataclass
+class State:
+    """What a failed branch gives back, besides variables."""
+
+    request: Request
+    response: Response | None = None
+    user: Any = None
+
+
+@dataclass
+class World:
+    """What outlives one exchange: time, counters, and what the upstreams will answer."""
+
+    now: int = 0
+    """Nanoseconds."""
+    name: str = ""
+    version: str = ""
+    node: str = ""
+    store_away: bool = False
+    counters: dict[Any, list[int]] = field(default_factory=dict)
+    answers: list[Any] = field(default_factory=list)
+    """Responses or names of failures, given to `route` in turn; the last one again and again."""
+    uncertain: bool = False
+    """A `parallel` failed while another branch may have counted: what follows is not laid down."""
+
+    def monotonic(self) -> int:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now / 1e9
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += round(seconds * 1e9)
+
+    def next_answer(self, upstream: str) -> Any:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+@dataclass
+class Result:
+    status: int
+    failure: str | None
+    headers: list[tuple[str, str]]
+    body: bytes
+    journal: list[tuple[str, int, str]]
+    logs: list[tuple[str, str | None, bool]]
+    limits: list[tuple[str, int]]
+    calls: list[Any]
+    detail: str = ""
+
+
+class Evaluation:
+    """One exchange."""
+
+    def __init__(self, policy: Policy, world: World, request: Request, client: tuple[str, int]) -> None:
+        self.policy = policy
+        self.world = world
+        self.state = State(request)
+        self.client_ip, self.client_port = client
+        self.variables: dict[str, Known] = {}
+        self.captures: dict[str, str] = {}
+        self.service_name = ""
+        self.call_path: tuple[str, ...] = ("",)
+        self.journal: list[tuple[str, int, str]] = []
+        self.logs: list[tuple[str, str | None, bool]] = []
+        self.limits: list[tuple[str, int]] = []
+        self.upstream_calls: list[Any] = []
+
+    # --- the exchange ---
+
+    def handle(self) -> Result:
+        failure: Failing | None = None
+        try:
+            request = self.state.request
+            service, self.captures = find(self.policy.services, request.host, request.path, request.method)
+            self.service_name = service.name
+            self.call_path = (service.name,)
+            failure = self._serve(service)
+        except Failing as failing:
+            failure = failing
+            self.state.response = problem(failing)
+        for after in self.policy.after:
+            try:
+                self.variables = {}
+                self.block(after.body)
+            except Failing as failing:
+                failure = failing
+                self.state.response = problem(failing)
+                break
+        answer = self.state.response
+        assert answer is not None, "a service ended without an answer"
+        return Result(
+            answer.status, failure.name if failure else None, answer.headers, answer.body, self.journal, self.logs,
+            self.limits, self.upstream_calls, failure.detail if failure else "",
+        )  # fmt: skip
+
+    def _serve(self, service: n.Service) -> Failing | None:
+        for before in self.policy.before:
+            self.variables = {}
+            if self.block(before.body) == RESPONDED:
+                return None
+        self.variables = {}
+        try:
+            self.block(service.body)
+            return None
+        except Failing as failing:
+            if service.on_failure is None:
+                raise
+            self.variables["failure"] = Known(failure_record(failing))
+            if self.block(service.on_failure) != RESPONDED:
+                raise
+            return failing
+
+    # --- values ---
+
+    def value(self, expr: n.Expr) -> Known:
+        """Raises Failing; 400 becomes 502 where the expression reads `response`."""
+        try:
+            return evaluate(expr, self)
+        except Failing as failing:
+            raise self._blame(failing, expr) from None
+
+    def _blame(self, failing: Failing, expr: n.Expr) -> Failing:
+        if failing.blames_expression:
+            failing.blames_expression = False
+            if reads_message((expr,), "response"):
+                failing.status = 502
+        return failing
+
+    def argument(self, expr: n.Expr, types: tuple[str, ...], *, optional: bool = False, what: str) -> Known:
+        known = self.value(expr)
+        try:
+            check_fit(known.value, types, optional, what)
+        except Failing as failing:
+            raise self._blame(failing, expr) from None
+        return known
+
+    def truth(self, expr: n.Expr) -> bool:
+        known = self.value(expr)
+        try:
+            return boolean(known.value)
+        except Failing as failing:
+            raise self._blame(failing, expr) from None
+
+    def counter_name(self, name: str | None) -> Any:
+        return ("named", name) if name is not None else self._unnamed_counter
+
+    # --- statements ---
+
+    def block(self, block: n.Block) -> str:
+        for statement in block.statements:
+            if self.run(statement) == RESPONDED:
+                return RESPONDED
+        return PASSED
+
+    def run(self, statement: n.Statement) -> str:
+        name = name_of(statement)
+        try:
+            for expr in own_exprs(statement):
+                self._hold(statement, expr)
+            outcome = self._do(statement)
+        except Failing as failing:
+            if not failing.assertion:
+                failing.assertion, failing.line = name, statement.span.line
+            self.journal.append((name, statement.span.line, failing.name))
+            raise
+        self.journal.append((name, statement.span.line, outcome))
+        return outcome
+
+    def _hold(self, statement: n.Statement, expr: n.Expr) -> None:
+        if isinstance(statement, n.Call) and statement.name == "limit_size":
+            return
+        for name, message in (("request", self.state.request), ("response", self.state.response)):
+            if message is not None and reads_body((expr,), name):
+                message.hold()
+
+    def _do(self, statement: n.Statement) -> str:
+        match statement:
+            case n.Call():
+                return self._call(statement)
+            case n.Require():
+                if not self.truth(statement.condition):
+                    raise Failing(names.REQUIRE, 403)
+            case n.Let():
+                known = self.value(statement.value)
+                if known.value is None and not statement.optional:
+                    raise self._blame(missing_value(statement.name), statement.value)
+                self.variables[statement.name] = Known(known.value, known.private or statement.private)
+            case n.Set():
+                writing.write(statement.target, self.value(statement.value), self, statement.value)
+            case n.Remove():
+                writing.remove(statement.target, self)
+            case n.Group(kind="all"):
+                return self.block(statement.body)
+            case n.Group(kind="any"):
+                return self._any(statement.body)
+            case n.Group(kind="none"):
+                return self._none(statement.body)
+            case n.Group(kind="parallel"):
+                return self._parallel(statement)
+            case n.If():
+                for arm in statement.arms:
+                    if self.truth(arm.condition):
+                        return self.block(arm.body)
+                if statement.orelse is not None:
+                    return self.block(statement.orelse)
+            case n.Match():
+                return self._match(statement)
+            case n.For():
+                return self._for(statement)
+            case n.Try():
+                return self._try(statement)
+            case n.Else():
+                return self._else(statement)
+            case n.Respond():
+                writing.respond(statement, self)
+                return RESPONDED
+            case n.Fail():
+                raise writing.failure_of(statement, self)
+            case n.Ignore():
+                pass
+            case _:
+                raise AssertionError(f"no meaning for {statement!r}")
+        return PASSED
+
+    def _attempt(self, body: Callable[[], str]) -> str:
+        """Whatever this did to messages, `user` and variables is taken back if it fails."""
+        state, variables = copy.deepcopy(self.state), copy.deepcopy(self.variables)
+        try:
+            return body()
+        except Failing:
+            keep_what_arrived(self.state.request, state.request)
+            if self.state.response is not None and state.response is not None:
+                keep_what_arrived(self.state.response, state.response)
+            self.state, self.variables = state, variables
+            raise
+
+    def _any(self, body: n.Block) -> str:
+        challenges: list[tuple[str, str]] = []
+        for i, statement in enumerate(body.statements):
+            try:
+                return self._attempt(lambda statement=statement: self.run(statement))  # type: ignore[misc]
+            except Failing as failing:
+                if failing.kind in ("away", "defect"):
+                    raise
+                own = [h for h in failing.headers if h[0] == "WWW-Authenticate"]
+                if i + 1 == len(body.statements):
+                    rest = [h for h in failing.headers if h[0] != "WWW-Authenticate"]
+                    failing.headers = (*rest, *challenges, *own)
+                    raise
+                challenges += own
+        raise AssertionError("an empty any")
+
+    def _none(self, body: n.Block) -> str:
+        for statement in body.statements:
+            try:
+                self._attempt(lambda statement=statement: self.run(statement))  # type: ignore[misc]
+            except Failing as failing:
+                if failing.kind != "refusal":
+                    raise
+            else:
+                raise Failing(names.NONE, 403)
+        return PASSED
+
+    def _parallel(self, statement: n.Group) -> str:
+        began, entry_state, entry_variables = self.world.now, self.state, self.variables
+        merged_state, merged_variables = copy.deepcopy(entry_state), dict(entry_variables)
+        latest = began
+        failure: Failing | None = None
+        for branch in statement.body.statements:
+            self.world.now = began
+            self.state, self.variables = copy.deepcopy(entry_state), dict(entry_variables)
+            if failure is not None:
+                self.world.uncertain = True
+                break
+            try:
+                self.run(branch)
+            except Failing as failing:
+                failure = failing
+            latest = max(latest, self.world.now)
+            writing.merge(entry_state, self.state, merged_state)
+            merged_variables.update({
+                name: known for name, known in self.variables.items() if entry_variables.get(name) is not known
+            })  # fmt: skip
+        self.world.now, self.state, self.variables = latest, merged_state, merged_variables
+        if failure is not None:
+            raise failure
+        return PASSED
+
+    def _match(self, statement: n.Match) -> str:
+        subject = self.value(statement.subject).value
+        for case in statement.cases:
+            if not case.patterns:
+                return self.block(case.body)
+            for pattern in case.patterns:
+                wanted = evaluate(pattern, self).value
+                if within(subject, wanted) if isinstance(wanted, Interval) else same(subject, wanted):
+                    return self.block(case.body)
+        raise Failing(names.MATCH, 403)
+
+    def _for(self, statement: n.For) -> str:
+        values = self.value(statement.iterable)
+        if kind_of(values.value) != "list":
+            raise self._blame(wrong_type("for"), statement.iterable)
+        if len(values.value) > ROUNDS:
+            raise Failing(names.ROUNDS, 400, kind="error")
+        outside = set(self.variables)
+        for each in values.value:
+            self.variables[statement.name] = Known(each, values.private)
+            outcome = self.block(statement.body)
+            if outcome == RESPONDED:
+                return RESPONDED
+            for name in set(self.variables) - outside:
+                del self.variables[name]
+        return PASSED
+
+    def _try(self, statement: n.Try) -> str:
+        try:
+            return self._attempt(lambda: self.block(statement.body))
+        except Failing as failing:
+            if statement.name is not None:
+                self.variables[statement.name] = Known(failure_record(failing))
+            outcome = self.block(statement.handler)
+            if statement.name is not None:
+                self.variables.pop(statement.name, None)
+            return outcome
+
+    def _else(self, statement: n.Else) -> str:
+        try:
+            return self._attempt(lambda: self.run(statement.left))
+        except Failing as failing:
+            if failing.kind in ("away", "defect"):
+                raise
+        return self.block(statement.right)
+
+    # --- calls ---
+
+    def _call(self, call: n.Call) -> str:
+        declared = self.policy.assertions.get(call.name)
+        if declared is not None:
+            return self._call_declared(call, declared)
+        if call.name == "rate_limit":
+            per = assertions.by_name(call).get("per")
+            text = "client.ip" if per is None else per.span.text
+            ordinal = self.policy.ordinals[(*self.call_path, place(call))]
+            self._unnamed_counter = (self.call_path[0], text, ordinal)
+        outputs = assertions.run(call, self)
+        for output, known in zip(call.outputs, outputs, strict=False):
+            self.variables[output.name] = Known(known.value, known.private or output.private)
+        return PASSED
+
+    def _call_declared(self, call: n.Call, declared: n.AssertionDeclaration) -> str:
+        inner: dict[str, Known] = {}
+        given = {a.name or declared.parameters[i].name: a.value for i, a in enumerate(call.args)}
+        for parameter in declared.parameters:
+            if parameter.name in given:
+                known = self.argument(
+                    given[parameter.name], (parameter.type,), optional=parameter.optional, what=parameter.name
+                )
+            elif parameter.default is not None:
+                known = evaluate(parameter.default, self)
+            else:
+                known = Known(None)
+            inner[parameter.name] = Known(known.value, known.private or parameter.private)
+        callers, callers_captures, path = self.variables, self.captures, self.call_path
+        self.variables, self.captures, self.call_path = inner, {}, (*path, place(call))
+        try:
+            outcome = self.block(declared.body)
+            inner = self.variables
+        finally:
+            self.variables, self.captures, self.call_path = callers, callers_captures, path
+        if outcome == RESPONDED:
+            return RESPONDED
+        for taken, output in zip(call.outputs, declared.outputs, strict=False):
+            known = inner[output.name]
+            self.variables[taken.name] = Known(known.value, known.private or output.private or taken.private)
+        return PASSED
+
+
+def name_of(statement: n.Statement) -> str:
+    if isinstance(statement, n.Call):
+        return statement.name
+    if isinstance(statement, n.Group):
+        return statement.kind
+    return type(statement).__name__.lower()
+
+
+def own_exprs(statement: n.Statement) -> list[n.Expr]:
+    """The expressions of a statement itself, not of the statements in it."""
+    match statement:
+        case n.Call() | n.Respond() | n.Fail():
+            return [a.value for a in statement.args]
+        case n.Require():
+            return [statement.condition]
+        case n.Let():
+            return [statement.value]
+        case n.Set():
+            return [statement.value, *([statement.target.key] if isinstance(statement.target, n.Index) else [])]
+        case n.If():
+            return [arm.condition for arm in statement.arms]
+        case n.Match():
+            return [statement.subject]
+        case n.For():
+            return [statement.iterable]
+    return []
+
+
+def failure_record(failing: Failing) -> Record:
+    detail = "[private]" if failing.private else failing.detail
+    title = failing.title or failing.name.replace("-", " ").capitalize()
+    return Record({
+        "name": Known(failing.name), "status": Known(failing.status), "title": Known(title), "detail": Known(detail),
+        "assertion": Known(failing.assertion), "line": Known(failing.line), "kind": Known(failing.kind),
+    })  # fmt: skip
+
+
+def problem(failing: Failing) -> Response:
+    document = {"title": failing.title, "status": failing.status, "detail": failing.detail}
+    headers = [("Content-Type", "application/problem+json"), *failing.headers]
+    return Response(status=failing.status, headers=headers, body=json.dumps(document).encode())
+
+
+def keep_what_arrived(now: Message, kept: Message) -> None:
+    """A body that a taken-back branch has read stays held."""
+    if now.arrived:
+        kept.streams, kept.arrived = False, True
+
+
+def interpret(
+    policy: Policy, world: World, request: Request, client: tuple[str, int] = ("192.0.2.1", 40000)
+) -> Result:
+    return Evaluation(policy, world, request, client).handle()

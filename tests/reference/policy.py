@@ -1,0 +1,111 @@
+"""A policy's declarations, by name, and the names of its counters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from reference.assertions import by_name
+from reference.expressions import evaluate
+from reference.values import Known
+
+from policylang.source import Source
+from policylang.syntax import nodes as n
+from policylang.syntax.parser import parse
+
+
+class Policy:
+    """`files`: what `map NAME, file: …` reads."""
+
+    def __init__(self, text: str, files: Mapping[str, bytes]) -> None:
+        self.tree, found = parse(Source("policy.pol", text))
+        assert not found, found
+        self.text = text
+        self.constants: dict[str, Known] = {}
+        self.maps: dict[str, Any] = {}
+        self.assertions: dict[str, n.AssertionDeclaration] = {}
+        self.services: list[n.Service] = []
+        self.before: list[n.Global] = []
+        constants: Any = _Constants(self)
+        self.after: list[n.Global] = []
+        for declaration in self.tree.declarations:
+            match declaration:
+                case n.MapDeclaration():
+                    file = next(a.value for a in declaration.args if a.name == "file")
+                    assert isinstance(file, n.Text)
+                    self.maps[declaration.name] = json.loads(files[file.literal or ""])
+                case n.AssertionDeclaration():
+                    self.assertions[declaration.name] = declaration
+                case n.Service():
+                    self.services.append(declaration)
+                case n.Global(when="before"):
+                    self.before.append(declaration)
+                case n.Global():
+                    self.after.append(declaration)
+                case n.Constant():
+                    value = evaluate(declaration.value, constants)
+                    self.constants[declaration.name] = Known(value.value, value.private or declaration.private)
+        self.ordinals: dict[tuple[str, ...], int] = {}
+        for service in self.services:
+            seen: dict[str, int] = {}
+            self._number(service.body, (service.name,), seen)
+            if service.on_failure is not None:
+                self._number(service.on_failure, (service.name,), seen)
+            for each in (*self.before, *self.after):
+                self._number(each.body, (service.name,), seen)
+        for each in self.after:  # where no service was found
+            self._number(each.body, ("",), {})
+
+    def _number(self, node: Any, path: tuple[str, ...], seen: dict[str, int]) -> None:
+        """Gives each `rate_limit` its ordinal among those of one service with the same `per:`."""
+        match node:
+            case n.Block():
+                for statement in node.statements:
+                    self._number(statement, path, seen)
+            case n.Call(name="rate_limit"):
+                per = by_name(node).get("per")
+                text = "client.ip" if per is None else per.span.text
+                self.ordinals[(*path, place(node))] = seen.get(text, 0)
+                seen[text] = seen.get(text, 0) + 1
+            case n.Call() if node.name in self.assertions:
+                self._number(self.assertions[node.name].body, (*path, place(node)), seen)
+            case n.Group():
+                self._number(node.body, path, seen)
+            case n.If():
+                for arm in node.arms:
+                    self._number(arm.body, path, seen)
+                if node.orelse is not None:
+                    self._number(node.orelse, path, seen)
+            case n.Match():
+                # The arms share: each counts from where the match began.
+                most = dict(seen)
+                for case in node.cases:
+                    own = dict(seen)
+                    self._number(case.body, path, own)
+                    for text, count in own.items():
+                        most[text] = max(count, most.get(text, 0))
+                seen.update(most)
+            case n.For():
+                self._number(node.body, path, seen)
+            case n.Try():
+                self._number(node.body, path, seen)
+                self._number(node.handler, path, seen)
+            case n.Else():
+                self._number(node.left, path, seen)
+                self._number(node.right, path, seen)
+
+
+def place(statement: n.Statement) -> str:
+    return f"{statement.span.start}"
+
+
+class _Constants:
+    """Where a constant is worked out: other constants and maps are there, messages are not."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.variables: dict[str, Known] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"a constant reads {name}")
