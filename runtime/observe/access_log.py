@@ -49,16 +49,12 @@ class AccessLog:
         """`routes`: a service's name -> what to call its route."""
         return PolicyLog(self, hash, routes)
 
-    def refused(
-        self, client: str, status: int, failure: str, duration: int, *, sent: int = 0, method: str = ""
-    ) -> None:
-        """A request that the wire rules refused before there was an exchange. Duration in ns."""
-        parts = [b'{"time":"', self.stamp(self.wall() - duration / 1e9), b'","duration":%.6f' % (duration / 1e9)]
-        for name, text in (("client", client), ("method", method)):
-            if text:
-                parts.append(b',"%b":%b' % (name.encode(), encoded(text[:256])))
-        parts.append(b',"status":%d,"sent":%d,"failure":%b}\n' % (status, sent, encoded(failure)))
-        self.sink.write(b"".join(parts))
+    def refused(self, client: str, status: int, failure: str) -> None:
+        """A request that the wire rules refused before there was an exchange."""
+        self.sink.write(
+            b'{"time":"%b","client":%b,"status":%d,"failure":%b}\n'
+            % (self.stamp(self.wall()), encoded(client), status, encoded(failure[:128]))
+        )
 
     def stamp(self, wall: float) -> bytes:
         second = int(wall)

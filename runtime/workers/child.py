@@ -25,7 +25,10 @@ class State(Enum):
 
 
 class Child:
-    """A running worker. `seen` is when it last gave a sign of life; `deadline` when it is killed unless it has gone."""
+    """A running worker. `seen` is when it last gave a sign of life; `deadline` when it is killed unless it has gone.
+
+    `condemned`: it was told to abort, and at its deadline it is killed.
+    """
 
     def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float) -> None:
         self.slot = slot
@@ -34,6 +37,7 @@ class Child:
         self.state = State.STARTING
         self.started = self.seen = now
         self.deadline: float | None = None
+        self.condemned = False
 
     @property
     def pid(self) -> int:

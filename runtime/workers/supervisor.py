@@ -31,6 +31,8 @@ START_DEADLINE = 60.0
 """Seconds a worker may take until it accepts."""
 GRACE = 2.0
 """Seconds beyond what a worker was given to end, after which it is killed."""
+ABORT = 0.3
+"""Seconds in which a worker that hangs may write down where it does."""
 TURN = 0.5
 """Seconds: the longest that the supervisor waits for anything."""
 PAUSED = 1.0
@@ -132,8 +134,8 @@ class Supervisor:
         self._judge(now)
 
     def _patience(self, now: float) -> float:
-        starts = [slot.next_start - now for slot in self.slots if slot.next_start is not None and not self._draining]
-        return max(0.0, min([TURN, *starts]))
+        dates = [slot.next_start for slot in self.slots] + [child.deadline for child in self._children()]
+        return max(0.0, min([TURN, *(date - now for date in dates if date is not None)]))
 
     def _children(self) -> list[Child]:
         return [slot.child for slot in self.slots if slot.child is not None] + list(self.leaving)
@@ -342,8 +344,14 @@ class Supervisor:
         self._dismiss({"do": "stop"}, GRACE)
 
     def _judge(self, now: float) -> None:
+        """End workers that hang: with ABRT first, on which they show where, and KILL if that does not do it."""
         limit = STUCK_COMPILING if self.reload is not None and self.reload.compiling else STUCK
         for child in self._children():
+            if child.condemned:
+                if child.deadline is not None and now > child.deadline:
+                    child.deadline = None
+                    child.kill()
+                continue
             if child.deadline is not None and now > child.deadline:
                 what = "did not end in time" if child.state is State.LEAVING else "was not ready in time"
             elif child.state is not State.STARTING and now - child.seen > limit:
@@ -351,8 +359,8 @@ class Supervisor:
             else:
                 continue
             self.log.write("error", f"worker {child.slot} {what}: killed", pid=child.pid)
-            child.deadline, child.seen = now + GRACE, now
-            child.kill()
+            child.condemned, child.deadline = True, now + ABORT
+            child.process.send_signal(signal.SIGABRT)
         if self.reload is not None:
             self.reload.judge(self, now)
 
