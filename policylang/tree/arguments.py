@@ -1,0 +1,62 @@
+"""A call's arguments as its assertion wants them: constants as they are, the rest as functions of the exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from policylang.check import program as p
+from policylang.sdk.card import ParamCard
+from policylang.sdk.values import UpstreamName
+from policylang.tree.emit import Function, Source, taken
+from policylang.tree.keys import key_function
+from policylang.tree.target import target_function
+from policylang.tree.values import PRIVATE
+
+
+def evaluation(statement: p.Invoke) -> Callable[..., Any]:
+    """Make the assertion of a call and give its `evaluate`."""
+    arguments = {
+        bound.param.attribute or bound.param.name: _argument(bound, statement) for bound in statement.args
+    }
+    assertion = statement.card.make(**arguments)
+    evaluate: Callable[..., Any] = assertion.evaluate
+    return evaluate
+
+
+def _argument(bound: p.Bound, statement: p.Invoke) -> Any:
+    param, expr = bound.param, bound.value
+    if not param.lazy:
+        return _constant(param, expr, statement.card.name)
+    if isinstance(expr, p.Const) and expr.value is None and not param.required and param.default is None:
+        return None  # left out
+    kinds = {kind.name for kind in param.types}
+    if param.shown and expr.private:
+        return lambda exchange: PRIVATE
+    if "key" in kinds:
+        return key_function(expr, statement.counter)
+    if "target" in kinds:
+        return target_function(expr)
+    return _function(param, expr, statement.card.name)
+
+
+def _function(param: ParamCard, expr: p.Expr, card: str) -> Function:
+    if isinstance(expr, p.Const):
+        value = _constant(param, expr, card)
+        return lambda exchange: value
+    source = Source(expr, empty=True)
+    source.text = taken(source, expr, param, f"`{param.name}` of `{card}`", 0)
+    if param.many:
+        source.text = f"({source.text},)" if expr.type.name != "list" else f"tuple({source.text})"
+    return source.function()
+
+
+def _constant(param: ParamCard, expr: p.Expr, card: str) -> Any:
+    if not isinstance(expr, p.Const):
+        raise ValueError(f"`{param.name}` of `{card}` must be known when the policy is loaded")
+    value = expr.value
+    if param.many and not isinstance(value, tuple):
+        return tuple(value) if isinstance(value, list) else () if value is None else (value,)
+    if isinstance(value, str) and any(kind.name == "upstream" for kind in param.types):
+        return UpstreamName(value)
+    return value

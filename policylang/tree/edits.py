@@ -1,0 +1,273 @@
+"""`set` and `remove`: parts of messages and variables, as functions of the exchange."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote_plus
+
+import orjson
+
+from policylang.check import program as p
+from policylang.sdk.exchange import Exchange, Request
+from policylang.sdk.message import Message
+from policylang.sdk.outcome import Failed, Failure, Kind, wrong_type
+from policylang.sdk.values import Ip
+from policylang.tree.emit import Source, compiled
+from policylang.tree.target import written_path
+from policylang.tree.values import kind_of, phrase, present, string_of, text_of
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110, 5.6.2
+_BREAKS = re.compile(r"[\r\n\0]")
+_COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*\Z")  # RFC 6265, 4.1.1
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"})
+"""Fields that say where a message ends or belong to one connection: the gateway writes them itself."""
+_OF_OLD_BODY = frozenset({b"content-encoding", b"content-md5", b"content-digest", b"repr-digest", b"digest"})
+"""What a new body makes untrue."""
+
+Act = Callable[[Exchange], None]
+
+
+def set_place(place: p.Place, value: p.Expr) -> Act:
+    """Raises ValueError, when the policy is compiled, for a place that cannot be written."""
+    if isinstance(place, p.SlotPlace):
+        slot, function = place.slot, compiled(value)
+
+        def set_slot(exchange: Exchange) -> None:
+            exchange.slots[slot] = function(exchange)
+
+        return set_slot
+    if isinstance(place, p.NamedPlace):
+        return _set_named(place, value)
+    try:
+        write = _FIELDS[place.message, place.field]
+    except KeyError:
+        raise ValueError(f"`{place.message}.{place.field}` cannot be set") from None
+    get, function = _message_of(place.message), compiled(value)
+    return lambda exchange: write(get(exchange), function(exchange))
+
+
+def _set_named(place: p.NamedPlace, value: p.Expr) -> Act:
+    name = str(place.key.value) if isinstance(place.key, p.Const) and place.kind == "header" else ""
+    if _TOKEN.match(name) and name.lower() not in _FRAMING and value.type.name in ("string", "ip", "json"):
+        # The usual case, in one function: no look-up of the name, no look at the message's kind.
+        source = Source(value)
+        lower, written = source.constant(name.lower().encode()), source.constant(name.encode())
+        source.text = (
+            f"x.{place.message}.set_header({lower}, {written}, {source.constant(header_value)}({source.text}))"
+        )
+        return source.function()
+    get, key, function = _message_of(place.message), compiled(place.key), compiled(value)
+    write = _WRITERS[place.kind]
+    return lambda exchange: write(get(exchange), string_of(key(exchange)), function(exchange))
+
+
+def remove_place(place: p.Place) -> Act:
+    if isinstance(place, p.SlotPlace):
+        slot = place.slot
+
+        def clear(exchange: Exchange) -> None:
+            exchange.slots[slot] = None
+
+        return clear
+    get = _message_of(place.message)
+    if isinstance(place, p.NamedPlace):
+        key, remove = compiled(place.key), _REMOVERS[place.kind]
+        return lambda exchange: remove(get(exchange), string_of(key(exchange)))
+    try:
+        drop = _DROPS[place.field]
+    except KeyError:
+        raise ValueError(f"`{place.message}.{place.field}` cannot be removed") from None
+    return lambda exchange: drop(get(exchange))
+
+
+def _message_of(word: str) -> Callable[[Exchange], Any]:
+    return _response if word == "response" else _request
+
+
+def _request(exchange: Exchange) -> Request:
+    return exchange.request
+
+
+def _response(exchange: Exchange) -> Message:
+    found: Message = present(exchange.response, "`response`")
+    return found
+
+
+# --- header fields ---
+
+
+def header_name(name: str) -> tuple[bytes, bytes]:
+    """A name to look up and a name to write. Raises Failed on what cannot be one, and on what the gateway writes."""
+    if not _TOKEN.match(name):
+        raise unsafe("that is no header's name")
+    lower = name.lower()
+    if lower in _FRAMING:
+        raise unsafe(f"`{lower}` is written by the gateway")
+    return lower.encode(), name.encode()
+
+
+def header_value(value: Any) -> bytes:
+    """Raises Failed on CR, LF and NUL, which would end the field (RFC 9110, 5.5), and on what is no text."""
+    kind = value.__class__
+    if kind is not str and kind is not Ip:
+        value = string_of(value)
+    if value.isprintable():  # so it holds no control character, and no stray byte
+        return value.encode()  # type: ignore[no-any-return]
+    if _BREAKS.search(value):
+        raise unsafe("a header's value holds a line break or NUL")
+    return value.encode("utf-8", "surrogateescape")  # type: ignore[no-any-return]
+
+
+def _set_header(message: Message, name: str, value: Any) -> None:
+    lower, written = header_name(name)
+    if isinstance(value, (list, tuple)):
+        values = [header_value(each) for each in value]
+        message.remove_header(lower)
+        for each in values:
+            message.add_header(lower, written, each)
+    else:
+        message.set_header(lower, written, header_value(value))
+
+
+def _remove_header(message: Message, name: str) -> None:
+    message.remove_header(name.lower().encode("utf-8", "surrogatepass"))
+
+
+# --- query and cookies ---
+
+
+def _set_query(request: Request, name: str, value: Any) -> None:
+    """A list makes the name stand as often. The other pairs keep their bytes."""
+    values = [text_of(each) for each in value] if isinstance(value, (list, tuple)) else [text_of(value)]
+    kept = _other_pairs(request, name)
+    kept += [f"{quote_plus(name)}={quote_plus(each, errors='surrogateescape')}".encode() for each in values]
+    request.set_query(b"&".join(kept) if kept else None)
+
+
+def _remove_query(request: Request, name: str) -> None:
+    kept = _other_pairs(request, name)
+    request.set_query(b"&".join(kept) if kept else None)
+
+
+def _other_pairs(request: Request, name: str) -> list[bytes]:
+    raw = [part for part in (request.query_string or b"").split(b"&") if part]
+    return [part for part, (key, _) in zip(raw, request.query, strict=True) if key != name]
+
+
+def _set_query_string(request: Request, value: Any) -> None:
+    text = string_of(value)
+    if not text.isascii() or not text.isprintable() or " " in text or "#" in text:
+        raise unsafe("a query holds what cannot stand in one")
+    request.set_query(text.encode())
+
+
+def _set_cookie(request: Request, name: str, value: Any) -> None:
+    text = string_of(value)
+    if not _TOKEN.match(name) or not _COOKIE_VALUE.match(text):
+        raise unsafe("a cookie holds what cannot stand in one")
+    pairs = [(key, old) for key, old in request.cookies if key != name]
+    _write_cookies(request, [*pairs, (name, text)])
+
+
+def _remove_cookie(request: Request, name: str) -> None:
+    _write_cookies(request, [(key, value) for key, value in request.cookies if key != name])
+
+
+def _write_cookies(request: Request, pairs: list[tuple[str, str]]) -> None:
+    if pairs:
+        text = "; ".join(f"{name}={value}" for name, value in pairs)
+        request.set_header(b"cookie", b"Cookie", header_value(text))
+    else:
+        request.remove_header(b"cookie")
+
+
+# --- the rest of a message ---
+
+
+def _set_method(request: Request, value: Any) -> None:
+    text = string_of(value)
+    if not _TOKEN.match(text):
+        raise unsafe("that is no method")
+    request.method = text
+
+
+def _set_path(request: Request, value: Any) -> None:
+    request.path = written_path(string_of(value))
+
+
+def _set_status(response: Any, value: Any) -> None:
+    response.status = status_of(value, 200)
+
+
+def status_of(value: Any, least: int) -> int:
+    """A final status. Raises Failed on what is none between `least` and 599."""
+    if value.__class__ is float and value.is_integer():
+        value = int(value)
+    if value.__class__ is not int:
+        raise wrong_type(f"a status is {phrase(kind_of(value))}")
+    if not least <= value <= 599:
+        raise wrong_type(f"{value} is no status from {least} to 599")
+    return int(value)
+
+
+def _set_body(message: Message, value: Any) -> None:
+    if value.__class__ is bytes:
+        _replace_body(message, value)
+    else:
+        _replace_body(message, string_of(value).encode("utf-8", "surrogateescape"))
+
+
+def _set_text(message: Message, value: Any) -> None:
+    _replace_body(message, string_of(value).encode())
+    if message.content_type is None:
+        message.set_header(b"content-type", b"Content-Type", b"text/plain; charset=utf-8")
+
+
+def _set_json(message: Message, value: Any) -> None:
+    _replace_body(message, json_bytes(value))
+    kind = message.content_type
+    if kind is None or not kind.endswith(("/json", "+json")):
+        message.set_header(b"content-type", b"Content-Type", b"application/json")
+
+
+def _remove_body(message: Message) -> None:
+    _replace_body(message, b"")
+    message.remove_header(b"content-type")
+
+
+def _replace_body(message: Message, data: bytes) -> None:
+    message.set_body(data)
+    message.headers = [field for field in message.headers if field[0] not in _OF_OLD_BODY]
+
+
+def json_bytes(value: Any) -> bytes:
+    """Raises Failed on what JSON has no form for."""
+    try:
+        return orjson.dumps(value, default=text_of)
+    except TypeError:
+        raise wrong_type("a value has no form in JSON") from None
+
+
+def unsafe(detail: str) -> Failed:
+    return Failed(Failure("unsafe-value", 400, detail, kind=Kind.ERROR))
+
+
+_WRITERS: dict[str, Callable[[Any, str, Any], None]] = {
+    "header": _set_header, "query": _set_query, "cookie": _set_cookie,
+}  # fmt: skip
+_REMOVERS: dict[str, Callable[[Any, str], None]] = {
+    "header": _remove_header, "query": _remove_query, "cookie": _remove_cookie,
+}  # fmt: skip
+_DROPS: dict[str, Callable[[Any], None]] = {
+    "query_string": lambda request: request.set_query(None), "body": _remove_body, "text": _remove_body,
+    "json": _remove_body,
+}  # fmt: skip
+_FIELDS: dict[tuple[str, str], Callable[[Any, Any], None]] = {
+    ("request", "method"): _set_method, ("request", "path"): _set_path, ("request", "query_string"): _set_query_string,
+    ("response", "status"): _set_status,
+    **{(message, "body"): _set_body for message in ("request", "response")},
+    **{(message, "text"): _set_text for message in ("request", "response")},
+    **{(message, "json"): _set_json for message in ("request", "response")},
+}  # fmt: skip

@@ -1,0 +1,201 @@
+"""What is known of expressions and statements before anything runs: what they read, hold, send and write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from policylang.check import program as p
+from policylang.sdk.types import BODY_FIELDS
+
+REQUEST = 1
+RESPONSE = 2
+_MESSAGES = {"request": REQUEST, "response": RESPONSE}
+
+
+def parts(expr: p.Expr) -> Iterator[p.Expr]:
+    """An expression and all that it is made of."""
+    waiting = [expr]
+    while waiting:
+        each = waiting.pop()
+        yield each
+        if isinstance(each, p.BinaryOp):
+            waiting += (each.left, each.right)
+        elif isinstance(each, p.MemberOf):
+            waiting += (each.base, each.key)
+        elif isinstance(each, p.Named):
+            waiting.append(each.key)
+        elif isinstance(each, p.UnaryOp):
+            waiting.append(each.operand)
+        elif isinstance(each, p.IfExpr):
+            waiting += (each.condition, each.then, each.orelse)
+        elif isinstance(each, p.ListOf):
+            waiting += each.items
+        elif isinstance(each, p.MapOf):
+            waiting += [value for _, value in each.entries]
+        elif isinstance(each, p.Template):
+            waiting += [part for part in each.parts if not isinstance(part, str)]
+        elif isinstance(each, p.FunctionCall):
+            waiting += each.args
+
+
+def touches(expr: p.Expr) -> int:
+    """Which messages it reads anything of."""
+    found = 0
+    for part in parts(expr):
+        if isinstance(part, (p.MessageRef, p.MessageField, p.Named)):
+            found |= _MESSAGES[part.message]
+    return found
+
+
+def bodies(expr: p.Expr | None) -> int:
+    """Whose body must be held before it can be worked out."""
+    if expr is None:
+        return 0
+    found = 0
+    for part in parts(expr):
+        if isinstance(part, p.MessageRef) or (isinstance(part, p.MessageField) and part.field in BODY_FIELDS):
+            found |= _MESSAGES[part.message]
+    return found
+
+
+def needs(statement: p.Statement) -> int:
+    """Whose body must be held before the statement itself runs; what stands in its blocks asks for itself."""
+    if isinstance(statement, p.Invoke):
+        found = 0
+        for bound in statement.args:
+            if statement.card.reads_bodies or not isinstance(bound.value, p.MessageRef):
+                found |= bodies(bound.value)
+        return found
+    if isinstance(statement, p.Expand):
+        return _all(*[value for _, value in statement.arguments])
+    if isinstance(statement, p.Require):
+        return bodies(statement.condition)
+    if isinstance(statement, p.Let):
+        return bodies(statement.value)
+    if isinstance(statement, p.SetPlace):
+        return bodies(statement.value) | _of_place(statement.place)
+    if isinstance(statement, p.RemovePlace):
+        return _of_place(statement.place)
+    if isinstance(statement, p.If):
+        return bodies(statement.arms[0][0])
+    if isinstance(statement, p.Match):
+        return bodies(statement.subject)
+    if isinstance(statement, p.For):
+        return bodies(statement.iterable)
+    if isinstance(statement, p.Respond):
+        return _all(statement.status, statement.body, statement.json, statement.content_type,
+                    *[value for _, value in statement.headers])  # fmt: skip
+    if isinstance(statement, p.Fail):
+        return _all(statement.status, statement.detail, statement.title)
+    return 0
+
+
+def _all(*exprs: p.Expr | None) -> int:
+    found = 0
+    for expr in exprs:
+        found |= bodies(expr)
+    return found
+
+
+def _of_place(place: p.Place) -> int:
+    return bodies(place.key) if isinstance(place, p.NamedPlace) else 0
+
+
+def blocks(statement: p.Statement) -> tuple[p.Block, ...]:
+    """The blocks that a statement holds, in the order of the text."""
+    if isinstance(statement, p.Invoke):
+        return () if statement.block is None else (statement.block,)
+    if isinstance(statement, (p.Expand, p.Group, p.For)):
+        return (statement.body,)
+    if isinstance(statement, p.If):
+        found = tuple(block for _, block in statement.arms)
+        return found if statement.orelse is None else (*found, statement.orelse)
+    if isinstance(statement, p.Match):
+        found = tuple(case.body for case in statement.cases)
+        return found if statement.orelse is None else (*found, statement.orelse)
+    if isinstance(statement, p.Try):
+        return (statement.body, statement.handler)
+    if isinstance(statement, p.Else):
+        return (p.Block(statement.left.span, (statement.left,)), statement.right)
+    return ()
+
+
+def all_needs(statement: p.Statement) -> int:
+    """As `needs`, of a statement with everything inside it."""
+    found = needs(statement)
+    if isinstance(statement, p.If):
+        for condition, _ in statement.arms:
+            found |= bodies(condition)
+    for block in blocks(statement):
+        for inner in block.statements:
+            found |= all_needs(inner)
+    return found
+
+
+def answers(statement: p.Statement) -> bool:
+    """Whether it may send the request: `route` and its like."""
+    if isinstance(statement, p.Invoke) and statement.card.answers:
+        return True
+    return any(answers(inner) for block in blocks(statement) for inner in block.statements)
+
+
+def wants_request(statement: p.Statement) -> bool:
+    """Whether the request's body must still be there when the statement runs: it reads or sends it."""
+    return bool(all_needs(statement) & REQUEST) or answers(statement)
+
+
+class Writes(NamedTuple):
+    """What a branch may write and would have to take back; `slots` are variables written with `set`."""
+
+    request: bool = False
+    response: bool = False
+    user: bool = False
+    slots: frozenset[int] = frozenset()
+
+    def __or__(self, other: Writes) -> Writes:
+        return Writes(
+            self.request or other.request, self.response or other.response, self.user or other.user,
+            self.slots | other.slots,
+        )  # fmt: skip
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.request or self.response or self.user or self.slots)
+
+
+def writes(*statements: p.Statement) -> Writes:
+    found = Writes()
+    for statement in statements:
+        if isinstance(statement, (p.SetPlace, p.RemovePlace)):
+            place = statement.place
+            if isinstance(place, p.SlotPlace):
+                found |= Writes(slots=frozenset((place.slot,)))
+            else:
+                found |= Writes(request=place.message == "request", response=place.message == "response")
+        elif isinstance(statement, p.Invoke):
+            effects = statement.card.effects
+            found |= Writes("request" in effects, "response" in effects or statement.card.answers, "user" in effects)
+        for block in blocks(statement):
+            found |= writes(*block.statements)
+    return found
+
+
+def binds(*statements: p.Statement) -> frozenset[int]:
+    """Every slot that something inside may bind or write."""
+    found: set[int] = set()
+    for statement in statements:
+        if isinstance(statement, (p.Let, p.For)):
+            found.add(statement.slot)
+        elif isinstance(statement, p.Invoke):
+            found.update(slot for slot in statement.outputs if slot is not None)
+        elif isinstance(statement, p.Expand):
+            found.update(slot for slot, _ in statement.arguments)
+            found.update(slot for _, slot in statement.outputs)
+        elif isinstance(statement, p.Try) and statement.slot is not None:
+            found.add(statement.slot)
+        elif isinstance(statement, (p.SetPlace, p.RemovePlace)) and isinstance(statement.place, p.SlotPlace):
+            found.add(statement.place.slot)
+        for block in blocks(statement):
+            found |= binds(*block.statements)
+    return frozenset(found)

@@ -1,0 +1,83 @@
+"""Keys of counters and entries: a prefix of 8 bytes that names the counter, then the value, so that no two collide.
+
+A value is a tag and its bytes; a list holds its elements each with tag, length and bytes. The outermost text needs no
+length, as nothing follows it. A private value is hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from policylang.check import program as p
+from policylang.sdk.outcome import missing_value, wrong_type
+from policylang.sdk.values import Duration, Ip, Rate, Size, Time
+from policylang.tree.emit import Function, Source
+from policylang.tree.values import kind_of, phrase
+
+PREFIX_BYTES = 8
+_HASH_BYTES = 16
+
+
+def prefix_of(counter: str) -> bytes:
+    return blake2b(counter.encode("utf-8", "surrogatepass"), digest_size=PREFIX_BYTES).digest()
+
+
+def key_function(expr: p.Expr, counter: str) -> Function:
+    """A KEY parameter: gives bytes. Raises Failed when it is called and the value, or one of the list, is none."""
+    prefix = prefix_of(counter)
+    if isinstance(expr, p.Const):
+        key = hashed(prefix)(expr.value) if expr.private else prefix + encoded(expr.value)
+        return lambda exchange: key
+    source = Source(expr)
+    inner = source.text
+    if expr.private:
+        source.text = f"{source.constant(hashed(prefix))}({inner})"
+    elif expr.type.name in ("string", "ip") and not expr.type.optional:
+        source.text = f"{source.constant(prefix + b's')} + {inner}.encode('utf-8', 'surrogatepass')"
+    else:
+        name, text = source.temporary(), source.constant(prefix + b"s")
+        source.text = (
+            f"({text} + {name}.encode('utf-8', 'surrogatepass') if ({name} := {inner}).__class__ is str"
+            f" else {source.constant(prefixed(prefix))}({name}))"
+        )
+    return source.function()
+
+
+def prefixed(prefix: bytes) -> Callable[[Any], bytes]:
+    return lambda value: prefix + encoded(value)
+
+
+def hashed(prefix: bytes) -> Callable[[Any], bytes]:
+    """The prefix goes into the hash: one secret has another hash in every counter."""
+    return lambda value: prefix + blake2b(encoded(value), digest_size=_HASH_BYTES, person=prefix).digest()
+
+
+def encoded(value: Any) -> bytes:
+    kind = value.__class__
+    if kind is str or kind is Ip:
+        return b"s" + value.encode("utf-8", "surrogatepass")  # type: ignore[no-any-return]
+    if kind is bool:
+        return b"b1" if value else b"b0"
+    if kind is int:
+        return b"n%d" % value
+    if kind is float:
+        return b"n%d" % value if value.is_integer() else b"n" + repr(value).encode()
+    if kind is list or kind is tuple:
+        parts = [b"l"]
+        for element in value:
+            part = encoded(element)
+            parts += (len(part).to_bytes(4, "big"), part)
+        return b"".join(parts)
+    if kind is Duration:
+        return b"d" + repr(float(value.seconds)).encode()
+    if kind is Size:
+        return b"z%d" % value.bytes
+    if kind is Rate or kind is Time:
+        return (b"r" if kind is Rate else b"t") + str(value).encode()
+    if kind is bytes:
+        return b"y" + bytes(value)
+    if value is None:
+        raise missing_value("a key is `none`")
+    raise wrong_type(f"{phrase(kind_of(value))} is no key")

@@ -1,0 +1,128 @@
+"""Request targets: the templates of `path:`, and paths that a policy writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from policylang.check import program as p
+from policylang.sdk.exchange import Exchange
+from policylang.sdk.outcome import Failed, Failure, Kind
+from policylang.tree.emit import Function, compiled
+from policylang.tree.values import string_of, text_of
+
+_UNRESERVED = ""  # quote() keeps letters, digits and "_.-~" by itself
+_IN_PATH = "/:@!$&'()*+,;=%"
+_IN_QUERY = _IN_PATH + "?"
+_PLAIN = re.compile(r"[A-Za-z0-9_~-]+\Z")
+"""Text that is one segment as it stands. A dot is missing: `..` would climb."""
+_HIDDEN = re.compile(r"%(?:2[fF]|5[cC]|00)")
+"""What a request's path may not hold either: a separator or end that only the upstream would see."""
+_DOT_SEGMENT = re.compile(r"(?:\A|/)(?:\.|%2[eE]){1,2}(?:/|\Z)")
+
+
+def target_function(expr: p.Expr) -> Function:
+    """A TARGET parameter: gives bytes, with the query of the request unless the template has a `?`.
+
+    Each interpolated string is one encoded segment, `request.path` a path. Raises Failed where one is empty or would be
+    a dot segment (RFC 3986, 5.2.4), so that no value can lead to a path the author did not write.
+    """
+    if isinstance(expr, p.Const):
+        fixed = written(str(expr.value))
+        if "?" in fixed:
+            target = fixed.encode()
+            return lambda exchange: target
+        return _with_query(lambda exchange: fixed)
+    if not isinstance(expr, p.Template):
+        if isinstance(expr, p.MessageField) and expr.field == "path":
+            return _with_query(compiled(expr))
+        whole = compiled(expr)
+        return _completed(lambda exchange: written(string_of(whole(exchange))))
+    has_query = False
+    parts: list[tuple[str, Callable[[Exchange], Any] | None, bool]] = []
+    for part in expr.parts:
+        if isinstance(part, str):
+            before, mark, after = part.partition("?")
+            path = part if has_query else before
+            parts.append((quote(path, safe=_IN_QUERY if has_query else _IN_PATH), None, has_query))
+            if mark and not has_query:
+                has_query = True
+                parts.append(("?" + quote(after, safe=_IN_QUERY), None, True))
+        elif isinstance(part, p.MessageField) and part.message == "request" and part.field == "path" and not has_query:
+            parts.append(("path", compiled(part), False))
+        else:
+            parts.append(("", compiled(part), has_query))
+    compose = _composer(tuple(parts))
+    return (lambda exchange: compose(exchange).encode()) if has_query else _with_query(compose)
+
+
+def _composer(parts: tuple[tuple[str, Callable[[Exchange], Any] | None, bool], ...]) -> Callable[[Exchange], str]:
+    def compose(exchange: Exchange) -> str:
+        found: list[str] = []
+        doubtful = False
+        for text, value, in_query in parts:
+            if value is None:
+                found.append(text)
+            elif text:
+                path = value(exchange)
+                found.append(path[1:] if found and found[-1].endswith("/") else path)
+            else:
+                raw = text_of(value(exchange))
+                if _PLAIN.match(raw):
+                    found.append(raw)
+                    continue
+                if not in_query:
+                    doubtful = True
+                    if not raw:
+                        raise _unsafe("a segment of the path is empty")
+                found.append(quote(raw, safe=_UNRESERVED, errors="surrogateescape"))
+        whole = "".join(found)
+        if doubtful and _DOT_SEGMENT.search(whole.partition("?")[0]):
+            raise _unsafe("a segment of the path is `.` or `..`")
+        return whole if whole.startswith("/") else "/" + whole
+
+    return compose
+
+
+def _with_query(path: Callable[[Exchange], str]) -> Function:
+    def target(exchange: Exchange) -> bytes:
+        query = exchange.request.query_string
+        head = path(exchange).encode("utf-8", "surrogateescape")
+        return head if query is None else head + b"?" + query
+
+    return target
+
+
+def _completed(whole: Callable[[Exchange], str]) -> Function:
+    def target(exchange: Exchange) -> bytes:
+        text = whole(exchange)
+        query = exchange.request.query_string
+        if query is None or "?" in text:
+            return text.encode()
+        return text.encode() + b"?" + query
+
+    return target
+
+
+def written(text: str) -> str:
+    """A path, with or without a query, that the policy gives as a whole. Raises Failed on a dot segment."""
+    path, mark, query = text.partition("?")
+    return written_path(path) + (mark + quote(query, safe=_IN_QUERY, errors="surrogateescape") if mark else "")
+
+
+def written_path(text: str) -> str:
+    """A path, percent-encoded where it has to be. Raises Failed unless it begins with `/` and stays where it is."""
+    if not text.startswith("/"):
+        raise _unsafe("a path does not begin with `/`")
+    path = quote(text, safe=_IN_PATH, errors="surrogateescape")
+    if _DOT_SEGMENT.search(path):
+        raise _unsafe("a segment of the path is `.` or `..`")
+    if _HIDDEN.search(path):
+        raise _unsafe("a path holds an encoded slash, backslash or NUL")
+    return path
+
+
+def _unsafe(detail: str) -> Failed:
+    return Failed(Failure("unsafe-path", 400, detail, kind=Kind.ERROR))
