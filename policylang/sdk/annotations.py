@@ -48,7 +48,7 @@ def read_types(annotation: Any) -> tuple[t.Type, ...]:
         return tuple(dict.fromkeys(kind for part in get_args(annotation) for kind in read_types(part)))
     if origin in (list, tuple):
         element = read_types(get_args(annotation)[0])
-        return (t.list_of(element[0] if len(element) == 1 else t.JSON),)
+        return (t.list_of(element[0] if len(element) == 1 and element[0] != t.ANY else t.JSON),)
     if origin is dict:
         return (t.MAP,)
     if annotation in _PLAIN:
