@@ -37,7 +37,7 @@ class RateLimit(Assertion):
         environment = exchange.environment
         count, window, burst = self._numbers
         decision = await environment.store.admit(
-            self.per(exchange), count, window, burst, environment.clock.monotonic()
+            self.per(exchange) + self._kind, count, window, burst, environment.clock.monotonic()
         )
         _, remaining, reset, _ = decision
         exchange.add_field(b"ratelimit-policy", b"RateLimit-Policy", self._policy)
@@ -61,6 +61,12 @@ class RateLimit(Assertion):
     def _numbers(self) -> tuple[int, int, int]:
         """Limit, window and burst, the times in nanoseconds."""
         return self.limit.count, self.limit.window * 1_000_000_000, self.burst.ns
+
+    @cached_property
+    def _kind(self) -> bytes:
+        """Ends the key: whoever could alternate between a window and a longer one would empty the longer one."""
+        letter = self.limit.unit[0]
+        return (letter.upper() if self.burst.seconds else letter).encode()
 
     @cached_property
     def _quoted(self) -> bytes:
