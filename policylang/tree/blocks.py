@@ -160,7 +160,7 @@ class Match:
 
 
 def unmatched(place: Place) -> Run:
-    failure = placed(Failure("no-case", 403), place)
+    failure = placed(Failure("no-match", 403), place)
     return lambda exchange: failure
 
 
@@ -393,7 +393,7 @@ class TryWaiting(Try):
 
 
 class ForEach:
-    """`fault` is the status of what is no list, or too long: 502 where it comes from the response."""
+    """`fault` is the status of what is no list: 502 where it comes from the response."""
 
     __slots__ = ("body", "fault", "iterable", "place", "slot")
 
@@ -414,13 +414,12 @@ class ForEach:
             return failure_of(error, self.place, exchange)
         kind = found.__class__
         if kind is not list and kind is not tuple and kind is not range:
-            name = "missing-value" if found is None else "wrong-type"
             detail = f"`for` goes through a list, not {phrase(kind_of(found))}"
-            return placed(Failure(name, self.fault, detail, kind=Kind.ERROR), self.place)
+            return placed(Failure("wrong-type", self.fault, detail, kind=Kind.ERROR), self.place)
         # The length of a range may be more than len() can say.
         if (found.stop - found.start if isinstance(found, range) else len(found)) > MOST_ROUNDS:
             detail = f"over {MOST_ROUNDS} rounds"
-            return placed(Failure("too-many-rounds", self.fault, detail, kind=Kind.ERROR), self.place)
+            return placed(Failure("too-many-rounds", 400, detail, kind=Kind.ERROR), self.place)
         # A round may change the list that it was taken from.
         return list(found)
 

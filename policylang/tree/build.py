@@ -18,7 +18,7 @@ from policylang.tree.answers import answer, failing
 from policylang.tree.arguments import evaluation
 from policylang.tree.edits import remove_place, set_place
 from policylang.tree.emit import compiled, condition
-from policylang.tree.facts import REQUEST, RESPONSE, all_needs, binds, bodies, needs, touches, wants_request, writes
+from policylang.tree.facts import REQUEST, RESPONSE, binds, bodies, needs, touches, wants_request, writes
 from policylang.tree.outcome import Entry, Place, Run, Step
 from policylang.tree.parallel import Lane, Parallel, ParallelWaiting
 from policylang.tree.patterns import cases_of, texts_of
@@ -104,7 +104,7 @@ def _without_repeated_loads(row: Row) -> Row:
     held = False
     for step in row:
         load = getattr(step.run, "__self__", None)
-        if isinstance(load, leaves.Load) and not load.response:
+        if type(load) is leaves.Load and not load.response:
             if held and not step.closes:
                 continue
             held = True
@@ -213,15 +213,12 @@ def _parallel(statement: p.Group, place: Place, wanted: bool) -> Row:
     inner = statement.body.statements
     lanes = []
     waiting = False
-    held = 0
     for each in inner:
-        held |= all_needs(each)
         run, waits = run_of((each,), wanted)
         waiting = waiting or waits
         lanes.append(Lane(place_of(each), run, writes(each), binds(each)))
     node = ParallelWaiting(tuple(lanes)) if waiting else Parallel(tuple(lanes))
-    # Two branches must not both wait for one body.
-    return _block(place, statement, node.run, waiting, held)
+    return _block(place, statement, node.run, waiting)
 
 
 def _if(statement: p.If, wanted: bool) -> Row:

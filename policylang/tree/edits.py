@@ -101,10 +101,10 @@ def _response(exchange: Exchange) -> Message:
 def header_name(name: str) -> tuple[bytes, bytes]:
     """A name to look up and a name to write. Raises Failed on what cannot be one, and on what the gateway writes."""
     if not _TOKEN.match(name):
-        raise unsafe("that is no header's name")
+        raise bad_header("that is no header's name")
     lower = name.lower()
     if lower in _FRAMING:
-        raise unsafe(f"`{lower}` is written by the gateway")
+        raise bad_header(f"`{lower}` is written by the gateway")
     return lower.encode(), name.encode()
 
 
@@ -116,7 +116,7 @@ def header_value(value: Any) -> bytes:
     if value.isprintable():  # so it holds no control character, and no stray byte
         return value.encode()  # type: ignore[no-any-return]
     if _BREAKS.search(value):
-        raise unsafe("a header's value holds a line break or NUL")
+        raise bad_header("a header's value holds a line break or NUL")
     return value.encode("utf-8", "surrogateescape")  # type: ignore[no-any-return]
 
 
@@ -219,22 +219,12 @@ def _set_body(message: Message, value: Any) -> None:
         _replace_body(message, string_of(value).encode("utf-8", "surrogateescape"))
 
 
-def _set_text(message: Message, value: Any) -> None:
-    _replace_body(message, string_of(value).encode())
-    if message.content_type is None:
-        message.set_header(b"content-type", b"Content-Type", b"text/plain; charset=utf-8")
-
-
 def _set_json(message: Message, value: Any) -> None:
     _replace_body(message, json_bytes(value))
-    kind = message.content_type
-    if kind is None or not kind.endswith(("/json", "+json")):
-        message.set_header(b"content-type", b"Content-Type", b"application/json")
 
 
 def _remove_body(message: Message) -> None:
     _replace_body(message, b"")
-    message.remove_header(b"content-type")
 
 
 def _replace_body(message: Message, data: bytes) -> None:
@@ -248,6 +238,10 @@ def json_bytes(value: Any) -> bytes:
         return orjson.dumps(value, default=text_of)
     except TypeError:
         raise wrong_type("a value has no form in JSON") from None
+
+
+def bad_header(detail: str) -> Failed:
+    return Failed(Failure("bad-header", 400, detail, kind=Kind.ERROR))
 
 
 def unsafe(detail: str) -> Failed:
@@ -268,6 +262,6 @@ _FIELDS: dict[tuple[str, str], Callable[[Any, Any], None]] = {
     ("request", "method"): _set_method, ("request", "path"): _set_path, ("request", "query_string"): _set_query_string,
     ("response", "status"): _set_status,
     **{(message, "body"): _set_body for message in ("request", "response")},
-    **{(message, "text"): _set_text for message in ("request", "response")},
+    **{(message, "text"): _set_body for message in ("request", "response")},
     **{(message, "json"): _set_json for message in ("request", "response")},
 }  # fmt: skip

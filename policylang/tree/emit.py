@@ -30,9 +30,9 @@ _DEEPEST = 24
 _VOCABULARY: dict[str, Any] = {
     name: getattr(v, name)
     for name in (
-        "add", "attribute", "contains", "divide", "ends_with", "equal", "failure_member", "greater",
-        "greater_or_equal", "less", "less_or_equal", "matches", "member", "modulo", "multiply", "negate", "present",
-        "principal_member", "query_values", "cookie_values", "range_of", "same_secret", "starts_with", "string_of",
+        "add", "attribute", "contains", "cookie_values", "divide", "ends_with", "equal", "failure_member", "greater",
+        "greater_or_equal", "less", "less_or_equal", "matches", "member", "modulo", "multiply", "negate", "operand",
+        "present", "principal_member", "query_values", "range_of", "same_secret", "starts_with", "string_of",
         "subtract", "text_contains", "text_of", "truth", "within",
     )
 } | {"Failed": Failed, "Size": Size, "Time": Time, "at_502": at_502, "masked": masked}  # fmt: skip
@@ -314,8 +314,13 @@ def _matches(source: Source, expr: p.BinaryOp, depth: int) -> str:
     right = expr.right
     if isinstance(right, p.Const):
         pattern = compile_pattern(right.value) if isinstance(right.value, str) else right.value
-        return f"({source.constant(v.searcher(pattern))}({source.string(expr.left, depth)}) is not None)"
+        return f"({source.constant(v.searcher(pattern))}({_operand(source, expr.left, depth)}) is not None)"
     return f"matches({source.of(expr.left, depth)}, {source.of(right, depth)})"
+
+
+def _operand(source: Source, expr: p.Expr, depth: int) -> str:
+    text = source.of(expr, depth)
+    return text if _surely(expr, "string") else f"operand({text})"
 
 
 def _if(source: Source, expr: p.IfExpr, depth: int) -> str:

@@ -260,7 +260,7 @@ class Require(Leaf):
     def __init__(self, place: Place, condition: Callable[[Exchange], bool]) -> None:
         super().__init__(place)
         self.condition = condition
-        self.failure = placed(Failure("requirement-failed", 403), place)
+        self.failure = placed(Failure("requirement-not-met", 403), place)
 
     def run(self, exchange: Exchange) -> Outcome:
         try:

@@ -96,7 +96,7 @@ def failure_of(error: Exception, place: Place, exchange: Exchange) -> Failure:
         # A copy: who raised it may raise the same one for another exchange.
         return placed(copied(error.failure), place)
     if isinstance(error, Unavailable):
-        name = f"{error.what.strip().lower().replace(' ', '-')}-unavailable"
+        name = f"{error.what.strip().lower().replace(' ', '-')}-away"
         return Failure(
             name, error.status, error.detail, kind=Kind.AWAY, assertion=place.name, span=place.span,
             headers=(("Retry-After", str(max(1, error.retry_after))),),

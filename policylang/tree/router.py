@@ -1,15 +1,16 @@
 """Which service: the host decides, then the path segment by segment, then the method.
 
-A host that some service names exactly, or else by the longest wildcard, has paths of its own; every other host has
-those of services without one. At each segment a literal goes before a capture, a capture before `**`; where the first
-way leads nowhere the next is tried. The method is looked at last: a wrong one is never another service.
+Services that name the host exactly go before those with a wildcard (the longest first), and those before services
+without a host: where no path of the former fits, the latter are asked. At each segment a literal goes before a
+capture, a capture before `**`; where the first way leads nowhere the next is tried. The method is looked at last: a
+wrong one is never another service.
 
 Each step is one look-up in a dict, so that finding does not depend on how many services there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeAlias, TypeVar
 from urllib.parse import unquote
 
@@ -173,7 +174,14 @@ class Router(Generic[S]):
 
         Raises Failed(400) on a segment that is not UTF-8.
         """
-        found = (self._only or self._paths_of(host)).find(path)
+        only = self._only
+        if only is not None:
+            found = only.find(path)
+        else:
+            for paths in self._paths_of(host):
+                found = paths.find(path)
+                if found is not None:
+                    break
         if found is None:
             return None, _NO_CAPTURES, None
         end, captured = found
@@ -183,20 +191,22 @@ class Router(Generic[S]):
         service, names = chosen
         return service, dict(zip(names, captured, strict=True)) if captured else _NO_CAPTURES, None
 
-    def _paths_of(self, host: str) -> Paths[S]:
+    def _paths_of(self, host: str) -> Iterator[Paths[S]]:
+        """`host` may carry a port."""
+        host = host.lower()
+        if host[-1:] != "]" and ":" in host:
+            host = host.rpartition(":")[0]
         paths = self._hosts.get(host)
         if paths is not None:
-            return paths
-        host = host.lower()
-        if not host.startswith("["):
-            host = host.partition(":")[0]
-        paths = self._hosts.get(host)
-        if paths is None and self._wildcards:
+            yield paths
+        if self._wildcards:
             dot = host.find(".")
-            while paths is None and dot > 0:
+            while dot > 0:
                 paths = self._wildcards.get(host[dot:])
+                if paths is not None:
+                    yield paths
                 dot = host.find(".", dot + 1)
-        return self._any_host if paths is None else paths
+        yield self._any_host
 
 
 def _decoded(segment: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from policylang.check import program as p
@@ -13,7 +13,6 @@ from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.tree.emit import Function, compiled
 from policylang.tree.values import string_of, text_of
 
-_UNRESERVED = ""  # quote() keeps letters, digits and "_.-~" by itself
 _IN_PATH = "/:@!$&'()*+,;=%"
 _IN_QUERY = _IN_PATH + "?"
 _PLAIN = re.compile(r"[A-Za-z0-9_~-]+\Z")
@@ -24,45 +23,47 @@ _DOT_SEGMENT = re.compile(r"(?:\A|/)(?:\.|%2[eE]){1,2}(?:/|\Z)")
 
 
 def target_function(expr: p.Expr) -> Function:
-    """A TARGET parameter: gives bytes, with the query of the request unless the template has a `?`.
+    """A TARGET parameter: gives bytes. (Who sends it adds the request's query unless it has a `?`.)
 
     Each interpolated string is one encoded segment, `request.path` a path. Raises Failed where one is empty or would be
     a dot segment (RFC 3986, 5.2.4), so that no value can lead to a path the author did not write.
     """
     if isinstance(expr, p.Const):
-        fixed = written(str(expr.value))
-        if "?" in fixed:
-            target = fixed.encode()
-            return lambda exchange: target
-        return _with_query(lambda exchange: fixed)
+        target = written(str(expr.value)).encode()
+        return lambda exchange: target
     if not isinstance(expr, p.Template):
-        if isinstance(expr, p.MessageField) and expr.field == "path":
-            return _with_query(compiled(expr))
         whole = compiled(expr)
-        return _completed(lambda exchange: written(string_of(whole(exchange))))
+        if isinstance(expr, p.MessageField) and expr.field == "path":
+            return lambda exchange: whole(exchange).encode()
+        return lambda exchange: written(string_of(whole(exchange))).encode()
     has_query = False
-    parts: list[tuple[str, Callable[[Exchange], Any] | None, bool]] = []
+    pieces: list[Piece] = []
     for part in expr.parts:
         if isinstance(part, str):
-            before, mark, after = part.partition("?")
-            path = part if has_query else before
-            parts.append((quote(path, safe=_IN_QUERY if has_query else _IN_PATH), None, has_query))
-            if mark and not has_query:
-                has_query = True
-                parts.append(("?" + quote(after, safe=_IN_QUERY), None, True))
-        elif isinstance(part, p.MessageField) and part.message == "request" and part.field == "path" and not has_query:
-            parts.append(("path", compiled(part), False))
+            before, mark, after = ("", "", part) if has_query else part.partition("?")
+            pieces.append(Piece(quote(before, safe=_IN_PATH), None, has_query))
+            has_query = has_query or bool(mark)
+            pieces.append(Piece(mark + quote(after, safe=_IN_QUERY), None, has_query))
         else:
-            parts.append(("", compiled(part), has_query))
-    compose = _composer(tuple(parts))
-    return (lambda exchange: compose(exchange).encode()) if has_query else _with_query(compose)
+            is_path = isinstance(part, p.MessageField) and part.message == "request" and part.field == "path"
+            pieces.append(Piece("path" if is_path and not has_query else "", compiled(part), has_query))
+    compose = _composer(tuple(piece for piece in pieces if piece.text or piece.value is not None))
+    return lambda exchange: compose(exchange).encode()
 
 
-def _composer(parts: tuple[tuple[str, Callable[[Exchange], Any] | None, bool], ...]) -> Callable[[Exchange], str]:
+class Piece(NamedTuple):
+    """One part of a template: fixed text, or a value that is encoded, or (`text` is `path`) one that is a path."""
+
+    text: str
+    value: Callable[[Exchange], Any] | None
+    in_query: bool
+
+
+def _composer(pieces: tuple[Piece, ...]) -> Callable[[Exchange], str]:
     def compose(exchange: Exchange) -> str:
         found: list[str] = []
         doubtful = False
-        for text, value, in_query in parts:
+        for text, value, in_query in pieces:
             if value is None:
                 found.append(text)
             elif text:
@@ -77,33 +78,13 @@ def _composer(parts: tuple[tuple[str, Callable[[Exchange], Any] | None, bool], .
                     doubtful = True
                     if not raw:
                         raise _unsafe("a segment of the path is empty")
-                found.append(quote(raw, safe=_UNRESERVED, errors="surrogateescape"))
+                found.append(quote(raw, safe="", errors="surrogateescape"))
         whole = "".join(found)
         if doubtful and _DOT_SEGMENT.search(whole.partition("?")[0]):
             raise _unsafe("a segment of the path is `.` or `..`")
         return whole if whole.startswith("/") else "/" + whole
 
     return compose
-
-
-def _with_query(path: Callable[[Exchange], str]) -> Function:
-    def target(exchange: Exchange) -> bytes:
-        query = exchange.request.query_string
-        head = path(exchange).encode("utf-8", "surrogateescape")
-        return head if query is None else head + b"?" + query
-
-    return target
-
-
-def _completed(whole: Callable[[Exchange], str]) -> Function:
-    def target(exchange: Exchange) -> bytes:
-        text = whole(exchange)
-        query = exchange.request.query_string
-        if query is None or "?" in text:
-            return text.encode()
-        return text.encode() + b"?" + query
-
-    return target
 
 
 def written(text: str) -> str:

@@ -109,6 +109,7 @@ class Tree:
             if outcome is not None and outcome is not RESPONDED:
                 exchange.failure = outcome
                 exchange.response = problem(outcome, exchange.request)
+                break
         response = exchange.response
         assert response is not None
         if exchange.fields is not None:

@@ -53,8 +53,6 @@ def truth(value: Any) -> bool:
     """A condition."""
     if value is True or value is False:
         return bool(value)
-    if value is None:
-        raise missing_value("a condition is `none`")
     raise wrong_type(f"a condition is {phrase(kind_of(value))}, not a boolean")
 
 
@@ -82,7 +80,8 @@ def text_of(value: Any) -> str:
     """A value as it is interpolated."""
     kind = value.__class__
     if kind is str or kind is Ip:
-        return value
+        text: str = value
+        return text
     if kind is bool:
         return "true" if value else "false"
     if kind is int or kind is float or kind in (Duration, Size, Rate, Time):
@@ -95,7 +94,8 @@ def text_of(value: Any) -> str:
 def string_of(value: Any) -> str:
     """A value that has to be text already."""
     if value.__class__ is str or value.__class__ is Ip:
-        return value
+        text: str = value
+        return text
     if value is None:
         raise missing_value("a text is `none`")
     raise wrong_type(f"{phrase(kind_of(value))} stands where a text is needed")
@@ -194,8 +194,6 @@ _ORDERED = frozenset({"number", "string", "duration", "size", "time"})
 def ordered(left: Any, right: Any) -> None:
     """Raises Failed unless the two have an order."""
     kind, other = kind_of(left), kind_of(right)
-    if left is None or right is None:
-        raise missing_value("`none` has no order")
     if kind != other or kind not in _ORDERED:
         raise wrong_type(f"{phrase(kind)} and {phrase(other)} have no order")
 
@@ -250,8 +248,6 @@ def within(item: Any, container: Any) -> bool:
         return in_range(item, container)
     if kind is Networks:
         return item in container
-    if container is None:
-        raise missing_value("`in` stands before `none`")
     raise wrong_type(f"`in` stands before {phrase(kind_of(container))}")
 
 
@@ -260,30 +256,36 @@ def contains(container: Any, item: Any) -> bool:
     kind = container.__class__
     if kind is list or kind is tuple:
         return within(item, container)
-    if container is None:
-        raise missing_value("`contains` stands after `none`")
     raise wrong_type(f"`contains` stands after {phrase(kind_of(container))}")
 
 
+def operand(value: Any) -> str:
+    """One side of an operator on texts."""
+    if value.__class__ is str or value.__class__ is Ip:
+        text: str = value
+        return text
+    raise wrong_type(f"{phrase(kind_of(value))} stands beside an operator on text")
+
+
 def text_contains(text: Any, part: Any) -> bool:
-    return string_of(part) in string_of(text)
+    return operand(part) in operand(text)
 
 
 def starts_with(text: Any, part: Any) -> bool:
-    return string_of(text).startswith(string_of(part))
+    return operand(text).startswith(operand(part))
 
 
 def ends_with(text: Any, part: Any) -> bool:
-    return string_of(text).endswith(string_of(part))
+    return operand(text).endswith(operand(part))
 
 
 def matches(text: Any, pattern: Any) -> bool:
     """`matches` with a pattern that is not a literal."""
     try:
-        compiled = compile_pattern(string_of(pattern))
+        compiled = compile_pattern(operand(pattern))
     except ValueError as error:
         raise wrong_type(f"no regular expression: {error}") from None
-    return searcher(compiled)(string_of(text)) is not None
+    return searcher(compiled)(operand(text)) is not None
 
 
 # --- ranges ---
@@ -302,8 +304,6 @@ class Between:
 def range_of(low: Any, high: Any) -> range | Between:
     """`low..high`, both ends included."""
     if not (_number(low) and _number(high)):
-        present(low, "a range's first number")
-        present(high, "a range's last number")
         raise wrong_type(f"a range from {phrase(kind_of(low))} to {phrase(kind_of(high))}")
     if low.__class__ is int and high.__class__ is int:
         return range(low, high + 1)
@@ -322,7 +322,6 @@ def bounds(value: Any) -> tuple[float, float]:
 
 def in_range(item: Any, value: Any) -> bool:
     if not _number(item):
-        present(item, "what is sought in a range")
         raise wrong_type(f"{phrase(kind_of(item))} is sought in a range")
     low, high = bounds(value)
     return bool(low <= item <= high)
@@ -417,7 +416,6 @@ def negate(value: Any) -> Any:
         return -value
     if value.__class__ is Duration:
         return Duration(-value.seconds)
-    present(value, "what `-` stands before")
     raise wrong_type(f"`-` stands before {phrase(kind_of(value))}")
 
 
@@ -435,7 +433,7 @@ def _finite(value: Any) -> Any:
 
 
 def _not_finite() -> Failed:
-    return Failed(Failure("not-a-number", 400, "a division by zero, or a result too large", kind=Kind.ERROR))
+    return wrong_type("a division by zero, or a result too large, is no number")
 
 
 def _too_large() -> Failed:
@@ -443,8 +441,6 @@ def _too_large() -> Failed:
 
 
 def _no_operands(op: str, left: Any, right: Any) -> Failed:
-    if left is None or right is None:
-        return missing_value(f"`{op}` stands beside `none`")
     return wrong_type(f"`{op}` stands between {phrase(kind_of(left))} and {phrase(kind_of(right))}")
 
 
