@@ -12,6 +12,10 @@ from runtime.observe.sink import PIPE_BATCH, Sink
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,*<>()\[\]{}|~^!?#&;$-]+")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MARK = b"...\n"
+TRACE_INTERVAL = 60.0
+"""Seconds between two tracebacks of one defect."""
+MAX_PLACES = 1000
+"""Different defects that are told apart."""
 
 
 class EventLog:
@@ -20,6 +24,7 @@ class EventLog:
     def __init__(self, who: str, place: str | int = 2) -> None:
         self._who = who
         self._sink = Sink(place, self._lost_lines)
+        self._told: dict[object, tuple[float, str]] = {}
 
     def write(self, level: str, text: str, **fields: object) -> None:
         """level: `info`, `warning` or `error`. Written at once."""
@@ -27,10 +32,24 @@ class EventLog:
         self._sink.flush()
 
     def defect(self, error: BaseException, **fields: object) -> str:
-        """Log a mistake of our own with its traceback; gives the id that the answer quotes."""
+        """Log a mistake of our own; gives the id that the answer quotes.
+
+        Its traceback is written when it has not been for TRACE_INTERVAL, else `same_as` names the line that has it: a
+        defect that every request meets must not cost more than the requests.
+        """
         number = secrets.token_hex(6)
+        text = f"defect: {type(error).__name__}: {error}"
+        place = _place(error)
+        now = time.monotonic()
+        told, id = self._told.get(place, (0.0, ""))
+        if id and now - told < TRACE_INTERVAL:
+            self._sink.write(self._line("error", text[:512], {"id": number, **fields, "same_as": id}))
+            return number
+        if len(self._told) >= MAX_PLACES:
+            self._told.clear()
+        self._told[place] = now, number
         trace = "".join(traceback.format_exception(error, limit=-12))
-        self.write("error", f"defect: {type(error).__name__}: {error}", id=number, **fields, traceback=trace)
+        self.write("error", text, id=number, **fields, traceback=trace)
         return number
 
     def flush(self) -> None:
@@ -51,6 +70,13 @@ class EventLog:
 
     def _lost_lines(self, count: int) -> bytes:
         return self._line("warning", f"{count} lines of this log were lost: its reader is too slow", {})
+
+
+def _place(error: BaseException) -> object:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return type(error), None if trace is None else (trace.tb_frame.f_code, trace.tb_lineno)
 
 
 def quoted(text: str) -> str:

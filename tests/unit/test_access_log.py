@@ -292,6 +292,22 @@ def test_a_defect_is_one_line_with_its_id_and_traceback(tmp_path: Path) -> None:
     assert second.endswith("level=info process=worker-1 text=ready")
 
 
+def test_a_defect_that_repeats_shows_its_traceback_once(tmp_path: Path) -> None:
+    place = tmp_path / "error.log"
+    log = EventLog("worker-1", str(place))
+    numbers = []
+    for turn in range(3):
+        try:
+            raise KeyError(turn)
+        except KeyError as error:
+            numbers.append(log.defect(error, request=f"r-{turn}"))
+    log.close()
+    first, *others = place.read_text().splitlines()
+    assert "traceback=" in first and len(set(numbers)) == 3
+    assert [f"id={number} request=r-{turn} same_as={numbers[0]}" in line for turn, (number, line) in
+            enumerate(zip(numbers[1:], others, strict=True), 1)] == [True, True]  # fmt: skip
+
+
 @given(st.text(st.characters()))
 def test_a_value_cannot_end_the_line(text: str) -> None:
     value = quoted(text)
