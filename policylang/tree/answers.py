@@ -9,6 +9,7 @@ from policylang.check import program as p
 from policylang.sdk.exchange import Exchange, Response
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failure
+from policylang.tree.arguments import masked
 from policylang.tree.edits import header_name, header_value, json_bytes, status_of
 from policylang.tree.emit import compiled
 from policylang.tree.values import PRIVATE, string_of, text_of
@@ -104,7 +105,9 @@ def _shown(expr: p.Expr | None) -> Callable[[Exchange], str]:
     """A text that reaches an answer and a log: the whole of one that holds a private value is masked."""
     if expr is None:
         return lambda exchange: ""
+    value = compiled(expr)
+    if expr.private and not isinstance(expr, p.Const):
+        return masked(lambda exchange: text_of(value(exchange)))
     if expr.private:
         return lambda exchange: PRIVATE
-    value = compiled(expr)
     return lambda exchange: text_of(value(exchange))

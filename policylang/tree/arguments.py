@@ -7,6 +7,7 @@ from typing import Any
 
 from policylang.check import program as p
 from policylang.sdk.card import ParamCard
+from policylang.sdk.exchange import Exchange
 from policylang.sdk.values import UpstreamName
 from policylang.tree.emit import Function, Source, taken
 from policylang.tree.keys import key_function
@@ -32,12 +33,22 @@ def _argument(bound: p.Bound, statement: p.Invoke) -> Any:
         return None  # left out
     kinds = {kind.name for kind in param.types}
     if param.shown and expr.private:
-        return lambda exchange: PRIVATE
+        return masked(_function(param, expr, statement.card.name))
     if "key" in kinds:
         return key_function(expr, statement.counter)
     if "target" in kinds:
         return target_function(expr)
     return _function(param, expr, statement.card.name)
+
+
+def masked(function: Function) -> Function:
+    """Worked out, since that may fail, and not shown."""
+
+    def shown(exchange: Exchange) -> str:
+        function(exchange)
+        return PRIVATE
+
+    return shown
 
 
 def _function(param: ParamCard, expr: p.Expr, card: str) -> Function:

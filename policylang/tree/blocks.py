@@ -181,9 +181,9 @@ class Undo:
     def save(self, exchange: Exchange) -> Any:
         response = exchange.response
         return (
-            exchange.request.snapshot() if self._request else None,
+            (exchange.request.snapshot(), exchange.request.limit) if self._request else None,
             response,
-            response.snapshot() if self._response and response is not None else None,
+            (response.snapshot(), response.limit) if self._response and response is not None else None,
             exchange.user,
             [exchange.slots[slot] for slot in self._slots],
         )
@@ -191,11 +191,13 @@ class Undo:
     def restore(self, exchange: Exchange, saved: Any) -> None:
         request, response, state, user, slots = saved
         if self._request:
-            exchange.request.restore(request)
+            exchange.request.restore(request[0])
+            exchange.request.limit = request[1]
         if self._response:
             exchange.response = response
             if response is not None:
-                response.restore(state)
+                response.restore(state[0])
+                response.limit = state[1]
         if self._user:
             exchange.user = user
         for slot, value in zip(self._slots, slots, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 import orjson
 
@@ -152,8 +152,15 @@ def _remove_query(request: Request, name: str) -> None:
 
 
 def _other_pairs(request: Request, name: str) -> list[bytes]:
-    raw = [part for part in (request.query_string or b"").split(b"&") if part]
-    return [part for part, (key, _) in zip(raw, request.query, strict=True) if key != name]
+    return [part for part in (request.query_string or b"").split(b"&") if part and _pair_name(part) != name]
+
+
+def _pair_name(part: bytes) -> str | None:
+    """None for one that is not UTF-8: no policy can name it."""
+    try:
+        return unquote_plus(part.partition(b"=")[0].decode("ascii"), errors="strict")
+    except UnicodeDecodeError:
+        return None
 
 
 def _set_query_string(request: Request, value: Any) -> None:
@@ -221,6 +228,7 @@ def _set_body(message: Message, value: Any) -> None:
 
 def _set_json(message: Message, value: Any) -> None:
     _replace_body(message, json_bytes(value))
+    message.set_header(b"content-type", b"Content-Type", b"application/json")
 
 
 def _remove_body(message: Message) -> None:

@@ -176,6 +176,12 @@ def writes(*statements: p.Statement) -> Writes:
         elif isinstance(statement, p.Invoke):
             effects = statement.card.effects
             found |= Writes("request" in effects, "response" in effects or statement.card.answers, "user" in effects)
+            if not statement.card.reads_bodies:
+                # Given a message that it does not read, it can only set a limit to it.
+                for bound in statement.args:
+                    if isinstance(bound.value, p.MessageRef):
+                        of_request = bound.value.message == "request"
+                        found |= Writes(request=of_request, response=not of_request)
         for block in blocks(statement):
             found |= writes(*block.statements)
     return found
