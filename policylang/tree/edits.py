@@ -156,7 +156,7 @@ def _other_pairs(request: Request, name: str) -> list[bytes]:
 
 
 def _pair_name(part: bytes) -> str | None:
-    """None for one that is not UTF-8: no policy can name it."""
+    """None for one that is not UTF-8: no policy can name it, and its bytes go along."""
     try:
         return unquote_plus(part.partition(b"=")[0].decode("ascii"), errors="strict")
     except UnicodeDecodeError:
@@ -228,7 +228,6 @@ def _set_body(message: Message, value: Any) -> None:
 
 def _set_json(message: Message, value: Any) -> None:
     _replace_body(message, json_bytes(value))
-    message.set_header(b"content-type", b"Content-Type", b"application/json")
 
 
 def _remove_body(message: Message) -> None:
