@@ -36,8 +36,9 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 
-# What says nothing beyond itself: no field named `close` or `keep-alive` has to be dropped for it.
-_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b""})
+# Options that name no field of theirs, and fields that nobody may have dropped: without Content-Length a body would be
+# read as the next message.
+_NOT_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"", b"content-length", b"host"})
 
 
 def connection_options(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
@@ -46,7 +47,7 @@ def connection_options(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]
     if known is not None:
         return known
     options = frozenset(option.strip(b" \t") for option in value.lower().split(b","))
-    return options, (options - _OPTIONS) or NO_NAMES
+    return options, (options - _NOT_NAMED) or NO_NAMES
 
 
 _USUAL: Final[dict[bytes, tuple[frozenset[bytes], frozenset[bytes]]]] = {

@@ -52,6 +52,7 @@ class RequestReader:
         "_parser",
         "_paused",
         "_pending",
+        "_position",
         "_remaining",
         "_running",
         "_sink",
@@ -71,7 +72,8 @@ class RequestReader:
         self._chunked = False  # in a chunked body
         self._framing_bytes = 0  # of that body: what was not data
         self._keep_alive = True
-        self._pending = b""
+        self._pending = b""  # what waits, from `_position` on
+        self._position = 0
         self._running = self._paused = False
         self._busy = False  # running, paused or done: one test for the usual case
         self.done = False
@@ -82,7 +84,7 @@ class RequestReader:
         """Read on. What comes while the reader is paused, or out of a call of the sink, waits."""
         if self._busy:
             if not self.done:
-                self._pending += data
+                self._hold(data)
             return
         # In the usual case a read is one head, and the request is over.
         end = data.find(_EMPTY_LINE) + 4
@@ -110,13 +112,19 @@ class RequestReader:
         if not self._running and not self.done:
             self._busy = False
             if self._pending:
-                data, self._pending = self._pending, b""
-                self._run(data)
+                data, position = self._pending, self._position
+                self._pending, self._position = b"", 0
+                self._run(data, position)
+
+    def close(self) -> None:
+        """Forget what waits, and ignore what comes."""
+        self.done = self._busy = True
+        self._pending, self._position = b"", 0
 
     @property
     def pending(self) -> int:
         """How many bytes wait for `resume`."""
-        return len(self._pending)
+        return len(self._pending) - self._position
 
     @property
     def in_head(self) -> bool:
@@ -130,11 +138,15 @@ class RequestReader:
 
     # -- pieces
 
-    def _run(self, data: bytes) -> None:
+    def _hold(self, data: bytes) -> None:
+        self._pending = self._pending[self._position :] + data
+        self._position = 0
+
+    def _run(self, data: bytes, position: int = 0) -> None:
         self._busy = self._running = True
         try:
             while True:
-                position, size = 0, len(data)
+                size = len(data)
                 while position < size:
                     if self._remaining:
                         end = min(size, position + self._remaining)
@@ -146,8 +158,10 @@ class RequestReader:
                             end = size
                     piece = data if end - position == size else data[position:end]
                     position = end
-                    if self._remaining or self._chunked:
+                    if self._remaining:
                         self._read_body(piece)
+                    elif self._chunked:
+                        self._read_chunks(piece)
                     else:
                         self._read_head(piece)
                     if self._paused or self.done:
@@ -155,11 +169,16 @@ class RequestReader:
                 if self.done:
                     return
                 if self._paused:
-                    self._pending = data[position:] + self._pending
+                    if self._pending:
+                        self._pending = data[position:] + self._pending
+                    elif position < size:
+                        # The rest is not cut out: a flood that is read one by one would be copied as often.
+                        self._pending, self._position = data, position
                     return
                 if not self._pending:
                     return
                 data, self._pending = self._pending, b""
+                position = 0
         except WireError as error:
             self._fail(error)
         finally:
@@ -167,8 +186,7 @@ class RequestReader:
             self._busy = self._paused or self.done
 
     def _fail(self, error: WireError) -> None:
-        self.done = True
-        self._pending = b""
+        self.close()
         self._sink.request_error(error)
 
     def _cut(self, data: bytes, position: int) -> int:
@@ -217,8 +235,7 @@ class RequestReader:
             if has_body:
                 self._read_body_anew(head)
         if has_body is bool(tape.ends):
-            # llhttp and we do not agree about where the message ends: nothing behind it can be trusted.
-            raise WireError(400, "bad-framing", "the end of the request is not certain")
+            raise _uncertain_end()
         if has_body:
             self._chunked = head.chunked
             self._framing_bytes = 0
@@ -247,6 +264,21 @@ class RequestReader:
     # -- bodies
 
     def _read_body(self, piece: bytes) -> None:
+        """Read a piece of a body with Content-Length, which is all data."""
+        tape = self._tape
+        self._parser.feed_data(piece)
+        tape.body.clear()
+        self._remaining -= len(piece)
+        if tape.ends != (not self._remaining):
+            raise _uncertain_end()
+        if self._remaining:
+            self._sink.request_body(piece)
+        else:
+            tape.rewind()
+            self._sink.request_body(piece)
+            self._end()
+
+    def _read_chunks(self, piece: bytes) -> None:
         tape = self._tape
         refusal: WireError | None = None
         try:
@@ -254,21 +286,17 @@ class RequestReader:
         except httptools.HttpParserError as error:
             refusal = _refusal(error, b"")
         data = tape.take_body()
-        if self._chunked:
-            self._keep_tail(piece)
-            self._framing_bytes += len(piece) - len(data)
-            allowed = self._limits.chunk_extensions + _CHUNK_FRAMING * tape.chunks
-            if refusal is None and self._framing_bytes > allowed:
-                refusal = WireError(400, "chunk-extensions-too-long", "the framing of the chunks outweighs its limit")
-        else:
-            self._remaining -= len(data)
-        if tape.ends and tape.bad_trailers and refusal is None:
+        ended = tape.ends > 0
+        self._keep_tail(piece)
+        self._framing_bytes += len(piece) - len(data)
+        allowed = self._limits.chunk_extensions + _CHUNK_FRAMING * tape.chunks
+        if refusal is None and self._framing_bytes > allowed:
+            refusal = WireError(400, "chunk-extensions-too-long", "the framing of the chunks outweighs its limit")
+        if refusal is None and ended and tape.bad_trailers:
             # RFC 9110 6.5.1: a trailer that frames or routes is for whoever merges trailers, which is not us.
             refusal = WireError(400, "bad-trailer", "the trailers have fields that belong into a head")
-        ended = tape.ends > 0
         if ended:
             self._chunked = False
-            self._remaining = 0
             self._tail = b""
             tape.rewind()
         if data:
@@ -280,9 +308,13 @@ class RequestReader:
 
     def _end(self) -> None:
         if not self._keep_alive:
-            self.done = True
-            self._pending = b""
+            self.close()
         self._sink.request_end()
+
+
+def _uncertain_end() -> WireError:
+    """llhttp and we do not agree about where the message ends: nothing behind it can be trusted."""
+    return WireError(400, "bad-framing", "the end of the request is not certain")
 
 
 def _refusal(error: Exception, seen: bytes) -> WireError:

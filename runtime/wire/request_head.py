@@ -105,9 +105,12 @@ def read_request_head(
     # Most requests have Host and no other field of those that matter here.
     if len(framing) == 1 and framing[0][0] == b"host":
         authority = read_authority(framing[0][1])
-        others = None
+        said = None
     else:
-        authority, others = _read_others(framing, version)
+        said = dict(framing)
+        if len(said) < len(framing):
+            said = _join_repeated(framing)
+        authority = _read_host(said, version)
 
     verb = _KNOWN_METHODS.get(method) or method.decode("ascii")
     # RFC 9112 3.2: no form of target has a fragment; who cuts it off and who does not would see two paths.
@@ -121,8 +124,8 @@ def read_request_head(
 
     if _UNDERSCORE in raw:
         _drop_underscores(head)
-    if others is not None:
-        _apply(head, others)
+    if said is not None:
+        _apply(head, said)
     return head
 
 
@@ -135,54 +138,49 @@ def _drop_underscores(head: RequestHead) -> None:
             return
 
 
-class _Others:
-    """The values of the fields beside Host that say something about the message itself."""
-
-    __slots__ = ("coding", "connection", "expect", "length")
-
-    def __init__(self) -> None:
-        self.length: bytes | None = None
-        self.coding: bytes | None = None
-        self.connection: bytes | None = None
-        self.expect: bytes | None = None
-
-
-def _read_others(framing: list[tuple[bytes, bytes]], version: Version) -> tuple[bytes, _Others]:
-    others = _Others()
-    host: bytes | None = None
+def _join_repeated(framing: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """One value a name: repeated fields are one list (RFC 9110 5.3), but where they must not be repeated."""
+    said: dict[bytes, bytes] = {}
     for name, value in framing:
-        if name == b"host":
-            if host is not None:
-                raise WireError(400, "bad-host", "the request has more than one host field")
-            host = value
-        elif name == b"connection":
-            others.connection = value if others.connection is None else b"%b,%b" % (others.connection, value)
+        if name not in said:
+            said[name] = value
+        elif name == b"host":
+            raise WireError(400, "bad-host", "the request has more than one host field")
         elif name == b"content-length":
-            if others.length is not None:
-                raise _bad_framing("the request has more than one content-length field")
-            others.length = value
-        elif name == b"transfer-encoding":
-            others.coding = value if others.coding is None else b"%b,%b" % (others.coding, value)
-        elif name == b"expect":
-            others.expect = value if others.expect is None else b"%b,%b" % (others.expect, value)
+            raise _bad_framing("the request has more than one content-length field")
+        else:
+            said[name] += b"," + value
+    return said
+
+
+def _read_host(said: dict[bytes, bytes], version: Version) -> bytes:
     # RFC 9112 3.2: exactly one valid Host, also where the target is absolute; HTTP/1.0 had none.
+    host = said.get(b"host")
     if host is not None:
-        return read_authority(host), others
+        return read_authority(host)
     if version is HTTP_1_1:
         raise WireError(400, "bad-host", "the request has no host field")
-    return b"", others
+    return b""
 
 
-def _apply(head: RequestHead, others: _Others) -> None:
-    if others.length is not None or others.coding is not None:
-        _read_framing(head, others.length, others.coding)
+def _apply(head: RequestHead, said: dict[bytes, bytes]) -> None:
     http_1_1 = head.version is HTTP_1_1
-    if others.connection is not None:
-        options, head.connection = connection_options(others.connection)
+    length = said.get(b"content-length")
+    if b"transfer-encoding" in said:
+        _read_coding(head, said[b"transfer-encoding"], length)
+    elif length is not None:
+        # llhttp has refused what is no number or above 2^64.
+        if not length.isdigit():
+            raise _bad_framing("the content-length is not a number")
+        head.content_length = int(length)
+    connection = said.get(b"connection")
+    if connection is not None:
+        options, head.connection = connection_options(connection)
         head.keep_alive = b"close" not in options and (http_1_1 or b"keep-alive" in options)
+    expect = said.get(b"expect")
     # RFC 9110 10.1.1: an expectation in HTTP/1.0 is ignored, as is 100-continue where no body comes.
-    if others.expect is not None and http_1_1:
-        if {expectation.strip() for expectation in others.expect.lower().split(b",")} != {b"100-continue"}:
+    if expect is not None and http_1_1:
+        if {expectation.strip() for expectation in expect.lower().split(b",")} != {b"100-continue"}:
             raise WireError(417, "expectation-failed", "only the expectation `100-continue` can be met")
         head.expect_continue = head.chunked or bool(head.content_length)
 
@@ -227,13 +225,7 @@ def _other_target(
     return head
 
 
-def _read_framing(head: RequestHead, length: bytes | None, coding: bytes | None) -> None:
-    if coding is None:
-        # llhttp has refused what is no number or above 2^64.
-        if length is None or not length.isdigit():
-            raise _bad_framing("the content-length is not a number")
-        head.content_length = int(length)
-        return
+def _read_coding(head: RequestHead, coding: bytes, length: bytes | None) -> None:
     if length is not None:
         raise _bad_framing("the request has both content-length and transfer-encoding")
     if head.version is not HTTP_1_1:

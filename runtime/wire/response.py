@@ -197,7 +197,8 @@ class ResponseReader:
             return
         self._begin(head)
         if head.has_body:
-            self._take_body(data[-6:], len(data) - end, refusal)
+            self._tail = data[-6:]
+            self._take_body(len(data) - end, refusal)
         else:
             self._end(len(data) > end)
 
@@ -309,10 +310,10 @@ class ResponseReader:
     def _read_body(self, data: bytes) -> None:
         if self._head is not None and self._head.chunked:
             self._tail = (self._tail + data)[-6:]
-        self._take_body(self._tail, len(data), self._parse(data))
+        self._take_body(len(data), self._parse(data))
 
-    def _take_body(self, tail: bytes, size: int, refusal: WireError | None) -> None:
-        """Hand on what the parser has read of `size` bytes; `tail` is the end of all that came."""
+    def _take_body(self, size: int, refusal: WireError | None) -> None:
+        """Hand on what the parser has read of `size` bytes."""
         head, tape = self._head, self._tape
         assert head is not None
         ended = tape.ends > 0
@@ -326,8 +327,8 @@ class ResponseReader:
                     refusal is not None
                     or tape.ends > 1
                     or tape.heads > 1
-                    or not tail.endswith(_EMPTY_LINE)
-                    or tail == _TWO_EMPTY_LINES
+                    or not self._tail.endswith(_EMPTY_LINE)
+                    or self._tail == _TWO_EMPTY_LINES
                 )
                 refusal = None
                 if tape.bad_trailers:

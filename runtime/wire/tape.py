@@ -67,7 +67,7 @@ class Tape:
     def on_headers_complete(self) -> None:
         self.heads += 1
         if self.heads == 1:
-            self.head_start = b"".join(self.start)
+            self.head_start = self.start[0] if len(self.start) == 1 else b"".join(self.start)
             self.head_fields = self.fields.copy()
             self.head_framing = self.framing.copy()
             self.start.clear()

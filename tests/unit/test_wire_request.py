@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,11 @@ GOOD: list[tuple[bytes, dict[str, Any], bytes]] = [
         request("GET / HTTP/1.1", "Host: a", "Connection: X-One , keep-alive", "Connection: x-two"),
         {"keep_alive": True, "connection": frozenset({b"x-one", b"x-two"})},
         b"",
+    ),
+    (
+        request("POST / HTTP/1.1", "Host: a", "Content-Length: 1", "Connection: content-length, host", body=b"x"),
+        {"connection": frozenset()},
+        b"x",
     ),
     (request("GET / HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket"), {"upgrade": True}, b""),
     (request("GET / HTTP/1.1", "Host: a", "Upgrade: websocket"), {"upgrade": False}, b""),
@@ -435,6 +441,35 @@ def test_a_flood_of_requests_stays_bytes() -> None:
     sink.reader.resume()
     assert sink.ends == 9001
     assert sink.reader.pending == 0
+
+
+def test_a_flood_that_is_read_one_by_one_costs_no_more_than_its_length() -> None:
+    def cpu(count: int) -> float:
+        sink = Pausing("end")
+        start = time.process_time()
+        sink.reader.feed(NEXT * count)
+        while sink.reader.pending:
+            sink.reader.resume()
+        assert sink.ends == count
+        return time.process_time() - start
+
+    cpu(100)
+    assert cpu(40_000) < 200 * min(cpu(1_000) for _ in range(3))
+
+
+def test_a_closed_reader_is_silent() -> None:
+    class Leaving(Record):
+        def request_end(self) -> None:
+            super().request_end()
+            reader.close()
+
+    sink = Leaving()
+    reader = RequestReader(sink, LIMITS)
+    reader.feed(NEXT * 3)
+    reader.feed(NEXT)
+    reader.resume()
+    assert sink.kinds == "head end"
+    assert (reader.done, reader.pending) == (True, 0)
 
 
 def test_a_sink_may_feed_and_resume() -> None:

@@ -105,6 +105,11 @@ def test_good_answers(method: str, data: bytes, expected: dict[str, Any], body: 
     assert reader.reusable is reusable
     assert not reader.waiting
 
+    for at in range(1, len(data)):
+        halves, second = read_response(data, method, (at,))
+        assert halves.events == record.events
+        assert (second.reusable, second.poisoned) == (reusable, False)
+
     # The connection's end does not change what was complete.
     closed, reader = every_way(data, method, eof=True)
     assert closed.events == record.events
