@@ -251,7 +251,8 @@ def _open_block(tokens: Tokens, first: int, closer: int) -> bool:
         end = i
         while tokens.kinds[end] not in (w.NL, w.END):
             end += 1
-        if here < depth or tokens.kinds[i] == w.RBRACE or tokens.kinds[end - 1] in (w.LBRACE, w.LMAP, w.COMMA):
+        lone = tokens.kinds[i] == w.RBRACE and end == i + 1
+        if here < depth or lone or tokens.kinds[end - 1] in (w.LBRACE, w.LMAP, w.COMMA):
             return False
         if end >= closer - 1:
             return False

@@ -69,7 +69,8 @@ _ALTERNATIVES: tuple[tuple[str, str], ...] = (
     ("string", _P["STRING"]),
     ("string_head", _P["STRING_HEAD"]),
     ("open_string", r'"[^\n]*'),
-    ("foreign_comment", r"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z)"),
+    ("foreign_comment", r"(?<![\w:])//[^\n]*|(?<![\w/*])/\*[\s\S]*?(?:\*/|\Z)"),
+    ("bare_path", r"(?<=[ \t])/[A-Za-z_{*][^\s,\"'()\[\]]*"),
     ("slip", r"!(?!=)|" + _SLIP.replace("|!|", "|")),
     ("sign", _SIGN),
     ("close", r"\}"),
@@ -257,6 +258,23 @@ class Lexer:
         tokens.written[start] = (body[:-1] if not raw and re.search(r"(?<!\\)(?:\\\\)*\\$", body) else body) + '"'
         return cut
 
+    def _open_triple(self, start: int) -> int:
+        """Most likely it ends with the lines that stand deeper than the one it begins on."""
+        text = self.source.text
+        line_start = text.rfind("\n", 0, start) + 1
+        line = text[line_start:start]
+        depth = len(line) - len(line.lstrip())
+        end = self._line_end(start)
+        while end < len(text):
+            following = text[end + 1 : self._line_end(end + 1)]
+            if following.strip() and len(following) - len(following.lstrip()) <= depth:
+                break
+            end = self._line_end(end + 1)
+        self._unclosed(start, end, '"""')
+        self._emit(w.TRIPLE, start, end)
+        self.tokens.written[start] = '"""' + text[start + 3 : end].replace("${", "\\${").rstrip('\\"') + '"""'
+        return end
+
     # --- slips -----------------------------------------------------------------------------------
 
     def _rare(self, name: str, start: int, end: int) -> int | None:
@@ -270,14 +288,14 @@ class Lexer:
             case "open_string" | "open_raw":
                 return self._open_string(start, end, name == "open_raw")
             case "open_triple":
-                self._unclosed(start, end, '"""')
-                self._emit(w.TRIPLE, start, end)
-                self.tokens.written[start] = '"""' + text[3:].replace("${", "\\${").rstrip('\\"') + '"""'
+                return self._open_triple(start)
             case "apart" | "odd_rate" | "odd_number":
                 kind, meant, finding = numerals.read(name, Span(self.source, start, end))
                 self.tokens.found.append(finding)
                 self._emit(kind, start, end)
                 self.tokens.written[start] = meant
+            case "bare_path":
+                return self._bare_path(text, start, end)
             case "single":
                 self._quotes(text, start, end)
             case "slip":
@@ -308,6 +326,19 @@ class Lexer:
                     fix=self._fix(f"write `{meant}`", start, end, meant, safe=True))
         self._emit(w.KEYWORDS[meant], start, end)
         self.tokens.written[start] = meant
+
+    def _bare_path(self, text: str, start: int, end: int) -> int | None:
+        """`service orders /orders/{id} {`: where a value must begin, `/` divides nothing."""
+        kinds = self.tokens.kinds
+        last, before = [w.NL, *kinds[-1:]][-1], [w.NL, *kinds[-2:-1]][-1]
+        if not (last in (w.COMMA, w.KEY) or (last == w.NAME and before in (w.SERVICE, w.NL, w.LBRACE))):
+            self._emit(w.SLASH, start, start + 1)
+            return start + 1
+        fix = self._fix("add quotes", start, end, f'"{text}"')
+        self._error("bare-path", start, end, "a path stands in quotes", fix=fix)
+        self._emit(w.STRING, start, end)
+        self.tokens.written[start] = f'"{text}"'
+        return None
 
     def _quotes(self, text: str, start: int, end: int) -> None:
         body = text[1:-1]
@@ -372,6 +403,8 @@ class Lexer:
             return
         if text == "\\" and not self.source.text[end : self._line_end(end)].strip():
             message, help_ = "a line is not continued with `\\`", "break the line after a comma or inside `( )`"
+        elif text.isalpha():
+            message, help_ = f"{_spelled(text)} cannot stand in a name", "names are made of `a` to `z`, digits and `_`"
         elif text in "$@":
             message, help_ = f"`{text}` does not belong here", "a name stands alone: `user.id`"
         else:

@@ -6,12 +6,13 @@ whether it will turn out to be a variable, an upstream or a symbol such as `shap
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from policylang.record import record
 from policylang.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     span: Span
 
@@ -19,12 +20,12 @@ class Node:
 # --- expressions ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expr(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Text(Expr):
     """A string. `parts` alternates freely between literal text (escapes resolved) and expressions;
     `style` is `"`, `r` or `\"\"\"`: how it was written."""
@@ -42,22 +43,22 @@ class Text(Expr):
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number(Expr):
     value: int | float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bool(Expr):
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoneValue(Expr):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DurationValue(Expr):
     """`250ms 5s 1m 2h 1d`"""
 
@@ -65,7 +66,7 @@ class DurationValue(Expr):
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SizeValue(Expr):
     """`512B 64KiB 10MB`"""
 
@@ -73,7 +74,7 @@ class SizeValue(Expr):
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RateValue(Expr):
     """`1000/s 60/min 100/hour 10_000/day 1_000_000/month`; unit as written."""
 
@@ -81,12 +82,12 @@ class RateValue(Expr):
     unit: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name(Expr):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member(Expr):
     """`base.name`"""
 
@@ -95,7 +96,7 @@ class Member(Expr):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index(Expr):
     """`base[key]`"""
 
@@ -103,7 +104,7 @@ class Index(Expr):
     key: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary(Expr):
     """op: `-` or `not`"""
 
@@ -111,7 +112,7 @@ class Unary(Expr):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary(Expr):
     """op: `?? * / % + - .. == != < <= > >= in contains starts_with ends_with matches and or`"""
 
@@ -121,7 +122,7 @@ class Binary(Expr):
     op_span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conditional(Expr):
     """`if C then A else B`"""
 
@@ -130,24 +131,24 @@ class Conditional(Expr):
     orelse: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListValue(Expr):
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapEntry(Node):
     key: str
     key_span: Span
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapValue(Expr):
     entries: tuple[MapEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument(Node):
     """`value` or `name: value`"""
 
@@ -156,7 +157,7 @@ class Argument(Node):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallExpr(Expr):
     """A function call inside an expression; `name` may be dotted."""
 
@@ -165,7 +166,7 @@ class CallExpr(Expr):
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BadExpr(Expr):
     """Stands where an expression could not be read; its diagnostic was already made."""
 
@@ -173,12 +174,12 @@ class BadExpr(Expr):
 # --- statements ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Statement(Node):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block(Node):
     """`braced` is false for the single statement of a `match` case or of a postfix `else`."""
 
@@ -186,7 +187,7 @@ class Block(Node):
     braced: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Output(Node):
     """One name after `->`."""
 
@@ -194,7 +195,7 @@ class Output(Node):
     private: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call(Statement):
     """`NAME args… [-> outputs] [{ block }]`: an assertion of the catalog or of the user."""
 
@@ -205,12 +206,12 @@ class Call(Statement):
     block: Block | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Require(Statement):
     condition: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Let(Statement):
     name: str
     name_span: Span
@@ -219,7 +220,7 @@ class Let(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Set(Statement):
     """`target` is a Name, Member or Index chain."""
 
@@ -227,12 +228,12 @@ class Set(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Remove(Statement):
     target: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group(Statement):
     """kind: `all`, `any`, `none` or `parallel`"""
 
@@ -240,19 +241,19 @@ class Group(Statement):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arm(Node):
     condition: Expr
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Statement):
     arms: tuple[Arm, ...]
     orelse: Block | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Case(Node):
     """No patterns: the `else` case."""
 
@@ -260,13 +261,13 @@ class Case(Node):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match(Statement):
     subject: Expr
     cases: tuple[Case, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For(Statement):
     name: str
     name_span: Span
@@ -274,7 +275,7 @@ class For(Statement):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Try(Statement):
     body: Block
     name: str | None
@@ -282,7 +283,7 @@ class Try(Statement):
     handler: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Else(Statement):
     """`LEFT else RIGHT`; `right` is unbraced when it is a single statement."""
 
@@ -290,26 +291,26 @@ class Else(Statement):
     right: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Respond(Statement):
     """`respond STATUS, name: value…`; every argument, the status too, stands in `args`."""
 
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail(Statement):
     """`fail STATUS, "detail"`; as for Respond."""
 
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ignore(Statement):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BadStatement(Statement):
     """Stands where a statement could not be read; its diagnostic was already made."""
 
@@ -317,19 +318,19 @@ class BadStatement(Statement):
 # --- declarations --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Declaration(Node):
     """`doc` is the comment block directly above, without the `#`."""
 
     doc: str = field(default="", kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Import(Declaration):
     path: Text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting(Node):
     """One line of a `gateway` or `upstream` block: the shape of a call."""
 
@@ -338,26 +339,26 @@ class Setting(Node):
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Gateway(Declaration):
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Upstream(Declaration):
     name: str
     name_span: Span
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapDeclaration(Declaration):
     name: str
     name_span: Span
     args: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant(Declaration):
     name: str
     name_span: Span
@@ -365,7 +366,7 @@ class Constant(Declaration):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter(Node):
     """`name: type [= default]`; `type` is a word, `optional` when it ends in `?`."""
 
@@ -378,7 +379,7 @@ class Parameter(Node):
     default: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AssertionDeclaration(Declaration):
     name: str
     name_span: Span
@@ -387,7 +388,7 @@ class AssertionDeclaration(Declaration):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Service(Declaration):
     """`service NAME "path", "path", name: value… { body; on failure { … } }`"""
 
@@ -399,7 +400,7 @@ class Service(Declaration):
     on_failure_span: Span | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Global(Declaration):
     """when: `before` or `after`"""
 
@@ -407,13 +408,13 @@ class Global(Declaration):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Test(Declaration):
     title: Text
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comment:
     """A `#` comment, text from the `#` to the line's end. `own_line`: nothing else stands on its line."""
 
@@ -422,7 +423,7 @@ class Comment:
     own_line: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class File:
     source: Source
     declarations: tuple[Declaration, ...]

@@ -30,7 +30,7 @@ _EXPONENT = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)[eE]([0-9]{1,2})\Z")
 def read(form: str, span: Span) -> tuple[int, str, Diagnostic]:
     """The kind and the text that was meant, and what to say about it. `form` is the lexer's alternative."""
     text = span.text
-    m = _PARTS.match(text)
+    m = None if text[:2] in ("0x", "0X") else _PARTS.match(text)
     if m and (m[2] or m[3]):
         amount, slash, unit = m[1].rstrip("_"), m[2], m[3]
         return _rate(span, amount, unit) if slash else _unit(span, amount, unit)

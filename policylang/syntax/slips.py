@@ -41,8 +41,6 @@ def equals_for_colon(s: Scene) -> Iterator[Repair]:
         return
     if s.kinds[word - 1] not in (w.COMMA, w.LPAR, w.LMAP) and not (word == s.first + 1 and s.kinds[s.first] == w.NAME):
         return
-    if s.kinds[s.first] in (w.LET, w.SET, w.REQUIRE):
-        return
     name = s.text(word)
     tokens = s.automaton.tokens
     finding = s.find(
@@ -115,14 +113,11 @@ def colon(s: Scene) -> Iterator[Repair]:
                    title="write `->`", at=place.__class__(tokens.source, word[1], end))
     kind = w.ELSE if name in ("else", "default", "_") else w.NAME
     yield Repair(s.at, s.at + 1, [(kind, *word), (w.ARROW, end - 1, end)], arrow)
-    if s.at == s.first and survivable_setting(s):
+    as_map = s.before == w.LBRACE and s.span(s.at - 1).line == s.span(s.at).line
+    if s.at == s.first and s.kinds[s.at + 1] in w.OPERAND_STARTS and not as_map:
         finding = s.find("colon-after-name", place, f"the values of `{name}` follow it without `:`", fix="",
                          title="remove `:`", safe=True)
         yield Repair(s.at, s.at + 1, [(w.NAME, *word)], finding)
-
-
-def survivable_setting(s: Scene) -> bool:
-    return s.kinds[s.at + 1] in w.OPERAND_STARTS
 
 
 def keyword_as_name(s: Scene) -> Iterator[Repair]:

@@ -78,6 +78,9 @@ def _at_start(scene: Scene, possible: set[int], span: Span, found: str) -> Diagn
     if w.REQUIRE in possible:
         return scene.find("unexpected-text", span, f"expected a statement, found {found}",
                           help="a statement begins with a word: `require`, `let`, or an assertion's name")
+    if w.BAD in possible and w.NUMBER in possible:
+        return scene.find("unexpected-text", span, f"expected a pattern, found {found}",
+                          help="a pattern is a value, a range, or `else`; conditions belong into an `if`")
     if w.BAD in possible and w.NAME in possible:
         return scene.find("unexpected-text", span, f"expected a setting, found {found}",
                           help="a setting begins with its name: `listen \"127.0.0.1:8080\"`")
@@ -124,13 +127,18 @@ def wanted_text(possible: set[int]) -> str:
                      w.ELSE, w.END)
         if kind in possible
     ]
+    operator = w.AND in possible
     if w.THEN in possible:
-        return "`then`"
-    if w.LBRACE in possible and w.NL in possible:
+        signs = ["`then`"]
+    elif w.LBRACE in possible and w.NL in possible:
         signs = ["the end of the line", "`{`"]
     elif w.LBRACE in possible:
         signs = ["`{`"]
     elif w.NL in possible:
-        signs = ["an operator", "the end of the line"] if w.AND in possible else ["the end of the line"]
+        signs = ["the end of the line"]
+    elif operator:
+        signs = [sign for sign in signs if sign != "`in`"]
+    if operator:
+        signs.insert(0, "an operator")
     unique = list(dict.fromkeys(signs))[:3]
-    return " or ".join(unique)
+    return ", ".join(unique[:-1]) + " or " + unique[-1] if len(unique) > 1 else "".join(unique)
