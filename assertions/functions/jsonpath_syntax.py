@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from policylang.sdk import record
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _INT = re.compile(r"-?[1-9][0-9]*|0")
@@ -21,40 +22,40 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wildcard:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Element:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slice:
     start: int | None
     end: int | None
     step: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Filter:
     condition: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Segment:
     selectors: tuple[Any, ...]
     descendant: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Query:
     """`relative`: starts at `@`. `singular`: can give one node at most (RFC 9535, 2.3.5.1)."""
 
@@ -69,19 +70,19 @@ class Query:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Literal:
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compare:
     op: str
     left: Any
     right: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Logical:
     """op: `and`, `or` or `not`"""
 
@@ -89,7 +90,7 @@ class Logical:
     parts: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     name: str
     args: tuple[Any, ...]

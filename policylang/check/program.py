@@ -7,15 +7,16 @@ expanded in place (there is no recursion), a constant is its value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from policylang.record import record
 from policylang.sdk.card import Card, FunctionCard, ParamCard
 from policylang.sdk.types import Type
 from policylang.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expr:
     """`private`: holds or is computed from a private value. `type.optional`: may be `none`."""
 
@@ -24,27 +25,27 @@ class Expr:
     private: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Const(Expr):
     """Literals, folded constants, `map(…)`, `env(…)`: the run-time value itself."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SlotRef(Expr):
     slot: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageRef(Expr):
     """The whole `request` or `response`, as an argument (`in: request`)."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MessageField(Expr):
     """`request.method`, `response.status`…: a field named in `types.RECORDS`. BODY_FIELDS need the held body."""
 
@@ -52,7 +53,7 @@ class MessageField(Expr):
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Named(Expr):
     """`request.header[X]`, `.query.x`, `.cookie.x`: kind is `header`, `query` or `cookie`.
 
@@ -65,7 +66,7 @@ class Named(Expr):
     all: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContextValue(Expr):
     """`client.ip`, `user`, `user.id`, `path.x`, `service.name`, `gateway.node`, `now`, `failure`.
 
@@ -76,7 +77,7 @@ class ContextValue(Expr):
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemberOf(Expr):
     """A member or index of a JSON value, map, list, record or principal: none where it is not there."""
 
@@ -84,13 +85,13 @@ class MemberOf(Expr):
     key: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UnaryOp(Expr):
     op: str
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BinaryOp(Expr):
     """Operators of language.md section 4 except `matches` with a constant pattern, which has `pattern`.
 
@@ -104,31 +105,31 @@ class BinaryOp(Expr):
     dynamic: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IfExpr(Expr):
     condition: Expr
     then: Expr
     orelse: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ListOf(Expr):
     items: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MapOf(Expr):
     entries: tuple[tuple[str, Expr], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Template(Expr):
     """An interpolated string; each part is text or an expression that interpolates."""
 
     parts: tuple[str | Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FunctionCall(Expr):
     """`args` in the order of the card's parameters; a parameter left out has its default as a Const."""
 
@@ -139,18 +140,18 @@ class FunctionCall(Expr):
 # --- statements ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Statement:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     span: Span
     statements: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bound:
     """One parameter of a call. For a constant parameter `value` is a Const. `text` is the argument as written."""
 
@@ -159,7 +160,7 @@ class Bound:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Invoke(Statement):
     """An assertion of the catalog. `outputs` are slots, one for each output of the card, None where it is not taken.
 
@@ -174,7 +175,7 @@ class Invoke(Statement):
     counter: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expand(Statement):
     """A call of a user's assertion: arguments into slots, the body, then outputs into the caller's slots."""
 
@@ -184,12 +185,12 @@ class Expand(Statement):
     outputs: tuple[tuple[int, int], ...]  # (slot in the body, slot of the caller)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Require(Statement):
     condition: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Let(Statement):
     slot: int
     name: str
@@ -197,13 +198,13 @@ class Let(Statement):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SlotPlace:
     slot: int
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldPlace:
     """field: method, path, query_string (`request.query`), status, body, text, json."""
 
@@ -211,7 +212,7 @@ class FieldPlace:
     field: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedPlace:
     """kind: header, query, cookie."""
 
@@ -223,18 +224,18 @@ class NamedPlace:
 Place = SlotPlace | FieldPlace | NamedPlace
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SetPlace(Statement):
     place: Place
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemovePlace(Statement):
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group(Statement):
     """kind: all, any, none, parallel. In `parallel` each statement is a branch."""
 
@@ -242,13 +243,13 @@ class Group(Statement):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If(Statement):
     arms: tuple[tuple[Expr, Block], ...]
     orelse: Block | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Case:
     """A pattern is a Const: a literal, a range (python `range` or a pair of floats in Const), or None for `none`."""
 
@@ -256,14 +257,14 @@ class Case:
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match(Statement):
     subject: Expr
     cases: tuple[Case, ...]
     orelse: Block | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For(Statement):
     slot: int
     name: str
@@ -271,20 +272,20 @@ class For(Statement):
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Try(Statement):
     body: Block
     slot: int | None
     handler: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Else(Statement):
     left: Statement
     right: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Respond(Statement):
     """`respond STATUS, body: text, json: value, content_type: "…", header: { … }`; what is absent is None."""
 
@@ -295,7 +296,7 @@ class Respond(Statement):
     headers: tuple[tuple[str, Expr], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail(Statement):
     """`fail STATUS, "detail", name: "my-name", title: "…"`"""
 
@@ -305,7 +306,7 @@ class Fail(Statement):
     title: Expr | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ignore(Statement):
     pass
 
@@ -313,7 +314,7 @@ class Ignore(Statement):
 # --- the whole -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PathPattern:
     """`segments`: a literal (decoded), `{name}` as a 1-tuple of the name, or `**` as the empty tuple (last only)."""
 
@@ -322,7 +323,7 @@ class PathPattern:
     segments: tuple[str | tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Service:
     span: Span
     name: str
@@ -335,7 +336,7 @@ class Service:
     """One name for each slot of this service's frame; its globals' slots come first."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Setting:
     """One setting of `gateway` or `upstream`: its card's name and the value of every parameter."""
 
@@ -344,14 +345,14 @@ class Setting:
     values: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Upstream:
     span: Span
     name: str
     settings: tuple[Setting, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program:
     """`hash` names the policy: the SHA-256 of every file read for it, in the order of their names, 12 hex digits."""
 

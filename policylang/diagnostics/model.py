@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from policylang.record import record
 from policylang.source import Span
 
 
@@ -14,7 +14,7 @@ class Severity(Enum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Label:
     """A second place that explains the first, with a few words under it."""
 
@@ -22,13 +22,13 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Edit:
     span: Span
     replacement: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fix:
     """An edit that cures the finding; `safe` when it cannot change what a right policy means."""
 
@@ -37,7 +37,7 @@ class Fix:
     safe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """`name` is the stable kebab-case code, `message` one line without a full stop, `label` the words
     under the caret (often empty), `help` an action."""

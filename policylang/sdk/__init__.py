@@ -1,5 +1,6 @@
 """All that an assertion, built in or plugged in, may import."""
 
+from policylang.record import record
 from policylang.sdk.assertion import Assertion, Outcome, card_of, param
 from policylang.sdk.card import Card, FunctionCard, ParamCard
 from policylang.sdk.exchange import (
@@ -23,6 +24,6 @@ __all__ = [
     "Assertion", "BodySource", "Card", "Client", "Clock", "Decision", "Duration", "Environment", "Exchange", "Expr",
     "Failed", "Failure", "Field", "FunctionCard", "Ip", "Json", "Key", "Kind", "Message", "Outcome", "ParamCard",
     "Principal", "Rate", "Request", "Response", "Size", "Store", "Target", "Time", "Unavailable", "UpstreamCall",
-    "UpstreamClient", "UpstreamName", "Waiter", "card_of", "function", "missing_value", "param", "unreadable",
+    "UpstreamClient", "UpstreamName", "Waiter", "card_of", "function", "missing_value", "param", "record", "unreadable",
     "wrong_type",
 ]  # fmt: skip
