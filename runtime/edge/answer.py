@@ -12,10 +12,14 @@ from policylang.sdk import Field, Response
 from runtime.wire.fields import HOP_BY_HOP
 from runtime.wire.write import CHUNKED, CLOSE, content_length, response_head_bytes
 
-_FRAMED_ANEW: Final = HOP_BY_HOP | {b"content-length"}
-_STAYS_OPEN: Final = b"Connection: keep-alive\r\n"
+FRAMED_ANEW: Final = HOP_BY_HOP | {b"content-length"}
+"""What is not taken over from an answer: the gateway writes its own framing."""
+LOOKED_AT: Final = FRAMED_ANEW | {b"date"}
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose answer ends with its head (RFC 9110 6.4.1); 1xx are never final."""
+START_LINES: Final = {status: response_head_bytes(status, ())[:-2] for status in range(200, 600)}
+
+_STAYS_OPEN: Final = b"Connection: keep-alive\r\n"
 
 
 class Dates:
@@ -33,7 +37,8 @@ class Dates:
         if second != self._second:
             self._second = second
             moment = time.gmtime(second)
-            text = time.strftime(f"{_DAYS[moment.tm_wday]}, %d {_MONTHS[moment.tm_mon - 1]} %Y %H:%M:%S GMT", moment)
+            day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
+            text = time.strftime(f"{day}, %d {month} %Y %H:%M:%S GMT", moment)
             self._line = b"Date: %b\r\n" % text.encode("ascii")
         return self._line
 
@@ -43,20 +48,36 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def answer_head(
-    response: Response, length: int | None, bodiless: bool, close: bool, version: str, date: Dates
-) -> tuple[bytes, bool]:
-    """The head's bytes, and whether the body goes out in chunks. `length`: None where only the end will tell.
+def whole_answer(response: Response, body: bytes, dates: Dates) -> bytes:
+    """The usual answer in one piece: to HTTP/1.1, its body held, the connection kept open."""
+    parts = [START_LINES[response.status]]
+    dated = False
+    for lower, name, value in response.headers:
+        if lower in LOOKED_AT:
+            if lower == b"date":
+                dated = True
+            else:
+                continue
+        parts += (name, b": ", value, b"\r\n")
+    if not dated:
+        parts.append(dates.line())
+    parts += (b"Content-Length: %d\r\n\r\n" % len(body), body)
+    return b"".join(parts)
 
-    `bodiless`: the answer to HEAD, and 204 and 304. `version`: of the request.
+
+def answer_head(
+    response: Response, length: int | None, bodiless: bool, close: bool, http_1_1: bool, dates: Dates
+) -> tuple[bytes, bool]:
+    """Any answer's head, and whether the body goes out in chunks. `length`: None where only the end will tell.
+
+    `bodiless`: the answer to HEAD, and 204 and 304. `http_1_1`: the request's version, else HTTP/1.0.
     """
     chunked = False
-    headers = response.headers
-    drop = _FRAMED_ANEW
+    drop = FRAMED_ANEW
+    extra = b""  # also to HTTP/1.0 without a length: the end of the connection is the end of the body
     if bodiless:
         # Content-Length is what the answer to GET would have; whoever replaced the body made it untrue, and a 204
         # must not have one (RFC 9110 8.6).
-        extra = b""
         if response.status != 204 and response.body is response.received:
             if not response.made_here:
                 drop = HOP_BY_HOP
@@ -64,27 +85,27 @@ def answer_head(
                 extra = content_length(length)
     elif length is not None:
         extra = content_length(length)
-    elif version == "1.1":
+    elif http_1_1:
         extra = CHUNKED
         chunked = True
-    else:
-        extra = b""  # to HTTP/1.0 the end of the connection is the end of the body
     if close:
         extra += CLOSE
-    elif version != "1.1":
+    elif not http_1_1:
         extra += _STAYS_OPEN
-    for field in headers:
-        if field[0] == b"date":
-            break
-    else:
-        extra += date.line()
-    return response_head_bytes(response.status, headers, extra, drop=drop), chunked
+    if not any(field[0] == b"date" for field in response.headers):
+        extra += dates.line()
+    return response_head_bytes(response.status, response.headers, extra, drop=drop), chunked
 
 
-def problem(status: int, name: str, detail: str, instance: str = "") -> Response:
-    """An RFC 9457 document. The type is about:blank's default, the title the status' own phrase or the name."""
-    document = {"type": "about:blank", "title": name.replace("-", " ").capitalize(), "status": status, "detail": detail}
-    if instance:
-        document["instance"] = instance
-    headers: list[Field] = [(b"content-type", b"Content-Type", b"application/problem+json")]
+def problem(status: int, name: str, detail: str) -> Response:
+    """An RFC 9457 document, like those that the policy's tree makes of its failures."""
+    document = {
+        "type": f"urn:polgate:{name}", "title": name.replace("-", " ").capitalize(), "status": status, "detail": detail,
+    }  # fmt: skip
+    headers: list[Field] = [
+        (b"content-type", b"Content-Type", b"application/problem+json"),
+        (b"cache-control", b"Cache-Control", b"no-store"),
+    ]
+    if status == 503:
+        headers.append((b"retry-after", b"Retry-After", b"1"))
     return Response(status, headers, orjson.dumps(document), made_here=True)

@@ -10,16 +10,13 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from policylang.sdk import Exchange, Failure, Kind, Response, Waiter
-from runtime.edge.answer import BODILESS, answer_head, problem
-from runtime.edge.entry import Entry
-from runtime.edge.farewell import Farewell
-from runtime.edge.incoming import Incoming
+from runtime.edge.answer import problem
+from runtime.edge.outgoing import Outgoing
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import BodyStream
 from runtime.edge.wheel import NEVER
+from runtime.wire.fields import HTTP_1_1
 from runtime.wire.limits import WireError
-from runtime.wire.request import RequestHead
-from runtime.wire.write import LAST_CHUNK, chunk
 
 if TYPE_CHECKING:
     from runtime.edge.edge import Edge
@@ -31,90 +28,85 @@ CLIENT_LEFT: Final = 499
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
-class ServerConnection(Incoming):
-    """`exchange` is set from an evaluation's start to the last byte of its answer; `download` while that streams."""
+class ServerConnection(Outgoing):
+    """Drives the evaluation: until it waits, and on from there when the value is there, without a turn of the loop."""
+
+    __slots__ = ("_advance", "_coroutine", "_received", "_serving", "_unsent", "_waiter")
 
     def __init__(self, edge: Edge) -> None:
         super().__init__(edge)
-        self.exchange: Exchange | None = None
-        self.download: BodyStream | None = None
         self._coroutine: Coroutine[Waiter[Any], None, Response] | None = None
         self._waiter: Waiter[Any] | None = None
-        self._resume = self._advance  # bound once
-        self._deadline = NEVER
+        self._advance = self.advance  # bound once
         self._received = 0
-        self._status = 0
-        self._sent = 0
-        self._chunked = False
         self._serving = False
-        self._congested = False
         self._unsent = 0
 
     def connectionMade(self) -> None:
-        transport = cast(Any, self.transport)
-        self._write = transport.write
-        transport.registerProducer(self, True)
-        peer = transport.getPeer()
-        self._entry = Entry(self.edge, getattr(peer, "host", ""), getattr(peer, "port", 0))
+        super().connectionMade()
         if self.edge.opened(self):
             self._rest()
 
     # --- an evaluation ---
 
     def serve(self) -> None:
-        if self.exchange is not None or self._serving:
+        if self._serving or self.exchange is not None:
             return
         self._serving = True
-        budget = self.edge.settings.pipelined
-        while self.exchange is None and self.farewell is None and not self._congested:
-            if self.head is not None:
-                if budget == 0:
-                    self.edge.loop.call_soon(self.serve)
-                    break
-                budget -= 1
-                try:
-                    self._begin(self.head)
-                except WireError as error:
-                    self.refuse(error)
-            elif self.error is not None:
-                self.refuse(self.error)
-            else:
-                self._rest()
+        edge = self.edge
+        budget = edge.settings.pipelined
+        while not self.congested and self.farewell is None:
+            head = self.head
+            if head is None:
+                if self.error is not None:
+                    self.refuse(self.error)
+                else:
+                    self._rest()
+                break
+            if not budget:
+                # Others have waited for long enough.
+                edge.loop.call_soon(self.serve)
+                break
+            budget -= 1
+            try:
+                if self.complete:
+                    body, self.body = self.body, b""
+                    exchange = self._entry.exchange(head, body, None)
+                    self.usual = head.keep_alive and head.version is HTTP_1_1 and head.method != "HEAD"
+                else:
+                    self.open_upload(head)
+                    self._received = 0
+                    exchange = self._entry.exchange(head, None, self.upload)
+                    self.usual = False
+            except WireError as error:
+                self.refuse(error)
+                break
+            self.exchange = exchange
+            self.close_after = not head.keep_alive
+            now = self._wheel.now
+            self.deadline = now + edge.request_ticks
+            self.due = self.deadline if self.complete else now + RATE_WINDOW
+            if self.due < self.seen:
+                self._wheel.hasten(self)
+            self._coroutine = edge.handle(exchange)
+            self.advance()
+            if self.exchange is not None:
                 break
         self._serving = False
 
-    def _begin(self, head: RequestHead) -> None:
-        body: bytes | None = None
-        if self.complete:
-            body, self.body = self.body, b""
-        else:
-            self.open_upload(head)
-            self._received = 0
-        exchange = self.exchange = self._entry.exchange(head, body, self.upload)
-        edge, now = self.edge, self._wheel.now
-        self.close_after = not head.keep_alive
-        self._deadline = now + edge.request_ticks
-        self.due = self._deadline if self.complete else now + RATE_WINDOW
-        if self.due < self.seen:
-            self._wheel.hasten(self)
-        self._coroutine = edge.handle(exchange)
-        self._advance()
-
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Let the evaluation run until it waits or ends."""
         try:
             waiter = self._coroutine.send(None)  # type: ignore[union-attr]
         except StopIteration as stop:
-            response = stop.value
+            self._coroutine = self._waiter = None
+            self.answer(stop.value)
         except Exception as error:
-            response = self._defect(error)
+            self._coroutine = self._waiter = None
+            self.answer(self._defect(error))
         else:
             self._waiter = waiter
-            waiter.callback = self._resume
-            return
-        self._coroutine = self._waiter = None
-        self._answer(response)
-        self.serve()
+            waiter.callback = self._advance
 
     def _defect(self, error: BaseException) -> Response:
         exchange = cast(Exchange, self.exchange)
@@ -135,146 +127,29 @@ class ServerConnection(Incoming):
             except Exception as error:
                 self._defect(error)
 
-    # --- its answer ---
-
-    def _answer(self, response: Response) -> None:
-        head = cast(RequestHead, self.head)
-        request = cast(ReceivedRequest, cast(Exchange, self.exchange).request)
-        if request.streams is not None:
-            self._release_streams(request, response)
-        self._status = response.status
-        bodiless = head.method == "HEAD" or response.status in BODILESS
-        body = response.body
-        if not self.complete or self.edge.draining:
-            self.close_after = True
-        if body is not None:
-            length: int | None = len(body)
-        else:
-            length = cast(BodyStream, response.source).length
-            if length is None and request.version != "1.1":
-                self.close_after = True
-        data, self._chunked = answer_head(
-            response, length, bodiless, self.close_after, request.version, self.edge.dates
-        )
-        if body is None:
-            stream = cast(BodyStream, response.source)
-            self._write(data)
-            if not bodiless:
-                self.download = stream
-                self.due = self._wheel.now + self.edge.idle_ticks
-                stream.pipe(self, response.limit)
-                return
-            stream.refuse()
-        elif bodiless:
-            self._write(data)
-        else:
-            self._sent = len(body)
-            self._write(data + body)
-        self._finish()
-
-    def _release_streams(self, request: ReceivedRequest, response: Response | None) -> None:
-        kept = None if response is None else response.source
-        for stream in request.streams or ():
-            if stream is not kept:
-                stream.refuse()
-        request.streams = None
-
-    def body_data(self, data: bytes) -> None:
-        self._sent += len(data)
-        self._write(chunk(data) if self._chunked else data)
-        self.due = self._wheel.now + self.edge.idle_ticks
-
-    def body_end(self) -> None:
-        self.download = None
-        if self._chunked:
-            self._write(LAST_CHUNK)
-        self._finish()
-        self.serve()
-
-    def body_failed(self, failure: Failure) -> None:
-        """The head has gone out: only a cut shows that the rest is missing."""
-        self.download = None
-        exchange = cast(Exchange, self.exchange)
-        if exchange.failure is None:
-            exchange.failure = failure
-        self._cut()
-
-    def _finish(self) -> None:
-        """The answer is written."""
-        self._part()
-        if self.close_after:
-            self._end(asked=self.complete and not self.edge.draining)
-        else:
-            self.promote()
-
-    def _part(self) -> None:
-        """The exchange is over, however it ended."""
-        if self.edge.on_done is not None:
-            self._report()
-        if self.upload is not None:
-            self.close_upload()
-        self.exchange = self.head = None
-        self._sent = 0
-        self._deadline = NEVER
-
-    def _report(self) -> None:
-        exchange = cast(Exchange, self.exchange)
-        received = self.upload.received if self.upload is not None else len(exchange.request.received or b"")
-        self.edge.report(exchange, self._status, received, self._sent, cast(RequestHead, self.head), self._entry.host)
-
-    # --- no ---
-
-    def refuse(self, error: WireError) -> None:
-        """Answer what is no acceptable request, and close."""
-        response = problem(error.status, error.name, error.detail)
-        data, _ = answer_head(response, len(response.body or b""), False, True, "1.1", self.edge.dates)
-        self._write(data + (response.body or b""))
-        self.edge.refused(self._entry.client.ip, error)
-        self.head = self.error = None
-        self.complete = False
-        self._end(asked=False)
-
-    # --- as the producer of what it sends ---
-
-    def pauseProducing(self) -> None:
-        self._congested = True
-        if self.download is not None:
-            self.download.pause()
-
-    def resumeProducing(self) -> None:
-        self._congested = False
-        if self.download is not None:
-            self.due = self._wheel.now + self.edge.idle_ticks
-            self.download.resume()
-        else:
-            self.serve()
-
-    def stopProducing(self) -> None:
-        """The connection is lost; `connectionLost` says so too."""
-
     # --- time ---
 
     def _rest(self) -> None:
         """Nothing is being served: wait for a request, or for the rest of its head."""
-        in_head = self._reader.in_head
-        if in_head and self._deadline != NEVER:
-            return  # bytes of a head that trickle in do not put off its deadline
         wheel, edge = self._wheel, self.edge
-        if in_head:
-            self.due = self._deadline = wheel.now + edge.header_ticks
+        self.behind = False
+        if self._reader.in_head:
+            if self.deadline != NEVER:
+                return  # bytes of a head that trickle in do not put off its deadline
+            self.due = self.deadline = wheel.now + edge.header_ticks
+        elif edge.draining:
+            self.end(asked=True)
+            return
         else:
-            self._deadline = NEVER
+            self.deadline = NEVER
             self.due = wheel.now + edge.idle_ticks
-            if edge.draining:
-                self._end(asked=True)
-                return
         if self.due < self.seen:
             wheel.hasten(self)
 
     def upload_ended(self) -> None:
         # A long upload has a rate to keep instead of the deadline of a whole request, which begins when it is here.
         if cast(BodyStream, self.upload).piped:
-            self._deadline = self.due = self._wheel.now + self.edge.request_ticks
+            self.deadline = self.due = self._wheel.now + self.edge.request_ticks
         super().upload_ended()
 
     def expired(self) -> None:
@@ -283,14 +158,18 @@ class ServerConnection(Incoming):
                 self.refuse(WireError(408, "header-timeout", "the head of the request took too long"))
             elif self._moved():
                 self._wait(self.edge.idle_ticks)
+            elif self.congested:
+                self._wheel.forget(self)
+                cast(Any, self.transport).abortConnection()
             else:
-                self._end(asked=True)
+                self.end(asked=True)
         elif self._coroutine is None:
             # An answer streams. Its upstream has a deadline of its own, so this one is for the client.
-            if not self._congested or self._moved():
+            if not self.congested or self._moved():
                 self._wait(self.edge.idle_ticks)
             else:
-                self._give_up("response-timeout", "the client stopped reading")
+                self._leave("response-timeout", "the client stopped reading")
+                self.cut()
         else:
             self._check_evaluation()
 
@@ -298,25 +177,25 @@ class ServerConnection(Incoming):
         now = self._wheel.now
         upload = self.upload
         if upload is None or self.complete:
-            if now >= self._deadline:
+            if now >= self.deadline:
                 self._time_out(504, "request-timeout", "the request took too long")
             else:
-                self._wait(self._deadline - now)
+                self._wait(self.deadline - now)
             return
         received, self._received = self._received, upload.received
         if upload.wanted and not upload.paused and upload.received - received < self.edge.rate_in_window:
             self._time_out(408, "body-timeout", "the body of the request came too slowly")
-            return
-        if now >= self._deadline and not upload.piped:
+        elif now >= self.deadline and not upload.piped:
             self._time_out(408, "request-timeout", "the request took too long")
-            return
-        self._wait(RATE_WINDOW)
+        else:
+            self._wait(RATE_WINDOW)
 
     def _time_out(self, status: int, name: str, detail: str) -> None:
         self._cancel()
         cast(Exchange, self.exchange).failure = Failure(name, status, detail, kind=Kind.ERROR)
         self.close_after = True
-        self._answer(problem(status, name, detail))
+        self.usual = False
+        self.answer(problem(status, name, detail))
 
     def _moved(self) -> bool:
         """Whether the client has taken something of what waits for it since this was last asked."""
@@ -336,50 +215,41 @@ class ServerConnection(Incoming):
         if self.farewell is not None:
             self.farewell.eof()
         elif self.exchange is not None:
-            self._depart()
-            self._cut()
+            self._leave("client-left", "the client closed the connection")
+            self.cut()
         else:
-            self._end(asked=True)
+            self.end(asked=True)
 
     def writeConnectionLost(self) -> None:
-        pass
+        """Our own doing: the end of the connection is near."""
 
     def connectionLost(self, reason: Any = None) -> None:
         if self.exchange is not None:
-            self._depart()
-            self._part()
+            self._leave("client-left", "the connection was lost")
+            self.part()
         if self.farewell is not None:
             self.farewell.gone()
         self._wheel.forget(self)
         self.edge.closed(self)
+        # A turn that `serve` has asked the loop for finds nothing to do.
+        self.congested = True
+        # The reader refers to this connection, and so does this method: without them it is freed at once.
+        del self._advance, self._feed, self._reader
 
-    def _depart(self) -> None:
+    def _leave(self, name: str, detail: str) -> None:
+        """Nobody waits for the answer any more."""
         exchange = cast(Exchange, self.exchange)
         if exchange.failure is None:
-            exchange.failure = Failure("client-left", CLIENT_LEFT, "the client closed the connection", kind=Kind.ERROR)
+            exchange.failure = Failure(name, CLIENT_LEFT, detail, kind=Kind.ERROR)
         if self._coroutine is not None:
-            self._status = CLIENT_LEFT
+            self.status = CLIENT_LEFT
             self._cancel()
-            self._release_streams(cast(ReceivedRequest, exchange.request), None)
+            self.refuse_streams(cast(ReceivedRequest, exchange.request), None)
         elif self.download is not None:
             download, self.download = self.download, None
             download.refuse()
 
-    def _give_up(self, name: str, detail: str) -> None:
-        cast(Exchange, self.exchange).failure = Failure(name, CLIENT_LEFT, detail, kind=Kind.ERROR)
-        self._depart()
-        self._cut()
-
-    def _cut(self) -> None:
-        self._part()
-        self._wheel.forget(self)
-        cast(Any, self.transport).abortConnection()
-
-    def _end(self, asked: bool) -> None:
-        self._wheel.forget(self)
-        self.farewell = Farewell(self, asked)
-
     def drain(self) -> None:
         """Close now if nothing is being served, else after the answer."""
         if self.exchange is None and self.head is None and self.farewell is None and not self._reader.in_head:
-            self._end(asked=True)
+            self.end(asked=True)

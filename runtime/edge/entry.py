@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policylang.sdk import Client, Exchange
-from runtime.edge.forwarding import NOTICED, forwarding_lines, inspect
+from runtime.edge.forwarding import NOTICED, inspect, opening
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import BodyStream
 from runtime.wire.fields import HTTP_1_1
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 class Entry:
     """Makes the exchanges of one connection; what is the same for all of them is made once."""
 
-    __slots__ = ("_edge", "_host", "_lines", "client", "host")
+    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host")
 
     def __init__(self, edge: Edge, ip: str, port: int) -> None:
         self._edge = edge
+        self._new_id = edge.ids.new
         self.client = Client(ip, port)
         self._host: bytes | None = None
         self.host = ""  # of the last request
-        self._lines = b""
+        self._opening = b""
 
     def exchange(self, head: RequestHead, body: bytes | None, source: BodyStream | None) -> Exchange:
         """Raises WireError for a path that has no normal form, and for a request that goes round in circles."""
@@ -44,19 +45,33 @@ class Entry:
             headers = [field for field in headers if field[0] not in head.connection]
         version = "1.1" if head.version is HTTP_1_1 else "1.0"
         if head.host != self._host or version != "1.1":
-            # The lines of a request of HTTP/1.0 name that version: they are no use to the next one.
+            # What goes upstream names the version: a request of HTTP/1.0 leaves nothing to the next one.
             self._host = head.host if version == "1.1" else None
             self.host = head.host.decode()
-            self._lines = forwarding_lines(self.client.ip, self.host, "http", version)
+            self._opening = opening(self.client.ip, self.host, "http", version)
+        query: bytes | None = head.query
+        if query:
+            target = path + b"?" + head.query
+        elif head.target[-1:] == b"?":
+            target = path + b"?"
+        else:
+            target = path
+            query = None
+        text = path.decode()
         request = ReceivedRequest(
-            head.method, path.decode(), head.query or (b"" if head.target.endswith(b"?") else None), headers,
-            host=self.host, version=version, id=id or edge.ids.new(), body=body, source=source,
+            head.method, text, query, headers, host=self.host, version=version, id=id or self._new_id(), body=body,
+            source=source,
         )  # fmt: skip
-        request.host_bytes = head.host
-        request.forwarding = forwarding_lines(self.client.ip, self.host, "http", version, via) if via else self._lines
+        request.received_target = target
+        request.received_path = text
+        request.received_query = query
+        request.opening = opening(self.client.ip, self.host, "http", version, via) if via else self._opening
         request.streams = None
-        request.trace = Trace() if edge.traced else None
         exchange = Exchange(request, self.client, edge.environment, edge.monotonic())
-        if edge.journal:
-            exchange.journal = []
+        if edge.traced:
+            request.trace = Trace()
+            if edge.journal:
+                exchange.journal = []
+        else:
+            request.trace = None
         return exchange

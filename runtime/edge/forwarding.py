@@ -6,6 +6,7 @@ take its place are the same for all requests of a connection to one host, so the
 
 from __future__ import annotations
 
+import random
 import re
 import secrets
 from typing import Final
@@ -24,23 +25,22 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOPS: Final = 10
 
 
-def forwarding_lines(ip: str, host: str, scheme: str, version: str, via: bytes = b"") -> bytes:
-    """Complete header lines, and `X-Request-ID: ` without its end. `version`: of the request, `1.1`; `via`: as it came.
+def opening(ip: str, host: str, scheme: str, version: str, via: bytes = b"") -> bytes:
+    """A request's head from behind the target to `X-Request-ID: `.
 
-    RFC 7239 (Forwarded; an IPv6 address and what is no token stand in quotes), RFC 9110 7.6.3 (Via).
+    `host` as it goes upstream and as the client named it, `version` of the request (`1.1`), `via` as it came. RFC 7239
+    (Forwarded; an IPv6 address and what is no token stand in quotes), RFC 9110 7.6.3 (Via).
     """
     node = f'"[{ip}]"' if ":" in ip else ip
-    at = host if _TOKEN.fullmatch(host) else f'"{host}"'
-    lines = [
-        f"Forwarded: for={node};host={at};proto={scheme}" if host else f"Forwarded: for={node};proto={scheme}",
-        f"X-Forwarded-For: {ip}",
-        f"X-Forwarded-Proto: {scheme}",
-    ]
+    lines = [f"Forwarded: for={node};proto={scheme}", f"X-Forwarded-For: {ip}", f"X-Forwarded-Proto: {scheme}"]
     if host:
+        at = host if _TOKEN.fullmatch(host) else f'"{host}"'
+        lines[0] = f"Forwarded: for={node};host={at};proto={scheme}"
         lines.append(f"X-Forwarded-Host: {host}")
-    text = "\r\n".join(lines).encode("latin-1")
     passed = via + b", " if via else b""
-    return b"Via: %b%b polgate\r\n%b\r\nX-Request-ID: " % (passed, version.encode(), text)
+    return b" HTTP/1.1\r\nHost: %b\r\nVia: %b%b polgate\r\n%b\r\nX-Request-ID: " % (
+        host.encode("ascii"), passed, version.encode("ascii"), "\r\n".join(lines).encode("ascii"),
+    )  # fmt: skip
 
 
 def inspect(headers: list[Field]) -> tuple[list[Field], str, bytes]:
@@ -64,19 +64,24 @@ def inspect(headers: list[Field]) -> tuple[list[Field], str, bytes]:
 
 
 class RequestIds:
-    """Ids that do not repeat: 48 random bits for the process, and a count that is scattered over 64 bits.
+    """Ids that do not repeat: random bits, renewed with every 4,096 requests, and a place in a shuffled list.
 
     They are names for logs, not secrets; who sees one cannot tell how many requests were served before or since.
     """
 
-    __slots__ = ("_factor", "_next", "_prefix")
+    __slots__ = ("_next", "_prefix")
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(6) + "-%016x"
-        # Counting by an odd number visits all of the 2^64 values before the first one comes again.
-        self._factor = secrets.randbits(64) | 1
-        self._next = secrets.randbits(64)
+        self._next = 0
+        self._prefix = ""
 
     def new(self) -> str:
-        number = self._next = (self._next + self._factor) & 0xFFFF_FFFF_FFFF_FFFF
-        return self._prefix % number
+        number = self._next
+        if not number:
+            self._prefix = secrets.token_hex(10)
+            number = len(_TAILS)
+        self._next = number = number - 1
+        return self._prefix + _TAILS[number]
+
+
+_TAILS: Final = [f"{number:04x}" for number in random.SystemRandom().sample(range(0x10000), 4096)]

@@ -12,23 +12,26 @@ class Trace:
     __slots__ = ("attempts", "server", "status", "upstream")
 
     def __init__(self) -> None:
-        self.upstream = 0  # spent waiting for the head of an answer
+        self.upstream = 0  # spent waiting for the heads of answers
         self.attempts = 0
-        self.server = ""
+        self.server = ""  # the last one, and the status of its answer
         self.status = 0
 
 
 class ReceivedRequest(Request):
     """A request that came over a connection.
 
-    `host_bytes`: what goes upstream as Host. `forwarding`: the complete lines that the gateway adds to a request that
-    goes upstream, up to `X-Request-ID: ` with only the id missing; the same for all requests of a connection to one
-    host. `streams`: answers that stream, some of which may be left over when the policy is done.
+    `received_target` is what goes upstream while the policy leaves `path` and `query_string` as they were received.
+    `opening`: a request's head from behind the target to `X-Request-ID: `, Host and everything that the gateway says of
+    the client in it; the same for all requests of a connection to one host, and checked. `streams`: answers that
+    stream, some of which may be left over when the policy is done.
     """
 
-    __slots__ = ("forwarding", "host_bytes", "streams", "trace")
+    __slots__ = ("opening", "received_path", "received_query", "received_target", "streams", "trace")
 
-    host_bytes: bytes
-    forwarding: bytes
+    received_target: bytes
+    received_path: str
+    received_query: bytes | None
+    opening: bytes
     streams: list[BodyStream] | None
     trace: Trace | None

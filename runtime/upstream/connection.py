@@ -3,35 +3,47 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waiter
+from policylang.sdk import Failed, Failure, Field, Kind, Response, UpstreamCall, Waiter
+from runtime.edge.forwarding import CLAIMS
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import BodyStream
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
-from runtime.wire.write import CHUNKED, HOST_AND_HOPS, LAST_CHUNK, chunk, content_length, request_head_bytes
+from runtime.wire.write import CHUNKED, HOST_AND_HOPS, LAST_CHUNK, check_field_name, chunk, content_length
 
 if TYPE_CHECKING:
     from runtime.upstream.pool import Server, UpstreamPool
 
 # The gateway speaks for itself about these, and about framing: what came in is not passed on.
-WRITTEN_ANEW: Final = HOST_AND_HOPS | {
-    b"content-length", b"expect", b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port",
-    b"x-forwarded-proto", b"x-real-ip", b"x-request-id",
-}  # fmt: skip
+WRITTEN_ANEW: Final = (
+    HOST_AND_HOPS | CLAIMS | {b"content-length", b"expect", b"via", b"x-request-id"}
+)
 _BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
+_METHODS: Final = {
+    method: method.encode() + b" " for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+}
 
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class UpstreamConnection(Protocol):
-    """`waiter` is set from a request's start to its answer's head, `answer` while the answer's body streams."""
+    """`waiter` is set from a request's start to its answer's head, `answer` while the answer's body streams.
+
+    `used`: a whole exchange has gone over it. `counted`: it is among the pool's open connections.
+    """
+
+    __slots__ = (
+        "_body", "_chunked", "_congested", "_ended", "_error", "_expect", "_feed", "_head", "_head_due", "_reader",
+        "_upload", "_wheel", "_write", "answer", "closed", "counted", "due", "pool", "seen", "server", "used", "waiter",
+    )  # fmt: skip
 
     def __init__(self, pool: UpstreamPool, server: Server) -> None:
         self.pool = pool
@@ -39,9 +51,9 @@ class UpstreamConnection(Protocol):
         self.due = self.seen = NEVER
         self.waiter: Waiter[Response] | None = None
         self.answer: BodyStream | None = None
-        self.used = False  # a whole exchange has gone over it
+        self.used = False
         self.closed = False
-        self.counted = False  # among the pool's open connections
+        self.counted = False
         self._wheel = pool.wheel
         self._reader = ResponseReader(self, pool.settings.limits)
         self._feed = self._reader.feed
@@ -62,23 +74,34 @@ class UpstreamConnection(Protocol):
 
     # --- a request goes out ---
 
-    def start(self, request: ReceivedRequest, call: UpstreamCall) -> Waiter[Response]:
-        """Send the request. The waiter gets the answer; it fails with Failed, or with Stale."""
+    def start(self, request: ReceivedRequest, call: UpstreamCall, method: str) -> Waiter[Response]:
+        """Send the request. The waiter gets the answer; it fails with Failed, or with Stale.
+
+        Raises Failed when the policy has made a target or method that cannot be sent.
+        """
+        if call.target is None and request.path is request.received_path and (
+            request.query_string is request.received_query
+        ):
+            target = request.received_target
+        else:
+            target = _target(request, call)
+        opening = request.opening if call.host is None else _opening(request, call.host)
+        parts = [_METHODS.get(method) or _method(method), target, opening, request.id.encode(), b"\r\n"]
+        for lower, name, value in request.headers:
+            if lower not in WRITTEN_ANEW:
+                parts += (name, b": ", value, b"\r\n")
+        body = request.body
+        upload: BodyStream | None = None
+        if body is None:
+            upload = cast(BodyStream, request.source)
+            self._chunked = upload.length is None
+            parts.append(CHUNKED if upload.length is None else content_length(upload.length))
+        elif body or method in _BODY_EXPECTED:
+            parts.append(content_length(len(body)))
+        self._expect(method)
         waiter: Waiter[Response] = Waiter()
         self.waiter = waiter
         wheel = self._wheel
-        method = call.method or request.method
-        self._expect(method)
-        target = call.target
-        if target is None:
-            target = request.path.encode()
-            if request.query_string is not None:
-                target += b"?" + request.query_string
-        elif request.query_string is not None and b"?" not in target:
-            target += b"?" + request.query_string
-        host = request.host_bytes if call.host is None else call.host.encode()
-        extra = request.forwarding + request.id.encode() + b"\r\n"
-        body = request.body
         if call.timeout is None:
             self._head_due = 0
             self.due = wheel.now + self.pool.head_ticks
@@ -86,24 +109,14 @@ class UpstreamConnection(Protocol):
             self._head_due = self.due = wheel.now + ticks(call.timeout)
         if self.due < self.seen:
             wheel.hasten(self)
-        if body is None:
-            self._stream_request(request, method, target, host, extra)
-        elif body or method in _BODY_EXPECTED:
-            extra += content_length(len(body))
-            self._write(request_head_bytes(method, target, host, request.headers, extra, drop=WRITTEN_ANEW) + body)
-        else:
-            self._write(request_head_bytes(method, target, host, request.headers, extra, drop=WRITTEN_ANEW))
+        parts.append(b"\r\n")
+        if body:
+            parts.append(body)
+        self._write(b"".join(parts))
+        if upload is not None:
+            self._upload = upload
+            upload.pipe(self, request.limit)
         return waiter
-
-    def _stream_request(
-        self, request: ReceivedRequest, method: str, target: bytes, host: bytes, extra: bytes
-    ) -> None:
-        upload = cast(BodyStream, request.source)
-        self._chunked = upload.length is None
-        extra += CHUNKED if upload.length is None else content_length(upload.length)
-        self._write(request_head_bytes(method, target, host, request.headers, extra, drop=WRITTEN_ANEW))
-        self._upload = upload
-        upload.pipe(self, request.limit)
 
     def body_data(self, data: bytes) -> None:
         self._write(chunk(data) if self._chunked else data)
@@ -126,12 +139,12 @@ class UpstreamConnection(Protocol):
     # --- an answer comes in ---
 
     def dataReceived(self, data: bytes) -> None:
-        if self.waiter is None and self.answer is None:
+        waiter = self.waiter
+        if waiter is None and self.answer is None:
             # Nobody has asked: whatever it is, the next request would take it for its answer.
             self._close()
             return
         self._feed(data)
-        waiter = self.waiter
         if waiter is None:
             self._go_on()
         elif self._error is not None:
@@ -144,19 +157,19 @@ class UpstreamConnection(Protocol):
         headers: list[Field] = head.headers
         if head.connection:
             headers = [field for field in headers if field[0] not in head.connection]
+        body = self._body
+        if body:
+            self._body = b""
         if self._ended:
-            body, self._body = self._body, b""
-            response = Response(head.status, headers, body)
+            # The usual case: the whole answer was in one read. The connection is free before the policy goes on.
             self._finish()
-        else:
-            # What limits the length of an answer is said of the message; its own failures are the upstream's.
-            answer = self.answer = BodyStream(self, head.content_length, 502)
-            self.due = self._wheel.now + self.pool.between_ticks
-            if self._body:
-                body, self._body = self._body, b""
-                answer.data(body)
-            response = Response(head.status, headers, None, answer)
-        waiter.fire(response)
+            waiter.fire(Response(head.status, headers, body))
+            return
+        answer = self.answer = BodyStream(self, head.content_length, 502)
+        self.due = self._wheel.now + self.pool.between_ticks
+        if body:
+            answer.data(body)
+        waiter.fire(Response(head.status, headers, None, answer))
 
     def _go_on(self) -> None:
         answer = self.answer
@@ -315,4 +328,35 @@ class UpstreamConnection(Protocol):
                 cast(Any, self.transport).abortConnection()
 
 
+def _target(request: ReceivedRequest, call: UpstreamCall) -> bytes:
+    """The target that the policy has chosen. It comes from a template, or from what the policy wrote into the path."""
+    target = call.target
+    if target is None:
+        target = request.path.encode()
+        if request.query_string is not None:
+            target += b"?" + request.query_string
+    if _NOT_IN_TARGETS.search(target):
+        raise _unsendable("the path or query has white space or a control character")
+    return target
+
+
+def _opening(request: ReceivedRequest, host: str) -> bytes:
+    """The opening for another Host than the one that was asked for."""
+    before, _, rest = request.opening.partition(b"\r\nVia: ")
+    line, _, _ = before.partition(b"\r\n")
+    return b"%b\r\nHost: %b\r\nVia: %b" % (line, host.encode("ascii"), rest)
+
+
+def _method(method: str) -> bytes:
+    try:
+        return check_field_name(method.encode("ascii")) + b" "  # both are tokens
+    except ValueError:
+        raise _unsendable("the method is not a token") from None
+
+
+def _unsendable(detail: str) -> Failed:
+    return Failed(Failure("unsendable-request", 400, detail, kind=Kind.ERROR))
+
+
+_NOT_IN_TARGETS: Final = re.compile(rb"[^!-~]")
 _CUT: Final = broken("the connection was lost").failure

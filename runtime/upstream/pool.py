@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final, cast
+from collections.abc import Generator
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from policylang.sdk import Clock, Exchange, Failed, Response, UpstreamCall, Waiter
 from runtime.edge.request import ReceivedRequest
@@ -62,6 +64,7 @@ class UpstreamPool:
         self.between_ticks = ticks(settings.between)
         self.idle_ticks = ticks(settings.idle)
         self.servers = [Server(address) for address in settings.servers]
+        self._only = self.servers[0] if len(self.servers) == 1 else None
         self.queue: deque[Turn] = deque()
         self.open = 0
         self.closing = False
@@ -70,81 +73,93 @@ class UpstreamPool:
         self._loop = loop
         self._monotonic = clock.monotonic
 
-    async def send(self, exchange: Exchange, call: UpstreamCall) -> Response:
+    def _send(self, exchange: Exchange, call: UpstreamCall) -> Generator[Waiter[Any], None, Response]:
         """The answer's head; its body is held if it came with it, else it streams. Raises Failed."""
         request = cast(ReceivedRequest, exchange.request)
         trace = request.trace
-        if trace is not None:
-            started = self._monotonic()
-            try:
-                return await self._send(exchange, request, call)
-            finally:
-                trace.upstream += self._monotonic() - started
-        return await self._send(exchange, request, call)
-
-    async def _send(self, exchange: Exchange, request: ReceivedRequest, call: UpstreamCall) -> Response:
+        started = 0 if trace is None else self._monotonic()
         former = exchange.response
         if former is not None and former.body is None:
             cast(BodyStream, former.source).refuse()
+        method = call.method or request.method
         refused = 0
         repeated = False
-        while True:
-            server = self._next()
-            try:
-                # After a stale connection its neighbours are suspect too: the repetition gets a new one.
-                connection = server.idle.pop() if server.idle and not repeated else await self._acquire(server)
-            except Failed:
-                refused += 1
-                if refused < len(self.servers):
+        try:
+            while True:
+                server = self._only or self._next()
+                if server.idle and not repeated:
+                    connection = server.idle.pop()
+                else:
+                    # After a stale connection its neighbours are suspect too: the repetition gets a new one.
+                    try:
+                        connection = yield from self._acquire(server)
+                    except Failed:
+                        refused += 1
+                        if refused < len(self.servers):
+                            continue
+                        raise
+                if method not in _IDEMPOTENT and cast(LoopTransport, connection.transport).closing:
+                    repeated = True
+                    continue  # nothing was sent
+                try:
+                    waiter = connection.start(request, call, method)
+                except Failed:
+                    self.release(connection)
+                    raise
+                try:
+                    if waiter.error is None:
+                        yield waiter
+                    if waiter.error is not None:
+                        raise waiter.error
+                except Stale:
+                    if repeated or method not in _IDEMPOTENT or request.body is None:
+                        raise broken(f"{server.address.text} closed the connection without an answer") from None
+                    repeated = True
                     continue
-                raise
-            method = call.method or request.method
-            if method not in _IDEMPOTENT and cast(LoopTransport, connection.transport).closing:
-                repeated = True
-                continue  # nothing was sent
-            waiter = connection.start(request, call)
-            try:
-                response = await waiter
-            except Stale:
-                if repeated or method not in _IDEMPOTENT or request.body is None:
-                    raise broken(f"{server.address.text} closed the connection without an answer") from None
-                repeated = True
-                continue
-            except GeneratorExit:
-                connection.abandon(waiter)
-                raise
-            if response.body is None:
-                if request.streams is None:
-                    request.streams = []
-                request.streams.append(cast(BodyStream, response.source))
-            return response
+                except GeneratorExit:
+                    connection.abandon(waiter)
+                    raise
+                response = waiter.value
+                if response.body is None:
+                    if request.streams is None:
+                        request.streams = []
+                    request.streams.append(cast(BodyStream, response.source))
+                return response
+        finally:
+            if trace is not None:
+                trace.upstream += self._monotonic() - started
+
+    if TYPE_CHECKING:
+
+        async def send(self, exchange: Exchange, call: UpstreamCall) -> Response: ...
+    else:
+        # A generator may give its waiter away by itself; a coroutine would need another generator for that.
+        send = coroutine(_send)
 
     def _next(self) -> Server:
-        if len(self.servers) == 1:
-            return self.servers[0]
         chosen, self._turns = next_turn(self._weights, self._turns)
         return self.servers[chosen]
 
-    async def _acquire(self, server: Server) -> UpstreamConnection:
+    def _acquire(self, server: Server) -> Generator[Waiter[Any], None, UpstreamConnection]:
         waiter: Waiter[UpstreamConnection] = Waiter()
         if self.open < self.settings.connections:
             self.open += 1
             dial = Dial(self, server, waiter, self._loop)
             try:
-                return await waiter
+                return (yield from waiter.__await__())
             except GeneratorExit:
                 dial.waiter = None  # the connection is kept for others
                 raise
         for other in self.servers:
             if other.idle:  # another server's, or not to be trusted: it makes room
                 other.idle[0].expired()
-                return await self._acquire(server)
+                return (yield from self._acquire(server))
         turn = Turn(self, server, waiter)
         turn.due = self.wheel.now + ticks(self.settings.connect)
         self.wheel.hasten(turn)
         self.queue.append(turn)
         try:
-            return await waiter
+            return (yield from waiter.__await__())
         except GeneratorExit:
             if turn.dial is None:
                 self.queue.remove(turn)

@@ -1,0 +1,201 @@
+# ruff: noqa: N802 - the names are those of Twisted's interfaces
+"""The sending half of a client's connection: the answer of the request being served, and the connection's end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from policylang.sdk import Exchange, Failure, Response
+from runtime.edge.answer import BODILESS, answer_head, problem, whole_answer
+from runtime.edge.entry import Entry
+from runtime.edge.farewell import Farewell
+from runtime.edge.incoming import Incoming
+from runtime.edge.request import ReceivedRequest
+from runtime.edge.stream import WINDOW, BodyStream
+from runtime.edge.wheel import NEVER
+from runtime.wire.fields import HTTP_1_1
+from runtime.wire.limits import WireError
+from runtime.wire.request import RequestHead
+from runtime.wire.write import LAST_CHUNK, chunk
+
+if TYPE_CHECKING:
+    from runtime.edge.edge import Edge
+
+
+class Outgoing(Incoming):
+    """`download` is the answer's body while it streams. `usual`: nothing of the request asks for a special answer.
+
+    `status` and `sent` (body bytes) are what the log will say. `congested`: the client takes less than it is sent.
+    """
+
+    __slots__ = ("_chunked", "_dates", "_entry", "_write", "congested", "download", "sent", "status", "usual")
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge)
+        self.download: BodyStream | None = None
+        self.usual = False
+        self.congested = False
+        self.status = 0
+        self.sent = 0
+        self._chunked = False
+        self._dates = edge.dates
+
+    def connectionMade(self) -> None:
+        transport = cast(Any, self.transport)
+        self._write = transport.write
+        transport.registerProducer(self, True)
+        peer = transport.getPeer()
+        self._entry = Entry(self.edge, getattr(peer, "host", ""), getattr(peer, "port", 0))
+
+    # --- the answer ---
+
+    def answer(self, response: Response) -> None:
+        body = response.body
+        request = cast(ReceivedRequest, self.exchange.request)  # type: ignore[union-attr]
+        self.status = response.status
+        if (
+            self.usual
+            and body is not None
+            and len(body) <= WINDOW
+            and request.streams is None
+            and response.status not in BODILESS
+            and not self.edge.draining
+        ):
+            self.sent = len(body)
+            self._write(whole_answer(response, body, self._dates))
+            self.finish()
+        else:
+            self._answer(request, response)
+
+    def _answer(self, request: ReceivedRequest, response: Response) -> None:
+        head = cast(RequestHead, self.head)
+        body = response.body
+        http_1_1 = head.version is HTTP_1_1
+        bodiless = head.method == "HEAD" or response.status in BODILESS
+        source = cast("BodyStream | None", response.source)
+        if request.streams is not None:
+            self.refuse_streams(request, source)
+        if not self.complete or self.edge.draining:
+            self.close_after = True
+        if body is not None:
+            length: int | None = len(body)
+        else:
+            length = cast(BodyStream, source).length
+            if length is None and not http_1_1 and not bodiless:
+                self.close_after = True
+        data, self._chunked = answer_head(response, length, bodiless, self.close_after, http_1_1, self._dates)
+        self._write(data)
+        if body is None:
+            stream = cast(BodyStream, source)
+            if not bodiless:
+                self.download = stream
+                self.due = self._wheel.now + self.edge.idle_ticks
+                stream.pipe(self, response.limit)
+                return
+            stream.refuse()
+        elif not bodiless:
+            self.sent = len(body)
+            self._write(body)
+        self.finish()
+
+    def refuse_streams(self, request: ReceivedRequest, kept: BodyStream | None) -> None:
+        """The answers that the policy has asked for and not used."""
+        for stream in request.streams or ():
+            if stream is not kept:
+                stream.refuse()
+        request.streams = None
+
+    def body_data(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._write(chunk(data) if self._chunked else data)
+        self.due = self._wheel.now + self.edge.idle_ticks
+
+    def body_end(self) -> None:
+        self.download = None
+        if self._chunked:
+            self._write(LAST_CHUNK)
+        self.finish()
+
+    def body_failed(self, failure: Failure) -> None:
+        """The head has gone out: only a cut shows that the rest is missing."""
+        self.download = None
+        exchange = cast(Exchange, self.exchange)
+        if exchange.failure is None:
+            exchange.failure = failure
+        self.cut()
+
+    def finish(self) -> None:
+        """The answer is written."""
+        self.part()
+        if self.close_after:
+            self.end(asked=self.complete and not self.edge.draining)
+            return
+        wheel = self._wheel
+        self.due = wheel.now + self.edge.idle_ticks
+        if self.due < self.seen:
+            wheel.hasten(self)
+        if self.behind or self._ahead is not None or self.error is not None:
+            self.behind = False
+            if self._ahead is not None:
+                self.promote()
+            self.serve()
+
+    def part(self) -> None:
+        """The exchange is over, however it ended."""
+        if self.edge.traced:
+            self._report()
+        if self.upload is not None:
+            self.close_upload()
+        self.exchange = self.head = None
+        self.sent = 0
+        self.deadline = NEVER
+
+    def _report(self) -> None:
+        exchange = cast(Exchange, self.exchange)
+        received = self.upload.received if self.upload is not None else len(exchange.request.received or b"")
+        self.edge.report(exchange, self.status, received, self.sent, cast(RequestHead, self.head), self._entry.host)
+
+    # --- no ---
+
+    def refuse(self, error: WireError) -> None:
+        """Answer what is no acceptable request, and close."""
+        response = problem(error.status, error.name, error.detail)
+        body = response.body or b""
+        data, _ = answer_head(response, len(body), False, True, True, self._dates)
+        self._write(data + body)
+        self.edge.refused(self._entry.client.ip, error)
+        self.close_upload()
+        self.head = self.error = None
+        self.complete = False
+        self.end(asked=False)
+
+    # --- as the producer of what it sends ---
+
+    def pauseProducing(self) -> None:
+        self.congested = True
+        if self.download is not None:
+            self.download.pause()
+
+    def resumeProducing(self) -> None:
+        self.congested = False
+        if self.download is not None:
+            self.due = self._wheel.now + self.edge.idle_ticks
+            self.download.resume()
+        elif self.exchange is None:
+            self.serve()
+
+    def stopProducing(self) -> None:
+        """The connection is lost; `connectionLost` says so too."""
+
+    # --- the end ---
+
+    def end(self, asked: bool) -> None:
+        """Close when what is written has gone out. `asked`: the client closes too, and sends no more."""
+        self._wheel.forget(self)
+        self.farewell = Farewell(self, asked)
+
+    def cut(self) -> None:
+        """Close at once, so that the client sees that its answer is not whole."""
+        self.part()
+        self._wheel.forget(self)
+        cast(Any, self.transport).abortConnection()
