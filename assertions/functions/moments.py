@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -103,6 +102,8 @@ def parse_time(text: str) -> Time | None:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
+        from email.utils import parsedate_to_datetime
+
         try:
             moment = parsedate_to_datetime(text.strip())
         except (ValueError, TypeError, IndexError):
@@ -134,6 +135,8 @@ def http_date(time: Time) -> str:
 
         http_date(time(0)) == "Thu, 01 Jan 1970 00:00:00 GMT"
     """
+    from email.utils import format_datetime
+
     return format_datetime(_in(time, "UTC").replace(tzinfo=UTC), usegmt=True)
 
 
