@@ -51,6 +51,7 @@ def assign(walk: Walk, signature: Signature, args: Sequence[n.Argument], span: S
     place = 0
     named_before: n.Argument | None = None
     good = True
+    crowded = False
     for arg in args:
         if arg.name is None:
             if named_before is not None:
@@ -58,14 +59,16 @@ def assign(walk: Walk, signature: Signature, args: Sequence[n.Argument], span: S
                     "misplaced-parameter", arg.span, "values without a name come before those with one",
                     labels=[Label(named_before.span, "named here")], help="move it to the front, or name it",
                 )  # fmt: skip
-            elif place < len(signature.positional):
+            elif place >= len(signature.positional):
+                if not crowded:
+                    _too_many(walk, signature, arg, given)
+                crowded = True
+            else:
                 param = signature.positional[place]
                 given.setdefault(param.name, []).append(arg)
                 if not param.many:
                     place += 1
                 continue
-            else:
-                _too_many(walk, signature, arg, given)
             _look_at(walk, arg)
             good = False
             continue
@@ -86,12 +89,7 @@ def assign(walk: Walk, signature: Signature, args: Sequence[n.Argument], span: S
     for param in signature.params:
         if param.required and param.name not in given:
             good = False
-            text = f"{param.name}: …" if not param.positional else "…"
-            takes = f"{phrases(param.types)}" if param.types[0].name != "symbol" else _choice(param)
-            walk.error(
-                "missing-parameter", span, f"{signature.word} needs `{param.name}`",
-                help=f"give it as `{text}`: {takes}" + (f" ({_sentence(param.doc)})" if param.doc else ""),
-            )  # fmt: skip
+            walk.error("missing-parameter", span, f"{signature.word} needs `{param.name}`", help=_missing(param))
     return given, good
 
 
@@ -101,13 +99,17 @@ def _look_at(walk: Walk, arg: n.Argument) -> None:
         walk.expr(arg.value)
 
 
-def _sentence(doc: str) -> str:
-    text = doc.rstrip(".")
-    return text[:1].lower() + text[1:]
+def _missing(param: ParamCard) -> str:
+    kinds = (param.types[0].of or t.JSON,) if param.many else param.types
+    takes = phrases(kinds) if kinds[0].name != "symbol" else _choice(param)
+    what = f"`{param.name}` is {takes}" if param.positional else f"write `{param.name}: …`, {takes}"
+    doc = param.doc.rstrip(".")
+    return f"{what}: {doc[:1].lower()}{doc[1:]}" if doc else what
 
 
 def _choice(param: ParamCard) -> str:
-    return " or ".join(f"`{symbol}`" for symbol in param.symbols)
+    words = [f"`{symbol}`" for symbol in param.symbols]
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
 
 
 def _too_many(walk: Walk, signature: Signature, arg: n.Argument, given: Given) -> None:
@@ -170,7 +172,7 @@ def fit(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> p.Expr:
             _wrong_type(walk, param, expr, node)
             return unknown(expr.span)
         if not param.accepts_none and expr.type.optional:
-            present(walk, expr, f"for `{param.name}`")
+            present(walk, expr, f"`{param.name}`")
         if wanted.name == "key":
             _key(walk, param, expr)
         elif wanted.name == "target":
@@ -228,7 +230,7 @@ def _key(walk: Walk, param: ParamCard, expr: p.Expr) -> None:
             walk.error("wrong-type", item.span, f"{phrase(item.type)} cannot be a part of `{param.name}`",
                        help="a key is made of text, numbers and the like")  # fmt: skip
         else:
-            present(walk, item, f"in `{param.name}`")
+            present(walk, item, f"`{param.name}`")
 
 
 def target(walk: Walk, expr: p.Expr) -> None:
@@ -241,10 +243,6 @@ def target(walk: Walk, expr: p.Expr) -> None:
     if isinstance(start, str) and not start.startswith("/"):
         walk.error("bad-path", expr.span, "a path begins with `/`", help=f'write "/{_short(start)}…"')
         return
-    header_value_like(walk, expr)
-
-
-def header_value_like(walk: Walk, expr: p.Expr) -> None:
     header_value(walk, expr)
 
 
@@ -258,7 +256,7 @@ def _wrong_type(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> Non
     if isinstance(expr, p.Const) and expr.type.name == "number":
         measured = next((name for name in names if name in UNITS), None)
         if measured is not None:
-            missing_unit(walk, expr, measured, f"for `{param.name}`")
+            missing_unit(walk, expr, measured, f"`{param.name}` takes a {measured}")
             return
     kind = expr.type.name
     wanted = phrases(kinds)
@@ -271,6 +269,8 @@ def _wrong_type(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> Non
         cure = f"convert it with `{names[0]}(…)`"
     elif kind in ("json", "number", "string") and names[0] == "rate":
         cure = 'write one such as `10/s`, or work it out with `rate(n, "s")`'
+    elif "time" in names and kind in ("string", "json"):
+        cure = "read a time from text with `parse_time(…)`"
     elif "ip" in names and kind in ("string", "json"):
         cure = "read an address from text with `ip(…)`"
     elif names[0] in ("request", "response"):

@@ -74,13 +74,13 @@ def declare(unit: Unit, definition: Definition) -> None:
             cure = f"did you mean `{close}`?" if close is not None else f"write one of {words}"
             unit.report.error("unknown-type", node.type_span, f"there is no type `{node.type}`", help=cure)
             kind = UNKNOWN
-        definition.types[node.name] = kind.maybe() if node.optional else kind
+        definition.types[node.name] = kind.maybe() if node.optional or kind is UNKNOWN else kind.sure()
         taken = t.ANY if kind.name == "unknown" else kind
         params.append(
             ParamCard(
                 name=node.name, doc="", types=(taken,), lazy=True, positional=True,
                 required=node.default is None and not node.optional,
-                accepts_none=node.optional or kind.name in ("json", "unknown"), attribute=node.name,
+                accepts_none=node.optional or kind is UNKNOWN, attribute=node.name,
             )
         )  # fmt: skip
     definition.signature = signature_of(definition.name, params)
@@ -314,7 +314,7 @@ _CHECKS: dict[str, FunctionCard] = {}
 def _typed(value: p.Expr, kind: Type) -> p.Expr:
     """The argument, held to the parameter's type where only the message can tell."""
     got = value.type
-    if kind.name in ("json", "unknown") or (got.name == kind.name and (kind.optional or not got.optional)):
+    if kind.name == "unknown" or ((kind.optional or not got.optional) and kind.name in ("json", got.name)):
         return value
     if kind.name not in _PYTHON and got.name != kind.name:
         return value

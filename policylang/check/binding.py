@@ -96,6 +96,8 @@ def leave(walk: Walk, entry: State, where: str, reached: str) -> None:
         if gone.var.name not in entry.names and gone.var.name not in entry.ended:
             entry.end([gone.var], where, reached, True)
     entry.lost = entry.lost or inner.lost
+    if not entry.response:
+        entry.response_label = inner.response_label or entry.response_label
 
 
 __all__ = ["bind_name", "inner_names", "join_ways", "kept_type", "leave", "report_clashes", "usable"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from policylang.check import program as p
-from policylang.check.binding import bind_name, inner_names, join_ways, leave
+from policylang.check.binding import bind_name, inner_names, join_ways, kept_type, leave
 from policylang.check.blocks import check_block, check_statement, head, word_of
 from policylang.check.expressions import condition
-from policylang.check.kinds import JSON_KINDS, NETWORKS, UNITS, phrase
+from policylang.check.kinds import JSON_KINDS, NETWORKS, UNITS, UNKNOWN, phrase
 from policylang.check.literals import network
 from policylang.check.narrowing import narrow, present_names
 from policylang.check.operators import missing_unit
@@ -198,7 +198,7 @@ def _fitting(walk: Walk, subject: p.Expr, pattern: p.Const) -> p.Const | None:
     if want == "number" and have == "range":
         return pattern
     if have == "number" and want in UNITS:
-        missing_unit(walk, pattern, want, "in this `match`")
+        missing_unit(walk, pattern, want, f"a {want} is matched")
         return None
     walk.error(
         "different-types", pattern.span, f"{phrase(pattern.type)} never matches {phrase(subject.type)}",
@@ -223,8 +223,8 @@ def check_for(walk: Walk, node: n.For) -> p.Statement:
         walk.error("too-many-rounds", iterable.span, f"this list has {len(iterable.value)} elements",
                    help=f"a `for` makes at most {MAX_ROUNDS} rounds")  # fmt: skip
     element = kind.of if kind.name == "list" and kind.of is not None else t.JSON
-    if kind.name == "unknown":
-        element = kind
+    if kind.name not in ("list", "json"):
+        element = UNKNOWN
     entry = walk.state
     counters = dict(walk.frame.counters)
     start = entry
@@ -232,7 +232,7 @@ def check_for(walk: Walk, node: n.For) -> p.Statement:
         tainted = len(walk.frame.tainted)
         walk.frame.counters = dict(counters)
         walk.state = start.copy()
-        slot = bind_name(walk, node.name, node.name_span, element, "loop", iterable.private)
+        slot = bind_name(walk, node.name, node.name_span, kept_type(element, False), "loop", iterable.private)
         body = check_block(walk, node.body)
         end = walk.state
         again = _next_round(start, end)

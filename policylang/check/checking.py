@@ -69,7 +69,11 @@ def check_files(
     unit = Unit(report, catalog or load_catalog(), surroundings, EXPRESSIONS, STATEMENTS, broken=loaded.broken)
     program = _program(unit, loaded)
     order = {id(source): place for place, source in enumerate(loaded.sources)}
-    diagnostics = loaded.diagnostics + report.diagnostics
+    # what could not be read is not to be reported again for what it was taken for
+    said = {(id(found.span.source), found.span.start) for found in loaded.diagnostics}
+    diagnostics = loaded.diagnostics + [
+        found for found in report.diagnostics if (id(found.span.source), found.span.start) not in said
+    ]
     diagnostics.sort(key=lambda d: (order.get(id(d.span.source), len(order)), d.span.start, d.span.end))
     return Checked(None if diagnostics else program, diagnostics)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from policylang.check import program as p
 from policylang.check.arguments import assign, bind, fit, signature_of
-from policylang.check.literals import literal_at, quoted
+from policylang.check.literals import place_of
 from policylang.check.scope import Slots
 from policylang.check.settings import GATEWAY, UPSTREAM, Setting, split_address
 from policylang.check.special import MAP_DECLARATION
@@ -88,27 +88,23 @@ def _settings(unit: Unit, nodes: Sequence[n.Setting], cards: Mapping[str, Card],
         if not node.args and card.params and not any(q.required for q in card.params):
             unit.report.error("missing-parameter", node.name_span, f"`{node.name}` says nothing",
                               help=f"write it as in `{card.example}`, or leave it out")  # fmt: skip
-        if good:
-            made = _setting(unit, node, card, bound)
-            if made is not None:
-                found.append(made)
+        made = _setting(unit, node, card, bound)
+        if good and made is not None:
+            found.append(made)
     return found
 
 
 def _setting(unit: Unit, node: n.Setting, card: Card, bound: tuple[p.Bound, ...]) -> p.Setting | None:
-    values = {each.param.name: each.value.value for each in bound if isinstance(each.value, p.Const)}
+    values = {
+        each.param.name: each.value.value
+        for each in bound
+        if isinstance(each.value, p.Const) and each.value.type.name != "unknown"
+    }
     message = _kind(card).check(values)
     if message is None:
         return p.Setting(node.span, node.name, values)
-    place = node.args[0].value.span if node.args else node.name_span
-    wanted = quoted(message)
-    for arg in node.args:
-        if arg.name is not None and arg.name in wanted:
-            place = arg.value.span
-    for arg in node.args:
-        for text in wanted:
-            place = literal_at(arg.value, text) or place
-    unit.report.error("bad-literal", place, message)
+    place = place_of(node.args, message) or node.name_span
+    unit.report.error("bad-literal", place, message, help=f"write it as in `{card.example}`")
     return None
 
 

@@ -62,16 +62,19 @@ def check_text(walk: Walk, node: n.Text) -> p.Expr:
         return p.Const(node.span, t.STRING, False, parts[0])
     found: list[str | p.Expr] = []
     private = False
-    constant = True
+    constant = known = True
     for part in parts:
         if isinstance(part, str):
             found.append(part)
             continue
         expr = walk.expr(part)
         interpolates(walk, expr)
+        known = known and not is_unknown(expr)
         private = private or expr.private
         constant = constant and isinstance(expr, p.Const) and text_of(expr.value) is not None
         found.append(expr)
+    if not known:
+        return unknown(node.span)
     if constant:
         text = "".join(part if isinstance(part, str) else text_of(part.value) or "" for part in found
                        if isinstance(part, (str, p.Const)))  # fmt: skip
@@ -100,17 +103,17 @@ def interpolates(walk: Walk, expr: p.Expr) -> None:
             cure = "take a part of it that is text"
         walk.error("cannot-interpolate", expr.span, f"{phrase(expr.type)} cannot stand in a string", help=cure)
     else:
-        present(walk, expr, "in a string")
+        present(walk, expr, "a string")
 
 
-def present(walk: Walk, expr: p.Expr, where: str) -> None:
-    """Report a name declared with `?` that is used where `none` cannot be."""
+def present(walk: Walk, expr: p.Expr, what: str) -> None:
+    """Report a name bound with `?` that is used for `what`, which takes no `none`."""
     if not isinstance(expr, p.SlotRef) or not expr.type.optional or is_unknown(expr):
         return
     var = walk.state.names.get(expr.name)
     labels = [Label(var.span, "may be `none` since here")] if var is not None else []
     walk.error(
-        "may-be-none", expr.span, f"`{expr.name}` may be `none` {where}", labels=labels,
+        "may-be-none", expr.span, f"`{expr.name}` may be `none` here", label=f"{what} takes no `none`", labels=labels,
         help=f"write `require {expr.name} != none` before, or give another value: `{expr.name} ?? …`",
     )  # fmt: skip
 
@@ -177,7 +180,7 @@ def boolean(walk: Walk, expr: p.Expr, node: n.Expr) -> None:
             cure = "compare it with a value"
         walk.error("not-boolean", expr.span, f"a condition is true or false, not {phrase(expr.type)}", help=cure)
     else:
-        present(walk, expr, "where a condition is needed")
+        present(walk, expr, "a condition")
 
 
 def check_conditional(walk: Walk, node: n.Conditional) -> p.Expr:

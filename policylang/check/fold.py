@@ -32,24 +32,75 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+LARGEST = 10**18
+"""Folded numbers stay below it, so that no chain of constants takes long; larger ones are left to each message."""
+
+RESULTS: dict[str, dict[tuple[str, str], str]] = {
+    "+": {
+        ("number", "number"): "number", ("string", "string"): "string", ("list", "list"): "list",
+        ("duration", "duration"): "duration", ("size", "size"): "size", ("time", "duration"): "time",
+        ("duration", "time"): "time",
+    },
+    "-": {
+        ("number", "number"): "number", ("duration", "duration"): "duration", ("size", "size"): "size",
+        ("time", "time"): "duration", ("time", "duration"): "time",
+    },
+    "*": {
+        ("number", "number"): "number", ("duration", "number"): "duration", ("number", "duration"): "duration",
+        ("size", "number"): "size", ("number", "size"): "size",
+    },
+    "/": {
+        ("number", "number"): "number", ("duration", "number"): "duration", ("size", "number"): "size",
+        ("duration", "duration"): "number", ("size", "size"): "number",
+    },
+    "%": {("number", "number"): "number"},
+}  # fmt: skip
+"""Which types an arithmetic operator takes, and what it gives."""
+
+
 def arithmetic(op: str, left: Any, right: Any) -> Any:
-    """A number, or NOT_FOLDED where there is none (a division by zero stays a failure of the message)."""
+    """A value, or NOT_FOLDED: durations, sizes and times beside numbers become what they measure, and back."""
+    a, b = _measure(left), _measure(right)
+    if a is NOT_FOLDED or b is NOT_FOLDED:
+        return left + right if op == "+" and isinstance(left, (str, list)) and len(left) < LARGEST_TEXT else NOT_FOLDED
     try:
         if op == "+":
-            value = left + right
+            value = a + b
         elif op == "-":
-            value = left - right
+            value = a - b
         elif op == "*":
-            value = left * right
+            value = a * b
         elif op == "/":
-            value = left / right
+            value = a / b
         else:
-            value = left % right
-    except (ArithmeticError, TypeError):
+            value = a % b
+    except ArithmeticError:
         return NOT_FOLDED
-    if isinstance(value, float) and not math.isfinite(value):
+    if not math.isfinite(value) or abs(value) > LARGEST:
         return NOT_FOLDED
-    return value
+    given = RESULTS[op][_word(left), _word(right)]
+    if given == "duration":
+        return Duration(value)
+    if given == "size":
+        return Size(int(value))
+    return Time(value) if given == "time" else value
+
+
+LARGEST_TEXT = 1 << 16
+
+
+def _measure(value: Any) -> Any:
+    if isinstance(value, Duration):
+        return value.seconds
+    if isinstance(value, Size):
+        return value.bytes
+    if isinstance(value, Time):
+        return value.epoch
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else NOT_FOLDED
+
+
+def _word(value: Any) -> str:
+    return {Duration: "duration", Size: "size", Time: "time"}.get(type(value), "number")
 
 
 def ordered(op: str, left: Any, right: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 from policylang.check import program as p
 from policylang.check.arguments import Signature, assign, bind, fit, signature_of
 from policylang.check.kinds import type_of
-from policylang.check.literals import literal_at, quoted
-from policylang.check.special import ALL, ENV, FILE, MAP, REVEAL, SECRET, SPECIAL_FUNCTIONS
+from policylang.check.literals import place_of
+from policylang.check.special import ALL, ENV, FILE, MAP, REVEAL, SECRET, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix
 from policylang.diagnostics.nearest import nearest
@@ -19,7 +19,7 @@ from policylang.sdk.outcome import Failed
 from policylang.sdk.types import Type
 from policylang.syntax import nodes as n
 
-_SIGNATURES = {card.name: signature_of(card.name, card.params) for card in SPECIAL_FUNCTIONS.values()}
+_SIGNATURES = {card.name: signature_of(card.name, card.params) for card in SPECIAL.values()}
 
 
 def check_call(walk: Walk, node: n.CallExpr) -> p.Expr:
@@ -45,7 +45,7 @@ def _unknown_function(walk: Walk, node: n.CallExpr) -> None:
             help="write it as a statement of its own, without parentheses, and take its output with `-> name`",
         )  # fmt: skip
         return
-    close = nearest(name, [*unit.catalog.functions, *SPECIAL_FUNCTIONS])
+    close = nearest(name, [*unit.catalog.functions, *SPECIAL])
     fix = None
     if close is not None:
         cure = f"did you mean `{close}`?"
@@ -94,25 +94,24 @@ def _folded(walk: Walk, node: n.CallExpr, call: Any, args: tuple[p.Expr, ...], k
     try:
         value = call(*values)
     except Failed as error:
-        walk.error("bad-literal", node.span, f"this always fails: {error.failure.detail or error.failure.name}")
+        _always_fails(walk, node, error.failure.detail or error.failure.name)
         return unknown(node.span)
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        walk.error("bad-literal", node.span, f"this always fails: {error}")
+        _always_fails(walk, node, str(error))
         return unknown(node.span)
     return p.Const(node.span, type_of(value) if value is None or kind.name == "json" else kind.sure(), private, value)
 
 
+def _always_fails(walk: Walk, node: n.CallExpr, why: str) -> None:
+    walk.error("bad-literal", node.span, f"this always fails: {why}",
+               help=f"`pol explain {node.name}` says what it takes")  # fmt: skip
+
+
 def _bad_literal(walk: Walk, node: n.CallExpr, card: FunctionCard, message: str) -> None:
-    """Point at the literal that is meant: one that the message quotes, else the first argument."""
-    place = node.args[0].value.span if node.args else node.span
-    wanted = quoted(message)
-    for arg in node.args:
-        for text in wanted:
-            found = literal_at(arg.value, text)
-            if found is not None:
-                walk.error("bad-literal", found, f"`{card.name}` cannot take this: {message}")
-                return
-    walk.error("bad-literal", place, f"`{card.name}` cannot take this: {message}")
+    walk.error(
+        "bad-literal", place_of(node.args, message) or node.span, f"`{card.name}` cannot take this: {message}",
+        help=f"`pol explain {card.name}` says what it takes",
+    )  # fmt: skip
 
 
 # --- special forms -------------------------------------------------------------------------------

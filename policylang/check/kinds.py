@@ -22,7 +22,7 @@ COMPARABLE = frozenset({
     "string", "number", "boolean", "duration", "size", "rate", "ip", "time", "bytes", "json", "list", "map", "range",
     "none",
 })  # fmt: skip
-UNITS = {"duration": "s", "size": "KiB", "rate": "/s"}
+UNITS = {"duration": "s", "size": "B", "rate": "/s"}
 """The unit to propose where a number stands for one of these."""
 
 
@@ -44,10 +44,16 @@ def phrase(kind: Type) -> str:
     if name == "upstream":
         return "the name of an upstream"
     if name in ("list", "map") and kind.of is not None and kind.of.name != "json":
-        return f"a {name} of {kind.of.name}"
+        return f"a {name} of {plural(kind.of.name)}"
     if name == "bytes":
         return "bytes"
+    if name == "xml":
+        return "XML"
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def plural(name: str) -> str:
+    return {"json": "JSON values", "ip": "addresses", "xml": "XML elements", "bytes": "bytes"}.get(name, f"{name}s")
 
 
 def phrases(kinds: tuple[Type, ...]) -> str:
@@ -68,6 +74,8 @@ def accepts(wanted: Type, got: Type) -> bool:
         return have in JSON_KINDS
     if have == "json":
         return want in ("string", "number", "boolean", "list", "map", "key", "target")
+    if want == "string":
+        return have == "ip" or have == "none"  # an address is text; text is no address
     if want == "key":
         if have == "list":
             return got.of is None or got.of.name in INTERPOLATES

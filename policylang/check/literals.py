@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from policylang.check import program as p
@@ -17,6 +18,20 @@ from policylang.syntax import nodes as n
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """RFC 9110, 5.6.2: what a field's name is made of."""
 _BREAKS = re.compile(r"[\r\n\0]")
+
+
+FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"})
+"""Fields that say where a message ends or belong to one connection: the gateway writes them itself."""
+
+
+def written_header(walk: Walk, span: Span, name: str) -> bool:
+    """As `header_name`, for a field that the policy writes."""
+    if not header_name(walk, span, name):
+        return False
+    if name.lower() in FRAMING:
+        walk.error("bad-header-name", span, f"`{name}` is written by the gateway itself", help="leave it out")
+        return False
+    return True
 
 
 def header_name(walk: Walk, span: Span, name: str) -> bool:
@@ -135,9 +150,16 @@ def literal_at(node: n.Expr, text: str) -> Span | None:
     return None
 
 
-def quoted(message: str) -> list[str]:
-    """The texts in backticks of a message."""
-    return message.split("`")[1::2]
+def place_of(args: Sequence[n.Argument], message: str) -> Span | None:
+    """The argument that a message is about: the literal or the name that it quotes, else the first of them."""
+    wanted = message.split("`")[1::2]
+    for arg in args:
+        for text in wanted:
+            found = literal_at(arg.value, text)
+            if found is not None:
+                return found
+    named = [arg.value.span for arg in args if arg.name in wanted]
+    return named[0] if named else args[0].value.span if args else None
 
 
 def _one_line(text: str) -> str:

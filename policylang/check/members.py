@@ -83,7 +83,8 @@ def _unset(walk: Walk, node: n.Name, ended: Ended) -> None:
 
 def unknown_name(walk: Walk, span: Span, word: str) -> None:
     known = [*walk.state.names, *CONTEXT, *walk.unit.constant_names]
-    close = nearest(word, known)
+    elsewhere = {*walk.unit.upstreams, *walk.unit.maps}
+    close = nearest(word, known) if len(word) > 2 and word not in elsewhere else None
     labels: list[Label] = []
     if close is not None:
         cure = f"did you mean `{close}`?"
@@ -356,7 +357,7 @@ def member_of(walk: Walk, span: Span, base: p.Expr, key: p.Expr) -> p.Expr:
         return p.MemberOf(span, member.maybe() if base.type.optional else member, private, base, key)
     name = key.value if isinstance(key, p.Const) else None
     what = f"no member `{name}`" if isinstance(name, str) else "no elements"
-    cure = ""
+    cure = "a member is taken of JSON, maps and records"
     if kind == "xml":
         cure = 'take a part of it with `xpath(r"//name", in: request)`'
     elif kind == "string":
@@ -385,7 +386,7 @@ def _unknown_member(walk: Walk, span: Span, owner: str, name: str, known: list[s
     elif known:
         cure = "it has " + ", ".join(f"`{each}`" for each in known)
     else:
-        cure = ""
+        cure = "take a part of a time with `hour(…)`, `weekday(…)` or `format_time(…)`"
     walk.error("unknown-member", span, f"{owner} has no member `{name}`", help=cure)
 
 

@@ -6,13 +6,15 @@ from typing import Any
 
 from policylang.check import program as p
 from policylang.check.expressions import boolean, either, present, under
-from policylang.check.fold import NOT_FOLDED, arithmetic, ordered, same
-from policylang.check.kinds import COMPARABLE, JSON_KINDS, ORDERED, UNITS, phrase
+from policylang.check.fold import NOT_FOLDED, RESULTS, arithmetic, ordered, same
+from policylang.check.kinds import COMPARABLE, JSON_KINDS, ORDERED, UNITS, join, phrase, plural
 from policylang.check.literals import address, network, networks
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
 from policylang.sdk import types as t
 from policylang.sdk.patterns import compile_pattern
+from policylang.sdk.types import Type
+from policylang.sdk.values import Duration, Size
 from policylang.syntax import nodes as n
 
 _MEASURED = frozenset({"duration", "size", "rate"})
@@ -26,9 +28,12 @@ def check_unary(walk: Walk, node: n.Unary) -> p.Expr:
             return p.Const(node.span, t.BOOLEAN, operand.private, not operand.value)
         return p.UnaryOp(node.span, t.BOOLEAN, operand.private, "not", operand)
     if operand.type.name not in ("number", "json", "unknown"):
-        walk.error("wrong-type", operand.span, f"`-` takes a number, not {phrase(operand.type)}")
+        walk.error("wrong-type", operand.span, f"`-` before a value takes a number, not {phrase(operand.type)}",
+                   help="write `0s - x` for a duration, or take a number of text with `float(…)`")  # fmt: skip
         return unknown(node.span)
-    present(walk, operand, "after `-`")
+    if is_unknown(operand):
+        return unknown(node.span)
+    present(walk, operand, "`-`")
     if isinstance(operand, p.Const) and isinstance(operand.value, (int, float)):
         return p.Const(node.span, t.NUMBER, operand.private, -operand.value)
     return p.UnaryOp(node.span, t.NUMBER, operand.private, "-", operand)
@@ -73,42 +78,72 @@ def _arithmetic(walk: Walk, node: n.Binary) -> p.Expr:
     left, right, private = _both(walk, node)
     if is_unknown(left) or is_unknown(right):
         return unknown(node.span)
-    good = True
-    for side in (left, right):
-        if side.type.name not in ("number", "json"):
-            cure = ""
-            if node.op == "+" and side.type.name == "string":
-                cure = 'put texts together in a string: `"${a}${b}"`'
-            elif side.type.name in ("list", "map") and node.op == "+":
-                cure = "use `concat(…)` for lists and `merge(…)` for maps"
-            elif side.type.name in _MEASURED or side.type.name == "time":
-                cure = "take its number first, with `float(…)` or `int(…)`"
-            elif side.type.name == "string":
-                cure = "read a number from text with `int(…)` or `float(…)`"
-            walk.error("wrong-type", side.span, f"`{node.op}` takes numbers, not {phrase(side.type)}", help=cure)
-            good = False
-            break
-        present(walk, side, f"beside `{node.op}`")
-    if not good:
+    kind = _result(node.op, left, right)
+    if kind is None:
+        _no_arithmetic(walk, node, left, right)
         return unknown(node.span)
+    for side in (left, right):
+        present(walk, side, f"`{node.op}`")
     if isinstance(left, p.Const) and isinstance(right, p.Const):
-        if node.op in ("/", "%") and right.value == 0:
-            walk.error("division-by-zero", node.span, f"`{node.span.text}` divides by zero")
+        if node.op in ("/", "%") and right.value in (0, Duration(0), Size(0)):
+            walk.error("division-by-zero", node.span, f"`{node.span.text}` divides by zero",
+                       help="divide by something else")  # fmt: skip
             return unknown(node.span)
         value = arithmetic(node.op, left.value, right.value)
         if value is not NOT_FOLDED:
-            return p.Const(node.span, t.NUMBER, private, value)
+            return p.Const(node.span, kind, private, value)
     dynamic = left.type.name == "json" or right.type.name == "json" or left.type.optional or right.type.optional
-    return p.BinaryOp(node.span, t.NUMBER, private, node.op, left, right, dynamic)
+    return p.BinaryOp(node.span, kind, private, node.op, left, right, dynamic)
+
+
+_KINDS = {kind.name: kind for kind in (t.NUMBER, t.STRING, t.LIST, t.DURATION, t.SIZE, t.TIME)}
+
+
+def _result(op: str, left: p.Expr, right: p.Expr) -> Type | None:
+    """The type of the result; None where the operator does not take these two."""
+    a, b = left.type.name, right.type.name
+    table = RESULTS[op]
+    if a == "json" or b == "json":
+        if a == b:
+            return t.JSON.sure()
+        known = b if a == "json" else a
+        return _KINDS[known] if known in ("number", "string", "list") and (known, known) in table else None
+    found = table.get((a, b))
+    if found == "list":
+        return join(left.type.sure(), right.type.sure())
+    return _KINDS[found] if found is not None else None
+
+
+def _no_arithmetic(walk: Walk, node: n.Binary, left: p.Expr, right: p.Expr) -> None:
+    names = (left.type.name, right.type.name)
+    for measured, number in ((names[0], right), (names[1], left)):
+        if measured in _MEASURED and node.op in "+-" and isinstance(number, p.Const) and number.type.name == "number":
+            missing_unit(walk, number, measured, f"it stands beside a {measured}")
+            return
+    if node.op == "+" and "string" in names:
+        cure = 'put the values into a string: `"${a}${b}"`'
+    elif "string" in names:
+        cure = "read a number from text with `int(…)` or `float(…)`"
+    elif node.op == "+" and "map" in names:
+        cure = "put maps together with `merge(…)`"
+    elif "none" in names:
+        cure = "give another value for `none`, with `??`"
+    else:
+        cure = "convert one of them, for example with `float(…)`"
+    walk.error(
+        "wrong-type", node.span, f"`{node.op}` does not go between {phrase(left.type)} and {phrase(right.type)}",
+        labels=[Label(left.span, phrase(left.type)), Label(right.span, phrase(right.type))], help=cure,
+    )  # fmt: skip
 
 
 def _range(walk: Walk, node: n.Binary) -> p.Expr:
     left, right, private = _both(walk, node)
     for side in (left, right):
         if side.type.name not in ("number", "json", "unknown"):
-            walk.error("wrong-type", side.span, f"a range goes from number to number, not {phrase(side.type)}")
+            walk.error("wrong-type", side.span, f"a range goes from number to number, not {phrase(side.type)}",
+                       help="write one such as `200..299`")  # fmt: skip
             return unknown(node.span)
-        present(walk, side, "as the end of a range")
+        present(walk, side, "a range")
     if is_unknown(left) or is_unknown(right):
         return unknown(node.span)
     if isinstance(left, p.Const) and isinstance(right, p.Const):
@@ -184,7 +219,7 @@ def _different(walk: Walk, node: n.Binary, left: p.Expr, right: p.Expr) -> None:
     a, b = left.type.name, right.type.name
     for measured, number in ((a, right), (b, left)):
         if measured in _MEASURED and isinstance(number, p.Const) and number.type.name == "number":
-            missing_unit(walk, number, measured, "beside " + phrase(left.type if measured == a else right.type))
+            missing_unit(walk, number, measured, f"it stands beside a {measured}")
             return
     cure = ""
     for text, other in ((left, right), (right, left)):
@@ -193,21 +228,28 @@ def _different(walk: Walk, node: n.Binary, left: p.Expr, right: p.Expr) -> None:
             cure = f"write `{digits}` without quotes" if digits.isdigit() else "convert with `string(…)` or `int(…)`"
             break
     if not cure:
-        cure = "convert one of them, for example with `string(…)`, `int(…)` or `duration(…)`"
+        way = next((name for name in ("ip", "duration", "size", "rate", "time") if name in (a, b)), "string")
+        cure = f"convert the other one with `{way}(…)`"
     walk.error(
         "different-types", node.span, f"`{node.op}` compares {phrase(left.type)} with {phrase(right.type)}",
         labels=[Label(left.span, phrase(left.type)), Label(right.span, phrase(right.type))], help=cure,
     )  # fmt: skip
 
 
-def missing_unit(walk: Walk, number: p.Const, kind: str, where: str) -> None:
-    """Report a bare number where a duration, size or rate is meant."""
+_UNIT_HELP = {
+    "duration": "a duration ends in `ms`, `s`, `m`, `h` or `d`",
+    "size": "a size ends in `B`, `KB`, `MB`, `KiB` or `MiB`",
+    "rate": "a rate ends in `/s`, `/min`, `/hour` or `/day`",
+}
+
+
+def missing_unit(walk: Walk, number: p.Const, kind: str, why: str) -> None:
+    """Report a bare number where a duration, size or rate is meant; `why` is a clause."""
     written = number.span.text
     meant = written + UNITS[kind]
-    others = {"duration": "or `ms`, `m`, `h`, `d`", "size": "or `B`, `KB`, `MiB`", "rate": "or `/min`, `/hour`"}[kind]
     walk.error(
-        "missing-unit", number.span, f"`{written}` has no unit: {where} stands a {kind}",
-        help=f"write `{meant}`, {others}", fix=Fix(f"write `{meant}`", (Edit(number.span, meant),)),
+        "missing-unit", number.span, f"`{written}` has no unit: {why}", help=_UNIT_HELP[kind],
+        fix=Fix(f"write `{meant}`", (Edit(number.span, meant),)),
     )  # fmt: skip
 
 
@@ -221,7 +263,7 @@ def _ordered(walk: Walk, node: n.Binary) -> p.Expr:
             walk.error("wrong-type", side.span, f"`{node.op}` does not order {phrase(side.type)}",
                        help="it takes numbers, text, durations, sizes and times")  # fmt: skip
             return unknown_boolean(node)
-        present(walk, side, f"beside `{node.op}`")
+        present(walk, side, f"`{node.op}`")
     if a != b and not (a == "json" and b in ("number", "string")) and not (b == "json" and a in ("number", "string")):
         _different(walk, node, left, right)
         return unknown_boolean(node)
@@ -247,15 +289,17 @@ def _in(walk: Walk, node: n.Binary) -> p.Expr:
             return unknown_boolean(node)
         return p.BinaryOp(node.span, t.BOOLEAN, private, "in", left, right, left.type.optional)
     if kind not in ("list", "range", "map", "json"):
-        cure = 'find text in text with `contains`: `"abc" contains "b"`' if kind == "string" else ""
+        cure = "give it a list, as in `[1, 2]`"
+        if kind == "string":
+            cure = 'find text in text with `contains`: `"abc" contains "b"`'
         walk.error(
             "wrong-type", right.span, f"`in` looks into a list, a range or a map's keys, not into {phrase(right.type)}",
             help=cure,
         )  # fmt: skip
         return unknown_boolean(node)
     wanted = {"list": _of(right), "range": "number", "map": "string", "json": "json"}[kind]
-    present(walk, right, "after `in`")
-    present(walk, left, "before `in`")
+    present(walk, right, "`in`")
+    present(walk, left, "`in`")
     if not _fits_element(walk, node, left, right, wanted):
         return unknown_boolean(node)
     dynamic = "json" in (left.type.name, kind, wanted) or left.type.optional or right.type.optional
@@ -283,15 +327,23 @@ def _fits_element(walk: Walk, node: n.Binary, element: p.Expr, holder: p.Expr, w
     name = element.type.name
     if name == wanted or name == "none" or "unknown" in (name, wanted):
         return True
+    if name == "ip" and wanted == "string" and holder.type.name == "map":
+        return True  # a key that is an address
     if (wanted == "json" and name in JSON_KINDS) or (name == "json" and wanted in JSON_KINDS):
         return True
     if wanted == "json" and holder.type.name == "list":
         return True
     number = element if name == "number" else None
     if number is not None and wanted in _MEASURED and isinstance(number, p.Const):
-        missing_unit(walk, number, wanted, f"in a list of {wanted}s")
+        missing_unit(walk, number, wanted, f"it is looked for among {plural(wanted)}")
         return False
-    what = {"list": f"a list of {wanted}", "range": "a range of numbers", "map": "a map, whose keys are text"}
+    listed = node.right if node.op == "in" else node.left
+    if name in _MEASURED and wanted == "number" and isinstance(listed, n.ListValue):
+        for item in listed.items:
+            if isinstance(item, n.Number):
+                missing_unit(walk, p.Const(item.span, t.NUMBER, False, item.value), name, f"a {name} is looked for")
+        return False
+    what = {"list": f"a list of {plural(wanted)}", "range": "a range of numbers", "map": "a map, whose keys are text"}
     walk.error(
         "different-types", node.span,
         f"{phrase(element.type)} is never in {what.get(holder.type.name, phrase(holder.type))}",
@@ -306,15 +358,18 @@ def _contains(walk: Walk, node: n.Binary) -> p.Expr:
         return unknown_boolean(node)
     kind = left.type.name
     if kind not in ("list", "string", "json"):
-        cure = f"ask for a key with `in`: `{right.span.text} in {left.span.text}`" if kind == "map" else ""
+        cure = "find out with `==`, or put the values into a list"
+        if kind == "map":
+            cure = f"ask for a key with `in`: `{right.span.text} in {left.span.text}`"
         walk.error("wrong-type", left.span, f"`contains` looks into lists and text, not into {phrase(left.type)}",
                    help=cure)  # fmt: skip
         return unknown_boolean(node)
-    present(walk, left, "before `contains`")
-    present(walk, right, "after `contains`")
+    present(walk, left, "`contains`")
+    present(walk, right, "`contains`")
     if kind == "string":
         if right.type.name not in ("string", "json"):
-            walk.error("wrong-type", right.span, f"text contains text, not {phrase(right.type)}")
+            walk.error("wrong-type", right.span, f"text contains text, not {phrase(right.type)}",
+                       help="make text of it with `string(…)`")  # fmt: skip
             return unknown_boolean(node)
     elif not _fits_element(walk, node, right, left, _of(left) if kind == "list" else "json"):
         return unknown_boolean(node)
@@ -327,19 +382,21 @@ def _text(walk: Walk, node: n.Binary) -> p.Expr:
     left, right, private = _both(walk, node)
     for side in (left, right):
         if side.type.name not in ("string", "json", "unknown"):
-            walk.error("wrong-type", side.span, f"`{node.op}` takes text, not {phrase(side.type)}")
+            walk.error("wrong-type", side.span, f"`{node.op}` takes text, not {phrase(side.type)}",
+                       help="make text of it with `string(…)`")  # fmt: skip
             return unknown_boolean(node)
-        present(walk, side, f"beside `{node.op}`")
+        present(walk, side, f"`{node.op}`")
     if is_unknown(left) or is_unknown(right):
         return unknown_boolean(node)
     if node.op == "matches" and isinstance(right, p.Const):
         if not isinstance(right.value, str):
-            walk.error("wrong-type", right.span, "a pattern is text")
+            walk.error("wrong-type", right.span, "a pattern is text", help='write one such as r"^[a-z]+$"')
             return unknown_boolean(node)
         try:
             compile_pattern(right.value)
         except ValueError as error:
-            walk.error("bad-literal", right.span, f"the pattern cannot be right: {error}")
+            walk.error("bad-literal", right.span, f"the pattern cannot be right: {error}",
+                       help="the syntax of patterns is that of RE2")  # fmt: skip
             return unknown_boolean(node)
     dynamic = any(side.type.name == "json" or side.type.optional for side in (left, right))
     return p.BinaryOp(node.span, t.BOOLEAN, private, node.op, left, right, dynamic)

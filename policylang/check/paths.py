@@ -89,7 +89,7 @@ def read_host(report: Report, span: Span, text: str) -> str:
     """A host in small letters, "" when it was reported."""
     host = text.lower()
     name = host.removeprefix("*.")
-    if ":" in host and not host.startswith("["):
+    if ":" in host and "://" not in host and not host.startswith("["):
         report.error("bad-host", span, f"`{text}` has a port", help="a host stands without its port")
         return ""
     labels = name.removesuffix(".").split(".")

@@ -77,7 +77,7 @@ REVEAL = _card(
     (_param("value", "Any value.", t.ANY, none=True),),
     t.JSON,
 )
-SPECIAL_FUNCTIONS = {card.name: card for card in (ALL, ENV, FILE, MAP, REVEAL, SECRET)}
+SPECIAL = {card.name: card for card in (ALL, ENV, FILE, MAP, REVEAL, SECRET)}
 
 RESPOND = (
     _param("status", "The answer's status, 200 to 599.", t.NUMBER),

@@ -12,9 +12,9 @@ from policylang.check.binding import bind_name, inner_names, kept_type
 from policylang.check.blocks import check_block
 from policylang.check.expressions import boolean
 from policylang.check.kinds import UNKNOWN, phrase
-from policylang.check.literals import header_name, header_value, literal_at, quoted, status
+from policylang.check.literals import header_value, place_of, status, written_header
 from policylang.check.narrowing import narrow, present_names
-from policylang.check.special import FAIL, RESPOND, SPECIAL_FUNCTIONS
+from policylang.check.special import FAIL, RESPOND, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
 from policylang.diagnostics.nearest import nearest
@@ -39,10 +39,9 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     if card is None:
         _unknown_assertion(walk, node)
         return None
-    bound, good = bind(walk, walk.unit.signature(card), node.args, node.name_span)
+    bound, _ = bind(walk, walk.unit.signature(card), node.args, node.name_span)
     private = any(each.value.private for each in bound)
-    if good:
-        good = _rules(walk, node, card, bound)
+    _rules(walk, node, card, bound)
     block = _block(walk, node, card)
     outputs = bind_outputs(walk, node, card.outputs, private, card.private_outputs)
     effects = card.effects
@@ -51,32 +50,22 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
         state.user = True
     if card.answers:
         state.response = "set"
+        state.response_label = Label(node.name_span, "`response` is set here, on one way only")
     counter = _counter(walk, card, bound) if card.waits else ""
     return p.Invoke(node.span, card, bound, outputs, block, counter)
 
 
-def _rules(walk: Walk, node: n.Call, card: Card, bound: tuple[p.Bound, ...]) -> bool:
+def _rules(walk: Walk, node: n.Call, card: Card, bound: tuple[p.Bound, ...]) -> None:
     """What the assertion itself has to say about its constants."""
     constants: dict[str, Any] = {}
     for each in bound:
         value = each.value
-        if isinstance(value, p.Const):
+        if isinstance(value, p.Const) and value.type.name != "unknown":
             constants[each.param.name] = value.value
     message = card.make.check(constants)  # type: ignore[attr-defined]
-    if message is None:
-        return True
-    wanted = quoted(message)
-    place = node.name_span
-    for arg in node.args:
-        if arg.name is not None and arg.name in wanted and place is node.name_span:
-            place = arg.value.span
-        for text in wanted:
-            found = literal_at(arg.value, text)
-            if found is not None:
-                walk.error("bad-literal", found, message)
-                return False
-    walk.error("bad-literal", place, message)
-    return False
+    if message is not None:
+        place = place_of(node.args, message) or node.name_span
+        walk.error("bad-literal", place, message, help=f"`pol explain {card.name}` says what it takes")
 
 
 def _block(walk: Walk, node: n.Call, card: Card) -> p.Block | None:
@@ -130,7 +119,7 @@ def _unknown_assertion(walk: Walk, node: n.Call) -> None:
     known = [*unit.catalog.assertions, *unit.definitions]
     close = nearest(name, [*known, "require", "respond", "remove", "ignore", "parallel", "match"])
     fix = None
-    if name in unit.catalog.functions or name in SPECIAL_FUNCTIONS:
+    if name in unit.catalog.functions or name in SPECIAL:
         walk.error(
             "function-as-statement", node.name_span, f"`{name}` is a function: it gives a value and refuses nothing",
             help=f"use its value: `let x = {name}(…)` or `require {name}(…) == …`",
@@ -236,7 +225,7 @@ def check_respond(walk: Walk, node: n.Respond) -> p.Statement:
 
 
 _INSTEAD = {
-    "`none`": "answer after it: `none { … } else respond …` is written as `if`",
+    "`none`": "answer after the `none`",
     "`parallel`": "set a name in the branch, and answer after the `parallel`",
     "`global after`": "change `response` instead, with `set`",
 }
@@ -252,7 +241,7 @@ def _headers(walk: Walk, node: n.Expr) -> tuple[tuple[str, p.Expr], ...]:
     fields: list[tuple[str, p.Expr]] = []
     seen: dict[str, n.MapEntry] = {}
     for entry in node.entries:
-        header_name(walk, entry.key_span, entry.key)
+        written_header(walk, entry.key_span, entry.key)
         first = seen.setdefault(entry.key.lower(), entry)
         if first is not entry:
             walk.error("duplicate-key", entry.key_span, f"the field `{entry.key}` stands twice",

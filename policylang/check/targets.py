@@ -8,7 +8,7 @@ from policylang.check import program as p
 from policylang.check.arguments import target
 from policylang.check.expressions import present
 from policylang.check.kinds import INTERPOLATES, accepts, phrase, phrases
-from policylang.check.literals import header_value, status
+from policylang.check.literals import header_value, status, written_header
 from policylang.check.members import CONTEXT, NAMED, check_name, named_key
 from policylang.check.operators import missing_unit
 from policylang.check.paths import read_methods
@@ -154,13 +154,15 @@ def _message_place(walk: Walk, node: n.Expr, root: n.Name, verb: str) -> tuple[p
             key = walk.value(node.key)
         if not named_key(walk, outer.name, key):
             return None, ()
+        if outer.name == "header" and isinstance(key, p.Const) and not written_header(walk, key.span, key.value):
+            return None, ()
         kinds = (t.STRING, t.list_of(t.STRING)) if outer.name == "header" else (t.STRING,)
         return p.NamedPlace(word, outer.name, key), kinds
     if isinstance(node, n.Member) and outer is root:
         found = _FIELDS[word].get(node.name)
         if found is not None:
             return p.FieldPlace(word, found[0]), found[1]
-        known = [*_FIELDS[word], *names]
+        known = list(dict.fromkeys([*_FIELDS[word], *names]))
         close = nearest(node.name, known)
         if node.name == "content_type":
             cure = f'change the field: `{verb} {word}.header["Content-Type"]`'
@@ -215,7 +217,7 @@ def _set_variable(walk: Walk, place: p.SlotPlace, value: p.Expr, node: n.Set) ->
         return
     if not (accepts(var.type, kind) or (var.type.name == "json" and kind.name != "unknown")):
         if isinstance(value, p.Const) and kind.name == "number" and var.type.name in ("duration", "size", "rate"):
-            missing_unit(walk, value, var.type.name, f"in `{place.name}`")
+            missing_unit(walk, value, var.type.name, f"`{place.name}` is a {var.type.name}")
         else:
             walk.error(
                 "wrong-type", value.span, f"`{place.name}` is {phrase(var.type)}, not {phrase(kind)}",
@@ -224,7 +226,7 @@ def _set_variable(walk: Walk, place: p.SlotPlace, value: p.Expr, node: n.Set) ->
     elif var.optional:
         state.names[place.name] = replace(var, type=var.type.maybe() if kind.optional else var.type.sure())
     else:
-        present(walk, value, f"for `{place.name}`")
+        present(walk, value, f"`{place.name}`")
         state.names[place.name] = var
     if value.private:
         walk.frame.tainted.add(var.slot)
@@ -249,7 +251,7 @@ def _fits(walk: Walk, target: n.Expr, kinds: tuple[Type, ...], value: p.Expr) ->
         walk.error("wrong-type", value.span, f"`{text}` takes {phrases(kinds)}, not {phrase(kind)}", help=cure)
         return
     if not any(wanted.name == "json" for wanted in kinds):
-        present(walk, value, f"for `{text}`")
+        present(walk, value, f"`{text}`")
 
 
 def _taint(walk: Walk, place: p.FieldPlace | p.NamedPlace) -> None:

@@ -133,10 +133,13 @@ def _param_card(attribute: str, annotation: Any, facts: Mapping[str, Any]) -> Pa
 
 def split_doc(doc: str) -> tuple[str, str, str]:
     """A docstring's first line, its prose, and its indented example."""
-    text = inspect.cleandoc(doc)
+    lines = inspect.cleandoc(doc).splitlines()
+    if len(lines) > 2 and not lines[1] and not any(line.startswith("    ") for line in lines):
+        # Nothing stands between the summary and the example, so the example's indent was taken for the margin.
+        lines[2:] = ["    " + line if line else line for line in lines[2:]]
     prose: list[str] = []
     example: list[str] = []
-    for line in text.splitlines():
+    for line in lines:
         (example if line.startswith("    ") or (not line and example and not prose[-1:]) else prose).append(line)
     summary = prose[0] if prose else ""
     return summary, "\n".join(prose).strip(), inspect.cleandoc("\n".join(example)) if example else ""
