@@ -117,7 +117,7 @@ def _rate_limit(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     name = at.value(given["name"]).value if "name" in given else None
     key = key_text(per)
     if at.world.store_away:
-        raise Failing("store-away", 503, kind="away")
+        raise Failing("store-away", 503, kind="away", headers=(("Retry-After", "1"),))
     now, window = at.world.monotonic(), limit.window * 1_000_000_000
     counter = at.world.counters.setdefault((at.counter_name(name), key), [])
     live = sorted(moment for moment in counter if moment + window > now)
@@ -191,7 +191,7 @@ def target_text(expr: n.Expr, at: Evaluation) -> str:
             text += "".join(
                 c if c in UNRESERVED else "".join(f"%{byte:02X}" for byte in c.encode()) for c in found
             )
-    return text
+    return text if text.startswith("/") else "/" + text
 
 
 def _probe_refuse(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
@@ -203,7 +203,7 @@ def _probe_error(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 
 
 def _probe_away(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
-    raise Failing("store-away", 503, kind="away")
+    raise Failing("store-away", 503, kind="away", headers=(("Retry-After", "1"),))
 
 
 def _probe_defect(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:

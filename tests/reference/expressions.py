@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from reference import values as v
 from reference.message import Message, Request, Response, single
 from reference.values import Failing, Interval, Known
+from reference.walk import walk
 
 from policylang.catalog import load_catalog
 from policylang.sdk.card import FunctionCard, ParamCard
@@ -323,17 +323,9 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def inside(node: Any) -> Iterator[n.Expr]:
-    """An expression and all that stands in it."""
-    if isinstance(node, n.Expr):
-        yield node
-    if isinstance(node, (tuple, list)):
-        for each in node:
-            yield from inside(each)
-    elif is_dataclass(node) and not isinstance(node, type):
-        for each in fields(node):
-            if isinstance(value := getattr(node, each.name), (tuple, n.Node)):
-                yield from inside(value)
+def inside(exprs: tuple[n.Expr, ...]) -> Iterator[n.Expr]:
+    """Expressions and all that stands in them."""
+    return (node for node in walk(exprs) if isinstance(node, n.Expr))
 
 
 def reads_message(exprs: tuple[n.Expr, ...], name: str) -> bool:

@@ -118,7 +118,7 @@ class Generator:
             made = [n for n in after.names if n not in scope.names and n.type != "failure"]
             outputs = tuple(self.dice.sample(made, min(len(made), self.dice.choice((0, 1, 2)))))
         arrow = f" -> {', '.join(o.name for o in outputs)}" if outputs else ""
-        self.declared.append(Declared(name, tuple(parameters), outputs, responds, scope.may_write))
+        self.declared.append(Declared(name, tuple(parameters), outputs, responds, scope.may_write, ends))
         return [f"assertion {name}({', '.join(text)}){arrow} {{", *indented(lines), "}"]
 
     def messages(self, count: int) -> list[Exchange]:

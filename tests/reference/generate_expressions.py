@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-WORDS = ("a", "b", "gold", "silver", "GET", "x-1", "", "2", "true", "10", "de-1", "é")
+WORDS = ("a", "b", "gold", "silver", "GET", "x-1", "", "2", "true", "10", "de-1", "é", "..", "a/b?c#d%2F")
 HEADERS = ("X-A", "X-B", "x-c", "X-Tier", "Content-Type", "X-API-Key")
 QUERIES = ("q", "page", "z")
 COOKIES = ("sid", "c")
@@ -231,7 +231,8 @@ class Expressions:
             lambda: f"request.json.{chance.one(*MEMBERS)}", lambda: f"request.json.{chance.one(*MEMBERS)}",
             lambda: f"request.json.items[{chance.one('0', '1', '7')}]", lambda: "request.json.deep.a",
             lambda: f'jsonpath("$.{chance.one(*MEMBERS)}", in: request)',
-            lambda: f'map("clients")["{chance.one("k1", "k2", "k9")}"]',
+            lambda: f'map("clients")[{chance.one("request.host", "service.name", chr(34) + "k1" + chr(34))}]',
+            lambda: f"request.json.{chance.one(*MEMBERS)}", lambda: f"request.json.{chance.one(*MEMBERS)}",
             lambda: "user.claims",
         ]  # fmt: skip
         if scope.response:
@@ -243,6 +244,7 @@ class Expressions:
             *leaf,
             lambda: f"({self.json(scope, less)} ?? {self.json(scope, less)})",
             lambda: f"parse_json({self.string(scope, less)})",
+            lambda: f"(parse_json({self.string(scope, less)}) ?? request.json.{chance.one(*MEMBERS)})",
             lambda: f"{chance.one('first', 'last')}({self.list(scope, less)})",
             lambda: f"{self.list(scope, less)}[{chance.one('0', '1', '5')}]",
             lambda: self.map(scope, less),

@@ -21,6 +21,8 @@ class Declared:
     outputs: tuple[Name, ...]
     responds: bool
     writes: bool
+    ends: bool
+    """Whether it can succeed at all."""
 
 
 Lines = list[str]
@@ -219,8 +221,8 @@ class Statements:
         if declared.outputs and self.chance.happens(0.8):
             outputs = [Name(self.new_name("out"), o.type, o.maybe) for o in declared.outputs]
             names = ", ".join(("private " if self.chance.happens(0.1) else "") + o.name for o in outputs)
-            return [f"{line} -> {names}"], scope.bound(*outputs), True
-        return [line], scope, True
+            return [f"{line} -> {names}"], scope.bound(*outputs), declared.ends
+        return [line], scope, declared.ends
 
     def end(self, scope: Scope) -> tuple[Lines, Scope, bool]:
         if scope.may_respond and self.chance.happens(0.7):
@@ -372,8 +374,8 @@ class Statements:
 
     def else_(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
         """A postfix `else` stands after leaves, `any`, `all` and calls."""
-        left, after, _ = self.chance.dice.choice((self.require, self.catalog, self.catalog, self.let, self.set))(scope) \
-            if scope.may_write else self.require(scope)
+        makers = (self.require, self.catalog, self.catalog, self.let, self.set) if scope.may_write else (self.require,)
+        left, after, _ = self.chance.dice.choice(makers)(scope)
         if self.chance.happens(0.3):
             left, after, _ = (self.any if self.chance.happens(0.5) else self.all)(scope, depth - 1)
         if self.chance.happens(0.3):
@@ -388,16 +390,20 @@ class Statements:
 
     def twin(self) -> tuple[str, str] | None:
         """A name that every branch binds, so that it is set after them."""
-        return (self.new_name("w"), self.chance.one(*TYPES[:2], *TYPES[2:])) if self.chance.happens(0.25) else None
+        if self.chance.happens(0.75):
+            return None
+        return self.new_name("w"), self.chance.one("string", "number", "boolean", "json")
 
     def branch(
         self, scope: Scope, depth: int, twin: tuple[str, str] | None, swallow: bool = False
     ) -> tuple[Lines, Scope, bool]:
         lines, after, ends = self.braces(scope, depth, 2)
         if twin is not None and ends:
-            name, line = self.let_of(twin[0], twin[1].rstrip("?"), after)
+            name, line = self.let_of(twin[0], twin[1], after)
+            if twin[1] == "json":  # every branch must bind the same type: what only the message can say
+                line = f"let {twin[0]} = request.json.{self.chance.one('a', 'b', 'tier')}"
             lines.append("    " + line)
-            after = after.bound(replace(name, maybe=False))
+            after = after.bound(name)
         if swallow and ends and (self.chance.happens(0.3) or only_observes(lines)):
             lines.append("    ignore")
         return lines, after, ends

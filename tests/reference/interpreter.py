@@ -16,7 +16,7 @@ from typing import Any
 from reference import assertions, names, writing
 from reference.expressions import Record, evaluate, reads_body, reads_message
 from reference.message import Message, Request, Response
-from reference.policy import Policy, place
+from reference.policy import GLOBAL, Policy, place
 from reference.services import find
 from reference.values import (
     Failing,
@@ -30,6 +30,7 @@ from reference.values import (
     within,
     wrong_type,
 )
+from reference.walk import walk
 
 from policylang.syntax import nodes as n
 
@@ -85,6 +86,8 @@ class Result:
     logs: list[tuple[str, str | None, bool]]
     limits: list[tuple[str, int]]
     calls: list[Any]
+    skipped: list[tuple[int, int]]
+    is_problem: bool
     detail: str = ""
 
 
@@ -99,11 +102,13 @@ class Evaluation:
         self.variables: dict[str, Known] = {}
         self.captures: dict[str, str] = {}
         self.service_name = ""
-        self.call_path: tuple[str, ...] = ("",)
+        self.call_path: tuple[str, ...] = (GLOBAL,)
         self.journal: list[tuple[str, int, str]] = []
         self.logs: list[tuple[str, str | None, bool]] = []
         self.limits: list[tuple[str, int]] = []
         self.upstream_calls: list[Any] = []
+        self.skipped: list[tuple[int, int]] = []
+        """Lines of what a failed `parallel` may have cancelled, or not."""
 
     # --- the exchange ---
 
@@ -113,14 +118,13 @@ class Evaluation:
             request = self.state.request
             service, self.captures = find(self.policy.services, request.host, request.path, request.method)
             self.service_name = service.name
-            self.call_path = (service.name,)
             failure = self._serve(service)
         except Failing as failing:
             failure = failing
             self.state.response = problem(failing)
         for after in self.policy.after:
             try:
-                self.variables = {}
+                self.variables, self.call_path = {}, (GLOBAL,)
                 self.block(after.body)
             except Failing as failing:
                 failure = failing
@@ -130,7 +134,8 @@ class Evaluation:
         assert answer is not None, "a service ended without an answer"
         return Result(
             answer.status, failure.name if failure else None, answer.headers, answer.body, self.journal, self.logs,
-            self.limits, self.upstream_calls, failure.detail if failure else "",
+            self.limits, self.upstream_calls, self.skipped, answer.is_problem,
+            failure.detail if failure else "",
         )  # fmt: skip
 
     def _serve(self, service: n.Service) -> Failing | None:
@@ -138,7 +143,7 @@ class Evaluation:
             self.variables = {}
             if self.block(before.body) == RESPONDED:
                 return None
-        self.variables = {}
+        self.variables, self.call_path = {}, (service.name,)
         try:
             self.block(service.body)
             return None
@@ -310,8 +315,8 @@ class Evaluation:
             self.world.now = began
             self.state, self.variables = copy.deepcopy(entry_state), dict(entry_variables)
             if failure is not None:
-                self.world.uncertain = True
-                break
+                self._skip(branch)
+                continue
             try:
                 self.run(branch)
             except Failing as failing:
@@ -325,6 +330,20 @@ class Evaluation:
         if failure is not None:
             raise failure
         return PASSED
+
+    def _skip(self, branch: n.Statement) -> None:
+        """A branch after one that has failed: how far it gets is not laid down."""
+        end = branch.span.source.position(branch.span.end)[0]
+        self.skipped.append((branch.span.line, end))
+        for node in walk(branch):
+            if isinstance(node, n.Call) and node.name in self.policy.assertions:
+                self._skip_declared(self.policy.assertions[node.name])
+            if isinstance(node, n.Call) and node.name == "rate_limit":
+                self.world.uncertain = True
+
+    def _skip_declared(self, declared: n.AssertionDeclaration) -> None:
+        for statement in declared.body.statements:
+            self._skip(statement)
 
     def _match(self, statement: n.Match) -> str:
         subject = self.value(statement.subject).value
@@ -456,7 +475,12 @@ def failure_record(failing: Failing) -> Record:
 def problem(failing: Failing) -> Response:
     document = {"title": failing.title, "status": failing.status, "detail": failing.detail}
     headers = [("Content-Type", "application/problem+json"), *failing.headers]
-    return Response(status=failing.status, headers=headers, body=json.dumps(document).encode())
+    known = {name for name, _ in headers}
+    if failing.status in (429, 503) and "Retry-After" not in known:
+        headers.append(("Retry-After", "1"))
+    if failing.status == 401 and "WWW-Authenticate" not in known:
+        headers.append(("WWW-Authenticate", "Bearer"))
+    return Response(status=failing.status, headers=headers, body=json.dumps(document).encode(), is_problem=True)
 
 
 def keep_what_arrived(now: Message, kept: Message) -> None:

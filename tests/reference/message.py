@@ -58,9 +58,9 @@ class Message:
 
     def hold(self) -> None:
         """The whole body is needed now."""
+        if self.limit is not None and len(self.body) > self.limit:
+            raise Failing("body-too-large", self.too_large)
         if self.streams:
-            if self.limit is not None and len(self.body) > self.limit:
-                raise Failing("body-too-large", self.too_large)
             self.streams, self.arrived = False, True
 
     def text(self) -> str:
@@ -117,14 +117,14 @@ class Request(Message):
             raise self._unreadable("query", "not UTF-8") from None
 
     def set_query(self, name: str, value: str | None) -> None:
-        """In the place of the first of that name, else at the end; every other one goes."""
-        pairs: list[tuple[str, str]] = []
-        for known, old in self.query():
-            if known != name:
-                pairs.append((known, old))
+        """Every one of that name goes, the new one comes at the end; the others stay as they were written."""
+        parts = [part for part in (self.query_string or "").split("&") if part]
+        kept = [part for part in parts if self._decoded(part.partition("=")[0]) != name]
         if value is not None:
-            pairs.append((name, value))
-        self.query_string = urllib.parse.urlencode(pairs, quote_via=urllib.parse.quote) if pairs else None
+            kept.append(urllib.parse.urlencode([(name, value)], quote_via=urllib.parse.quote))
+        elif kept == parts:
+            return
+        self.query_string = "&".join(kept) or None
 
     def cookies(self) -> list[tuple[str, str]]:
         pairs = []
@@ -158,6 +158,8 @@ class Response(Message):
     fault: int = 502
     too_large: int = 502
     status: int = 200
+    is_problem: bool = False
+    """Made of a failure: its body is only compared by status."""
 
 
 def single(pairs: list[tuple[str, str]], name: str) -> str | None:

@@ -14,6 +14,9 @@ from policylang.source import Source
 from policylang.syntax import nodes as n
 from policylang.syntax.parser import parse
 
+GLOBAL = "global"
+"""In the place of a service's name, which cannot be this word."""
+
 
 class Policy:
     """`files`: what `map NAME, file: …` reads."""
@@ -52,10 +55,10 @@ class Policy:
             self._number(service.body, (service.name,), seen)
             if service.on_failure is not None:
                 self._number(service.on_failure, (service.name,), seen)
-            for each in (*self.before, *self.after):
-                self._number(each.body, (service.name,), seen)
-        for each in self.after:  # where no service was found
-            self._number(each.body, ("",), {})
+        seen = {}
+        for declaration in self.tree.declarations:  # the counters of globals are not of one service
+            if isinstance(declaration, n.Global):
+                self._number(declaration.body, (GLOBAL,), seen)
 
     def _number(self, node: Any, path: tuple[str, ...], seen: dict[str, int]) -> None:
         """Gives each `rate_limit` its ordinal among those of one service with the same `per:`."""

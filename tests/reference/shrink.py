@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
-from typing import Any
+
+from reference.walk import children, walk
 
 from policylang.source import Source
 from policylang.syntax import nodes as n
@@ -56,16 +56,3 @@ def candidates(text: str) -> Iterator[str]:
             yield "\n".join(line for line in kept.splitlines() if line.strip()) + "\n"
 
 
-def walk(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple):
-        for each in value:
-            yield from walk(each)
-    elif isinstance(value, (n.Node, n.Block)):
-        yield value
-        yield from walk(children(value))
-
-
-def children(node: Any) -> tuple[Any, ...]:
-    if not is_dataclass(node):
-        return ()
-    return tuple(v for f in fields(node) if isinstance(v := getattr(node, f.name), (tuple, n.Node)))

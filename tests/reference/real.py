@@ -1,0 +1,305 @@
+"""The real tree, driven from a test: a memory store, a clock that jumps, upstreams that answer as they are told."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from reference import message as plain
+from reference.generate_messages import Exchange as Message
+
+from policylang.catalog import load_catalog
+from policylang.check import check_text
+from policylang.sdk import (
+    Assertion,
+    BodySource,
+    Client,
+    Decision,
+    Duration,
+    Exchange,
+    Expr,
+    Failed,
+    Failure,
+    Kind,
+    Request,
+    Response,
+    Unavailable,
+    UpstreamCall,
+    Waiter,
+    card_of,
+    param,
+)  # fmt: skip
+from policylang.sdk import types as t
+from policylang.sdk.message import Field
+from policylang.sdk.window import admit_window
+from policylang.tree import compile_program
+
+# --- assertions that only these tests have ---------------------------------------------------------
+
+
+class Refuse(Assertion):
+    """Refuse, with a challenge."""
+
+    name: ClassVar[str] = "probe.refuse"
+    failures: ClassVar[Mapping[str, int]] = {"probe-refused": 418}
+
+    name_: str = param("What the challenge says.", positional=True)
+
+    def evaluate(self, exchange: Exchange) -> Any:
+        return self.failure("probe-refused", headers=(("WWW-Authenticate", f"Probe {self.name_}"),))
+
+
+class Error(Assertion):
+    """Fail without having said no."""
+
+    name: ClassVar[str] = "probe.error"
+    errors: ClassVar[Mapping[str, int]] = {"probe-broken": 421}
+
+    def evaluate(self, exchange: Exchange) -> Any:
+        return self.failure("probe-broken")
+
+
+class Away(Assertion):
+    """Miss what it needs."""
+
+    name: ClassVar[str] = "probe.away"
+
+    async def evaluate(self, exchange: Exchange) -> Any:
+        raise Unavailable("store")
+
+
+class Defect(Assertion):
+    """Break."""
+
+    name: ClassVar[str] = "probe.defect"
+
+    def evaluate(self, exchange: Exchange) -> Any:
+        raise ZeroDivisionError("a mistake of ours")
+
+
+class Pause(Assertion):
+    """Wait."""
+
+    name: ClassVar[str] = "probe.pause"
+
+    time: Duration = param("How long.", positional=True)
+
+    async def evaluate(self, exchange: Exchange) -> Any:
+        await exchange.environment.clock.sleep(self.time.seconds)
+
+
+class Give(Assertion):
+    """Give its argument in capitals."""
+
+    name: ClassVar[str] = "probe.give"
+    outputs: ClassVar[Mapping[str, t.Type]] = {"given": t.STRING}
+
+    value: Expr[str] = param("What is given.", positional=True)
+
+    async def evaluate(self, exchange: Exchange) -> Any:
+        return self.value(exchange).upper()
+
+
+PROBES = (Refuse, Error, Away, Defect, Pause, Give)
+
+
+def install_probes() -> None:
+    """Puts them beside the built-in ones, as an installed plug-in would."""
+    for probe in PROBES:
+        load_catalog().assertions[probe.name] = card_of(probe)
+
+
+# --- surroundings ----------------------------------------------------------------------------------
+
+
+class Clock:
+    """Nanoseconds; `jump` goes to the next timer."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.timers: list[tuple[int, int, Waiter[None]]] = []
+        self.order = itertools.count()
+
+    def monotonic(self) -> int:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now / 1e9
+
+    def sleep(self, seconds: float) -> Waiter[None]:
+        waiter: Waiter[None] = Waiter()
+        heapq.heappush(self.timers, (self.now + round(seconds * 1e9), next(self.order), waiter))
+        return waiter
+
+    def jump(self) -> None:
+        """Raises IndexError where nothing waits."""
+        moment, _, waiter = heapq.heappop(self.timers)
+        self.now = max(self.now, moment)
+        waiter.fire(None)
+
+
+class Store:
+    def __init__(self) -> None:
+        self.states: dict[bytes, bytes] = {}
+        self.away = False
+
+    async def admit(
+        self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
+    ) -> Decision:
+        if self.away:
+            raise Unavailable("store")
+        decision, state = admit_window(self.states.get(key), limit, window, now, cost)
+        if state is not None:
+            self.states[key] = state
+        return Decision(*decision)
+
+
+class Body:
+    """A body that is not held yet."""
+
+    def __init__(self, data: bytes, too_large: int) -> None:
+        self.data = data
+        self.too_large = too_large
+
+    async def collect(self, limit: int) -> bytes:
+        if len(self.data) > limit:
+            raise Failed(Failure("body-too-large", self.too_large, kind=Kind.REFUSAL))
+        return self.data
+
+
+@dataclass
+class Upstream:
+    name: str
+    environment: Environment
+
+    async def send(self, exchange: Exchange, call: UpstreamCall) -> Response:
+        request, environment = exchange.request, self.environment
+        body = request.body
+        if body is None:
+            assert isinstance(request.source, Body)
+            body = await request.source.collect(1 << 60 if request.limit is None else request.limit)
+        environment.calls.append((
+            self.name, request.method, request.path,
+            None if request.query_string is None else request.query_string.decode(),
+            sorted(texts(request.headers)), body, None if call.target is None else call.target.decode(), call.timeout,
+        ))  # fmt: skip
+        answer = environment.answers.pop(0) if len(environment.answers) > 1 else environment.answers[0]
+        if isinstance(answer, str):
+            status = 504 if answer == "upstream-timeout" else 502
+            raise Failed(Failure(answer, status, kind=Kind.ERROR))
+        return Response(answer.status, fields(answer.headers), *held_or_not(answer))
+
+
+@dataclass
+class Environment:
+    clock: Clock = field(default_factory=Clock)
+    store: Store = field(default_factory=Store)
+    answers: list[Any] = field(default_factory=list)
+    calls: list[Any] = field(default_factory=list)
+    logs: list[tuple[str, str]] = field(default_factory=list)
+    defects: list[BaseException] = field(default_factory=list)
+    name: str = "edge"
+    version: str = "1"
+    node: str = "n1"
+    body_limit: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        self.upstreams = {name: Upstream(name, self) for name in ("one", "two")}
+
+    def log(self, level: str, text: str, exchange: Exchange) -> None:
+        self.logs.append((level, text))
+
+    def defect(self, error: BaseException, exchange: Exchange) -> str:
+        self.defects.append(error)
+        return "defect-1"
+
+
+def fields(headers: list[tuple[str, str]]) -> list[Field]:
+    return [(name.lower().encode(), name.encode(), value.encode()) for name, value in headers]
+
+
+def texts(headers: list[Field]) -> list[tuple[str, str]]:
+    return [(name.decode(), value.decode("utf-8", "surrogateescape")) for _, name, value in headers]
+
+
+def held_or_not(message: plain.Message) -> tuple[bytes | None, BodySource | None]:
+    return (None, Body(message.body, message.too_large)) if message.streams else (message.body, None)
+
+
+# --- running ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Answer:
+    """What one exchange came to. `journal`: name, line, outcome."""
+
+    status: int
+    failure: str | None
+    headers: list[tuple[str, str]]
+    body: bytes
+    journal: list[tuple[str, int, str]]
+    logs: list[tuple[str, str]]
+    limits: list[tuple[str, str]]
+    calls: list[Any]
+    defects: list[BaseException]
+    detail: str = ""
+
+
+class Real:
+    """A policy as the gateway runs it. Raises ValueError, with the diagnostics, where the checker refuses it."""
+
+    def __init__(self, text: str, files: Mapping[str, bytes]) -> None:
+        checked = check_text(text, "policy.pol", files=dict(files))
+        if checked.program is None:
+            raise ValueError(checked.diagnostics)
+        self.tree = compile_program(checked.program)
+        self.environment = Environment()
+
+    def handle(self, message: Message) -> Answer:
+        environment = self.environment
+        environment.clock.now += round(message.later * 1e9)
+        environment.answers, environment.store.away = list(message.answers), message.store_away
+        environment.calls, environment.logs, environment.defects = [], [], []
+        given = message.request
+        body, source = held_or_not(given)
+        request = Request(
+            given.method, given.path, None if given.query_string is None else given.query_string.encode(),
+            fields(given.headers), host=given.host, id=given.id, body=body, source=source,
+        )  # fmt: skip
+        surroundings: Any = environment
+        exchange = Exchange(request, Client(*message.client), surroundings, environment.clock.monotonic())
+        exchange.journal = []
+        response = drive(self.tree.handle(exchange), environment.clock)
+        if response.body is None:
+            assert isinstance(response.source, Body)
+            response.body = response.source.data
+        failure = exchange.failure
+        headers = texts(response.headers)
+        return Answer(
+            response.status, failure.name if failure else None,
+            [pair for pair in headers if not pair[0].startswith("RateLimit")], response.body,
+            [(place.name, place.line, word_of(outcome)) for place, outcome in exchange.journal],
+            environment.logs, [pair for pair in headers if pair[0] == "RateLimit"], environment.calls,
+            environment.defects, failure.detail if failure else "",
+        )  # fmt: skip
+
+
+def word_of(outcome: Any) -> str:
+    if outcome is None:
+        return "passed"
+    return outcome.name if isinstance(outcome, Failure) else str(outcome)
+
+
+def drive(coroutine: Coroutine[Waiter[Any], None, Response], clock: Clock) -> Response:
+    """Runs it to its end; while it waits, time jumps."""
+    while True:
+        try:
+            waiter = coroutine.send(None)
+        except StopIteration as stop:
+            result: Response = stop.value
+            return result
+        while not waiter.done:
+            clock.jump()
