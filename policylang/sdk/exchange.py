@@ -148,7 +148,9 @@ class Request(Message):
     def set_header(self, lower: bytes, name: bytes, value: bytes) -> None:
         if lower == b"cookie":
             self._cookies = None
-        super().set_header(lower, name, value)
+        headers = [f for f in self.headers if f[0] != lower]  # as Message does, without the call
+        headers.append((lower, name, value))
+        self.headers = headers
 
     def remove_header(self, lower: bytes) -> None:
         if lower == b"cookie":

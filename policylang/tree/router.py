@@ -114,8 +114,7 @@ class Paths(Generic[S]):
         count = len(segments)
         at, index = self.root, 0
         captured: tuple[str, ...] = ()
-        # Ways not taken yet: where, at which segment, captured so far; `None` where a `**` ends there.
-        others: list[tuple[Branching[S] | None, int, tuple[str, ...], End[S] | None]] = []
+        others: _Other[S] | None = None
         while True:
             rest = at.rest
             if index == count:
@@ -126,26 +125,30 @@ class Paths(Generic[S]):
             else:
                 segment = segments[index]
                 if rest is not None:
-                    others.append((None, 0, captured, rest))
+                    others = (None, 0, captured, rest, others)
                 capture = at.capture
                 literal = at.literals.get(segment)
                 index += 1
                 if literal is not None:
                     if capture is not None and segment:
-                        others.append((capture, index, (*captured, segment), None))
+                        others = (capture, index, (*captured, segment), None, others)
                     at = literal
                     continue
                 if capture is not None and segment:
                     at = capture
                     captured = (*captured, segment)
                     continue
-            if not others:
+            if others is None:
                 return None
-            way, index, captured, rest = others.pop()
+            way, index, captured, rest, others = others
             if way is None:
                 assert rest is not None
                 return rest, captured
             at = way
+
+
+_Other: TypeAlias = "tuple[Branching[S] | None, int, tuple[str, ...], End[S] | None, _Other[S] | None]"
+"""A way that was not taken: where, at which segment, captured so far, or where a `**` ends; and the one before it."""
 
 
 class Router(Generic[S]):
@@ -185,7 +188,7 @@ class Router(Generic[S]):
         if found is None:
             return None, _NO_CAPTURES, None
         end, captured = found
-        chosen = end.service(method)
+        chosen = end.service(method) if end.by_method else end.any
         if chosen is None:
             return None, _NO_CAPTURES, end.allow
         service, names = chosen
