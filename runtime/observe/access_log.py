@@ -1,4 +1,4 @@
-"""The access log: one JSON object a line for each answer, put together from prebuilt bytes.
+"""The access log: one JSON object a line for each answer.
 
 Fields, in this order: `time` (when the request began, RFC 3339), `duration` and of it `upstream_duration` and
 `own_duration` (seconds), `client`, `method`, `host`, `path` (as it came, without the query), `protocol`, `status`,
@@ -16,12 +16,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
+from orjson import Fragment
 
 from policylang.sdk import Exchange, Failure
 from runtime.observe.sink import PIPE_BATCH, Sink
 
 MAX_LINE = min(4096, PIPE_BATCH)
 _AWKWARD = re.compile("[\x7f-\x9f\u2028\u2029]")
+_PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0"}
+_NEW_LINE = orjson.OPT_APPEND_NEWLINE
 _dumps = orjson.dumps
 
 
@@ -43,7 +46,7 @@ class AccessLog:
         self.sink = sink or Sink(place, self._lost_lines)
         self.wall = wall
         self._second = -1
-        self._stamp = b""
+        self._stamp = ""
 
     def for_policy(self, hash: str, routes: Mapping[str, str]) -> PolicyLog:
         """`routes`: a service's name -> what to call its route."""
@@ -51,38 +54,32 @@ class AccessLog:
 
     def refused(self, client: str, status: int, failure: str) -> None:
         """A request that the wire rules refused before there was an exchange."""
-        self.sink.write(
-            b'{"time":"%b","client":%b,"status":%d,"failure":%b}\n'
-            % (self.stamp(self.wall()), encoded(client), status, encoded(failure[:128]))
-        )
+        record = {"time": self.stamp(self.wall()), "client": client, "status": status, "failure": failure}
+        self.sink.write(careful_line(record))
 
-    def stamp(self, wall: float) -> bytes:
+    def stamp(self, wall: float) -> str:
         second = int(wall)
         if second != self._second:
             self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
-        return b"%b.%03dZ" % (self._stamp, int((wall - second) * 1000))
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._stamp}.{int((wall - second) * 1000):03d}Z"
 
     def _lost_lines(self, count: int) -> bytes:
-        return b'{"time":"%b","lost_lines":%d}\n' % (self.stamp(self.wall()), count)
+        return _dumps({"time": self.stamp(self.wall()), "lost_lines": count}, None, _NEW_LINE)
 
 
 class PolicyLog:
-    """The log as one compiled policy writes it: its hash, services and places are encoded once."""
+    """The log as one compiled policy writes it: its places are encoded once."""
 
     def __init__(self, log: AccessLog, hash: str, routes: Mapping[str, str]) -> None:
         self._log = log
         self._wall = log.wall
         self._write = log.sink.write
-        policy = b',"policy":' + encoded(hash)
-        self._services = {
-            name: b',"service":%b,"route":%b%b' % (encoded(name), encoded(route), policy)
-            for name, route in routes.items()
-        }
-        self._no_service = policy
-        self._protocols = {version: encoded(f"HTTP/{version}") for version in ("1.0", "1.1", "2")}
-        # Places live as long as the policy's tree, which this log does not outlive; the value keeps the id taken.
-        self._places: dict[int, tuple[bytes, bytes, Place]] = {}
+        self._hash = hash
+        self._routes = dict(routes)
+        # By identity, which is quick; they are kept so that none of these ids is given to another object.
+        self._passed: dict[int, Fragment] = {}
+        self._places: list[Place] = []
 
     def write(
         self,
@@ -103,98 +100,108 @@ class PolicyLog:
         """
         request = exchange.request
         duration = ended - exchange.started
-        head = b'{"time":"%b","duration":%.6f,"upstream_duration":%.6f,"own_duration":%.6f' % (
-            self._log.stamp(self._wall() - duration / 1e9), duration / 1e9, upstream / 1e9, (duration - upstream) / 1e9,
-        )  # fmt: skip
-        user = exchange.user
-        failure = exchange.failure
+        record: dict[str, Any] = {
+            "time": self._log.stamp(self._wall() - duration / 1e9),
+            "duration": duration / 1e9,
+            "upstream_duration": upstream / 1e9,
+            "own_duration": (duration - upstream) / 1e9,
+            "client": exchange.client.ip,
+            "method": method or request.method,
+            "host": host or request.host,
+            "path": path or request.path,
+            "protocol": _PROTOCOLS.get(request.version) or f"HTTP/{request.version}",
+            "status": status,
+            "received": received,
+            "sent": sent,
+        }
+        service = exchange.service
+        route = self._routes.get(service)
+        if route is not None:
+            record["service"] = service
+            record["route"] = route
+        record["policy"] = self._hash
+        if exchange.user is not None:
+            record["user"] = exchange.user.id
+        record["request"] = request.id
+        if exchange.failure is not None:
+            _add_failure(record, exchange.failure)
         journal = exchange.journal
-        texts = (exchange.client.ip, method or request.method, host or request.host, path or request.path)
-        middle = b',"protocol":%b,"status":%d,"received":%d,"sent":%d%b' % (
-            self._protocols.get(request.version) or encoded(f"HTTP/{request.version}"), status, received, sent,
-            self._services.get(exchange.service) or self._no_service,
-        )  # fmt: skip
+        if journal:
+            passed = self._passed
+            record["verdict"] = [
+                self._not_passed(place, outcome) if outcome is not None
+                else passed.get(id(place)) or self._first_passed(place)
+                for place, outcome in journal
+            ]  # fmt: skip
         try:
-            line = b'%b,"client":%b,"method":%b,"host":%b,"path":%b%b%b,"request":%b%b%b}\n' % (
-                head, _dumps(texts[0]), _dumps(texts[1]), _dumps(texts[2]), _dumps(texts[3]), middle,
-                b"" if user is None else b',"user":' + _dumps(user.id), _dumps(request.id),
-                b"" if failure is None else _failed(failure), self._verdict(journal) if journal else b"",
-            )  # fmt: skip
+            line = _dumps(record, None, _NEW_LINE)
             if len(line) <= MAX_LINE and line.isascii() and b"\x7f" not in line:
                 self._write(line)
                 return
         except TypeError:
             pass  # a lone surrogate, which orjson refuses
-        self._write(self._careful(head, texts, middle, exchange))
+        self._write(careful_line(record))
 
-    def _verdict(self, journal: list[Any]) -> bytes:
-        places = self._places
-        parts = []
-        for place, outcome in journal:
-            known = places.get(id(place)) or self._place(place)
-            parts.append(known[0] if outcome is None else known[1] + _outcome(outcome))
-        return b',"verdict":[%b]' % b",".join(parts)
+    def _first_passed(self, place: Place) -> Fragment:
+        self._places.append(place)
+        passed = self._passed[id(place)] = Fragment(escaped(_dumps({**_spot(place), "outcome": "passed"})))
+        return passed
 
-    def _place(self, place: Place) -> tuple[bytes, bytes, Place]:
-        start = b'{"assertion":%b,"file":%b,"line":%d,"outcome":' % (
-            encoded(place.name[:128]), encoded(place.file[-256:]), place.line,
-        )  # fmt: skip
-        known = self._places[id(place)] = (start + b'"passed"}', start, place)
-        return known
-
-    def _careful(self, head: bytes, texts: tuple[str, ...], middle: bytes, exchange: Exchange) -> bytes:
-        """The same line with nothing awkward in it and long fields cut, harder until it is short enough."""
-        request, user, failure, journal = exchange.request, exchange.user, exchange.failure, exchange.journal
-        fields = dict(zip(("client", "method", "host", "path"), texts, strict=True))
-        if user is not None:
-            fields["user"] = user.id
-        fields["request"] = request.id
-        entries = [self._verdict([entry])[12:-1] for entry in journal or ()]
-        for limit, room in ((2048, 2048), (512, 1024), (128, 768), (32, 256)):
-            cut = [name for name, text in fields.items() if len(text) > limit]
-            parts = [head]
-            parts += [b',"%b":%b' % (name.encode(), encoded(text[:limit])) for name, text in fields.items()]
-            parts.append(middle)
-            if failure is not None:
-                parts.append(_failed(failure))
-            kept = _last(entries, room)
-            if kept:
-                parts.append(b',"verdict":[%b]' % b",".join(kept))
-            if len(kept) < len(entries):
-                cut.append("verdict")
-            if cut:
-                parts.append(b',"cut":' + _dumps(cut))
-            line = b"".join(parts) + b"}\n"
-            if len(line) <= MAX_LINE:
-                return line
-        # Only a service or file whose name is kilobytes long can still be in the way.
-        return b'%b,"status":%d,"cut":["*"]}\n' % (head, failure.status if failure else 0)
+    def _not_passed(self, place: Place, outcome: Any) -> dict[str, Any]:
+        if isinstance(outcome, Failure):
+            return {**_spot(place), "outcome": "failed", "failure": printable(outcome.name[:128])}
+        return {**_spot(place), "outcome": str(outcome)}
 
 
-def encoded(text: str) -> bytes:
-    """A JSON string without any control character, DEL and C1 included; a lone surrogate reads `\\udc80`."""
-    try:
-        data = _dumps(text)
-    except TypeError:
-        data = _dumps(text.encode("utf-8", "backslashreplace").decode())
-    if data.isascii() and b"\x7f" not in data:
-        return data
-    return _AWKWARD.sub(lambda found: f"\\u{ord(found.group()):04x}", data.decode()).encode()
+def _spot(place: Place) -> dict[str, Any]:
+    return {"assertion": printable(place.name[:128]), "file": printable(place.file[-256:]), "line": place.line}
 
 
-def _failed(failure: Failure) -> bytes:
-    line = b',"failure":' + encoded(failure.name[:128])
+def _add_failure(record: dict[str, Any], failure: Failure) -> None:
+    record["failure"] = failure.name
     if failure.assertion:
-        line += b',"assertion":' + encoded(failure.assertion[:128])
+        record["assertion"] = failure.assertion
     if failure.span is not None:
-        line += b',"file":%b,"line":%d' % (encoded(failure.span.source.name[-256:]), failure.span.line)
-    return line
+        record["file"] = failure.span.source.name
+        record["line"] = failure.span.line
 
 
-def _outcome(outcome: Any) -> bytes:
-    if isinstance(outcome, Failure):
-        return b'"failed","failure":%b}' % encoded(outcome.name[:128])
-    return encoded(str(outcome)) + b"}"
+def careful_line(record: dict[str, Any]) -> bytes:
+    """The same line with nothing awkward in it and long fields cut, harder until it is short enough."""
+    texts = {name: printable(value) for name, value in record.items() if isinstance(value, str)}
+    verdict = [_dumps(entry) for entry in record.get("verdict", ())]
+    for limit, room in ((2048, 2048), (512, 1024), (128, 768), (16, 64)):
+        cut = [name for name, text in texts.items() if len(text) > limit]
+        shorter = record | {name: text[:limit] for name, text in texts.items()}
+        kept = _last(verdict, room)
+        if kept:
+            shorter["verdict"] = [Fragment(entry) for entry in kept]
+        if len(kept) < len(verdict):
+            cut.append("verdict")
+            if not kept:
+                del shorter["verdict"]
+        if cut:
+            shorter["cut"] = cut
+        line = escaped(_dumps(shorter, None, _NEW_LINE))
+        if len(line) <= MAX_LINE:
+            return line
+    raise AssertionError("sixteen characters a field cannot fill a line")
+
+
+def printable(text: str) -> str:
+    """A lone surrogate, which no encoding has, reads `\\udc80`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode()
+    return text
+
+
+def escaped(line: bytes) -> bytes:
+    """JSON without any control character: DEL and C1 need no escape there, but a terminal may obey them."""
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _AWKWARD.sub(lambda found: f"\\u{ord(found.group()):04x}", line.decode()).encode()
 
 
 def _last(entries: list[bytes], room: int) -> list[bytes]:
