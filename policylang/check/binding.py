@@ -25,15 +25,20 @@ def bind_name(
     walk: Walk, name: str, span: Span, type: Type, kind: str = "let", private: bool = False, optional: bool = False
 ) -> int:
     """Bind a name from here on; gives its slot. Reports one that cannot be bound here."""
-    usable(walk, name, span, kind)
     slot = walk.slot(name)
+    if not usable(walk, name, span, kind) and is_reserved(walk, name):
+        return slot  # the name goes on to mean what it means
     walk.state.bind(Var(name, slot, type, span, kind, private, optional))
     return slot
 
 
+def is_reserved(walk: Walk, name: str) -> bool:
+    return name in CONTEXT or (name == "failure" and walk.place == "failure")
+
+
 def usable(walk: Walk, name: str, span: Span, kind: str = "let") -> bool:
     """Report a name that is taken. True when it is not."""
-    if name in CONTEXT or (name == "failure" and walk.place == "failure"):
+    if is_reserved(walk, name):
         walk.error(
             "reserved-name", span, f"`{name}` is a name of the language", help="choose another name",
             label="it means something in every policy",

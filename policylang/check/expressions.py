@@ -108,6 +108,11 @@ def interpolates(walk: Walk, expr: p.Expr) -> None:
 
 def present(walk: Walk, expr: p.Expr, what: str) -> None:
     """Report a name bound with `?` that is used for `what`, which takes no `none`."""
+    if isinstance(expr, p.MessageField) and expr.message == "response" and walk.state.response == "maybe":
+        walk.error(
+            "may-be-none", expr.span, "`response` may be `none` in `on failure`", label=f"{what} takes no `none`",
+            help="write `if response != none { … }` around it, or give another value with `??`",
+        )  # fmt: skip
     if not isinstance(expr, p.SlotRef) or not expr.type.optional or is_unknown(expr):
         return
     var = walk.state.names.get(expr.name)

@@ -9,7 +9,7 @@ from policylang.check.arguments import Given, assign, fit, signature_of
 from policylang.check.binding import inner_names
 from policylang.check.blocks import check_block, head
 from policylang.check.paths import Claims, read_host, read_methods, read_path
-from policylang.check.scope import Slots, State
+from policylang.check.scope import Slots, State, Var
 from policylang.check.special import SERVICE
 from policylang.check.unit import Unit
 from policylang.check.walk import Frame, Taint, Walk, is_unknown
@@ -28,6 +28,7 @@ class Globals:
         self.user = False
         self.tainted: set[Taint] = set()
         self.counters: dict[str, int] = {}
+        self.names: list[Var] = []
 
 
 def check_global(unit: Unit, shared: Globals, node: n.Global) -> p.Block:
@@ -39,8 +40,9 @@ def check_global(unit: Unit, shared: Globals, node: n.Global) -> p.Block:
         walk.state.response = "set"
     walk.state.user = shared.user and node.when == "before"
     block = check_block(walk, node.body)
-    if node.when == "before" and walk.state.alive and walk.state.user:
-        shared.user = True
+    if node.when == "before":
+        shared.names += walk.state.names.values()
+        shared.user = walk.state.user
     return block
 
 
@@ -57,6 +59,7 @@ def check_service(unit: Unit, shared: Globals, claims: Claims, node: n.Service) 
     captures = _captures(paths)
     walk = Walk(unit, frame, "service", captures=captures)
     walk.state.user = shared.user
+    walk.state.end(shared.names, "inside `global before`", "block", True)
     entry = walk.state.copy()
     body = check_block(walk, node.body)
     _must_answer(walk, node)
