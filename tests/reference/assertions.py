@@ -171,27 +171,53 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 
 
 UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+IN_PATH = UNRESERVED + "/:@!$&'()*+,;=%"
 
 
 def target_text(expr: n.Expr, at: Evaluation) -> str:
     """`path:`: what is interpolated becomes one encoded segment, `request.path` stays a path."""
     if not isinstance(expr, n.Text):
-        value = at.value(expr).value
-        return str(v.check_fit(value, ("string",), False, "path"))
+        path = v.check_fit(at.value(expr).value, ("string",), False, "path")
+        if is_request_path(expr):
+            return str(path)
+        path, mark, query = path.partition("?")
+        if not path.startswith("/") or any(hidden in path.lower() for hidden in ("%2f", "%5c", "%00")):
+            raise unsafe()
+        return safe(encoded(path, IN_PATH)) + mark + encoded(query, IN_PATH + "?")
     text = ""
     for part in expr.parts:
         if isinstance(part, str):
-            text += part
-            continue
-        found = v.as_text(at.value(part).value)
-        whole = isinstance(part, n.Member) and isinstance(part.base, n.Name) and part.base.name == "request"
-        if whole and isinstance(part, n.Member) and part.name == "path":
-            text += found
+            text += encoded(part, IN_PATH + "?")
+        elif is_request_path(part) and "?" not in text:
+            text = text.removesuffix("/") + at.value(part).value
         else:
-            text += "".join(
-                c if c in UNRESERVED else "".join(f"%{byte:02X}" for byte in c.encode()) for c in found
-            )
-    return text if text.startswith("/") else "/" + text
+            segment = v.as_text(at.value(part).value)
+            if not segment and "?" not in text:
+                raise unsafe()
+            text += encoded(segment, UNRESERVED)
+    return safe(text if text.startswith("/") else "/" + text)
+
+
+def is_request_path(expr: n.Expr) -> bool:
+    return (
+        isinstance(expr, n.Member) and expr.name == "path"
+        and isinstance(expr.base, n.Name) and expr.base.name == "request"
+    )  # fmt: skip
+
+
+def encoded(text: str, kept: str) -> str:
+    return "".join(c if c in kept else "".join(f"%{byte:02X}" for byte in c.encode()) for c in text)
+
+
+def safe(target: str) -> str:
+    """No value leads to a path that the author did not write."""
+    if any(segment in (".", "..") for segment in target.partition("?")[0].split("/")):
+        raise unsafe()
+    return target
+
+
+def unsafe() -> Failing:
+    return Failing("unsafe-path", 400, kind="error")
 
 
 def _probe_refuse(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:

@@ -60,7 +60,7 @@ def differences(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:
     found = [(value.split(";")[0], value.split(";r=")[1].split(";")[0]) for _, value in real.limits]
     if limits != found and not parallel:
         yield f"limits: {limits}, the tree {found}"
-    if plain.calls != real.calls:
+    if [in_short(call) for call in plain.calls] != [in_short(call) for call in real.calls]:
         yield f"upstream calls: {plain.calls}, the tree {real.calls}"
 
 
@@ -71,6 +71,12 @@ def same_journal(plain: Result, real: Answer, parallel: bool) -> bool:
     wanted, found = Counter(plain.journal), Counter(real.journal)
     more = [line for _, line, _ in found - wanted]
     return not wanted - found and all(any(a <= line <= b for a, b in plain.skipped) for line in more)
+
+
+def in_short(call: Any) -> Any:
+    """Empty parts of a query say nothing."""
+    upstream, method, path, query, *rest = call
+    return [upstream, method, path, [part for part in (query or "").split("&") if part], *rest]
 
 
 def told(headers: list[tuple[str, str]]) -> dict[str, list[str]]:

@@ -66,7 +66,7 @@ class Generator:
             parts += self.service(place, captures)
             self.paths += paths * 4
         for _ in range(self.dice.choice((0, 0, 1))):
-            scope = Scope(response=True, may_respond=False, may_route=False)
+            scope = Scope(response=True, response_body=False, may_respond=False, may_route=False)
             lines, _, _ = self.statements.block(scope, 1, self.dice.randint(1, 2))
             parts += ["global after {", *indented(lines), "}"]
         return "\n".join(parts) + "\n"

@@ -31,6 +31,8 @@ class Scope:
     names: tuple[Name, ...] = ()
     captures: tuple[str, ...] = ()
     response: bool = False
+    response_body: bool = True
+    """In `global after` it may be the gateway's own document."""
     in_service: bool = True
     may_respond: bool = True
     may_route: bool = True
@@ -235,7 +237,7 @@ class Expressions:
             lambda: f"request.json.{chance.one(*MEMBERS)}", lambda: f"request.json.{chance.one(*MEMBERS)}",
             lambda: "user.claims",
         ]  # fmt: skip
-        if scope.response:
+        if scope.response and scope.response_body:
             leaf += [lambda: f"response.json.{chance.one(*MEMBERS)}", lambda: 'jsonpath("$.a", in: response)']
         if depth <= 0:
             return chance.call(*leaf)

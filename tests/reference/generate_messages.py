@@ -50,7 +50,8 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
     headers = [] if content_type is None else [("Content-Type", content_type)]
     for name in ("X-A", "X-B", "x-c", "X-Tier"):
         for _ in range(dice.choice((0, 0, 1, 1, 1, 2))):
-            headers.append((dice.choice((name, name.lower(), name.upper())), dice.choice(("a", "b", "gold", "2", "", "..", "x/../y"))))
+            spelled = dice.choice((name, name.lower(), name.upper()))
+            headers.append((spelled, dice.choice(("a", "b", "gold", "2", "", "..", "x/../y"))))
     if dice.random() < 0.06:
         headers.append(("content-type", "text/plain"))
     if dice.random() < 0.6:

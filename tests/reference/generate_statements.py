@@ -146,7 +146,8 @@ class Statements:
                 return [f"{choice} {networks}"], scope, True
             case "limit_size":
                 message = "response" if scope.response and chance.happens(0.4) else "request"
-                return [f"limit_size {message}, {chance.one('10B', '60B', '1KB', '1MiB')}"], scope, True
+                sizes = ("10B", "60B", "1KB", "1MiB") if scope.response_body else ("10B", "4KB", "1MiB")
+                return [f"limit_size {message}, {chance.one(*sizes)}"], scope, True
             case "rate_limit":
                 return [self.rate_limit(scope)], scope, True
             case "route" if scope.may_route:

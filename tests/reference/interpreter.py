@@ -281,6 +281,7 @@ class Evaluation:
 
     def _any(self, body: n.Block) -> str:
         challenges: list[tuple[str, str]] = []
+        unsure = False  # a branch could not be judged: had it been, it might have passed
         for i, statement in enumerate(body.statements):
             try:
                 return self._attempt(lambda statement=statement: self.run(statement))  # type: ignore[misc]
@@ -288,9 +289,11 @@ class Evaluation:
                 if failing.kind in ("away", "defect"):
                     raise
                 own = [h for h in failing.headers if h[0] == "WWW-Authenticate"]
+                unsure = unsure or failing.kind == "error"
                 if i + 1 == len(body.statements):
                     rest = [h for h in failing.headers if h[0] != "WWW-Authenticate"]
                     failing.headers = (*rest, *challenges, *own)
+                    failing.kind = "error" if unsure else failing.kind
                     raise
                 challenges += own
         raise AssertionError("an empty any")
@@ -389,7 +392,13 @@ class Evaluation:
         except Failing as failing:
             if failing.kind in ("away", "defect"):
                 raise
-        return self.block(statement.right)
+            unsure = failing.kind == "error"
+        try:
+            return self.block(statement.right)
+        except Failing as failing:
+            if unsure and failing.kind == "refusal":
+                failing.kind = "error"
+            raise
 
     # --- calls ---
 

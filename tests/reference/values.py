@@ -199,7 +199,7 @@ FITS = {
 def check_fit(value: Any, types: tuple[str, ...], optional: bool, what: str) -> Any:
     """A value on its way into a parameter."""
     if value is None:
-        if optional or "json" in types or "any" in types:  # JSON has `none` itself
+        if optional:
             return None
         raise missing_value(f"{what} is none")
     if "json" in types or "any" in types or any(kind_of(value) in FITS.get(name, ()) for name in types):
