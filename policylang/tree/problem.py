@@ -21,6 +21,8 @@ _XML_TYPE: Field = (b"content-type", b"Content-Type", b"application/problem+xml"
 _NO_STORE: Field = (b"cache-control", b"Cache-Control", b"no-store")
 _RETRY: Field = (b"retry-after", b"Retry-After", b"1")
 _CHALLENGE: Field = (b"www-authenticate", b"WWW-Authenticate", b"Bearer")
+_OWED = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}
+"""RFC 9110: 401 must have a challenge (15.5.2); 429 and 503 say when to come back (10.2.3)."""
 _STANDARD = frozenset({"type", "title", "status", "detail", "instance"})
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 _XML_NAME = re.compile(r"[A-Za-z_][\w.-]*\Z", re.ASCII)
@@ -47,7 +49,13 @@ def problem(failure: Failure, request: Request) -> Response:
     if failure.headers:
         for name, text in failure.headers:
             headers.append(_field(name, text))
-    _complete(headers, failure.status)
+    owed = _OWED.get(failure.status)
+    if owed is not None:
+        for field in headers:
+            if field[0] == owed[0]:
+                break
+        else:
+            headers.append(owed)
     if prefers_xml(request):
         headers[0] = _XML_TYPE
         body = as_xml(document)
@@ -59,15 +67,6 @@ def problem(failure: Failure, request: Request) -> Response:
 def instance(id: str) -> str:
     """A request's id as a URN."""
     return f"urn:uuid:{id.lower()}" if _UUID.match(id) else "urn:polgate:request:" + quote(id, errors="replace")
-
-
-def _complete(headers: list[Field], status: int) -> None:
-    """RFC 9110: 401 must have a challenge (15.5.2); 429 and 503 say when to come back (10.2.3)."""
-    if status == 429 or status == 503:
-        if not any(field[0] == b"retry-after" for field in headers):
-            headers.append(_RETRY)
-    elif status == 401 and not any(field[0] == b"www-authenticate" for field in headers):
-        headers.append(_CHALLENGE)
 
 
 def _field(name: str, text: str) -> Field:
