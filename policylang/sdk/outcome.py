@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from policylang.source import Span
+
+_ACRONYMS = frozenset({"api", "http", "ip", "json", "jwt", "tls", "xml"})
 
 
 class Kind(Enum):
@@ -38,7 +41,7 @@ class Failure:
     ) -> None:
         self.name = name
         self.status = status
-        self.title = title or name.replace("-", " ").capitalize()
+        self.title = title or _title(name)
         self.detail = detail
         self.kind = kind
         self.headers = headers
@@ -48,6 +51,13 @@ class Failure:
 
     def __repr__(self) -> str:
         return f"Failure({self.name!r}, {self.status}, {self.detail!r}, {self.kind.value}, at={self.span})"
+
+
+@lru_cache(maxsize=1024)
+def _title(name: str) -> str:
+    words = [word.upper() if word in _ACRONYMS else word for word in name.split("-")]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
 
 
 class Failed(Exception):

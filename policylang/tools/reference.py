@@ -44,9 +44,10 @@ def special_and_plain() -> dict[str, FunctionCard]:
 
 
 def diagnostic_pages() -> dict[str, str]:
-    from policylang.check.pages import PAGES
+    from policylang.check.pages import PAGES as CHECKED
+    from policylang.syntax.pages import PAGES as READ
 
-    return dict(PAGES)
+    return {**READ, **CHECKED}
 
 
 # --- one page ---

@@ -3,7 +3,8 @@
 Cases are Markdown files under `tests/cases` and the folders in POL_CASES. A folder there may hold a
 `runner.py` with `run(case) -> dict[str, str]`: what the case yields, by the info string of the block that
 must say the same; nothing and an absent block are the same. The nearest `runner.py` above a file counts, so
-a new topic is a folder with a runner and files. POL_ACCEPT=1 writes what was found into the files.
+a new topic is a folder with a runner and files. The cases of a sample stand in its `cases.md`, under the runner of
+exchanges, and need no ```pol block. POL_ACCEPT=1 writes what was found into the files.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases"
+SAMPLES = ROOT / "samples"
 FOLDERS = [CASES, *(Path(name) for name in os.environ.get("POL_CASES", "").split(os.pathsep) if name)]
 ACCEPT = os.environ.get("POL_ACCEPT") == "1"
 
@@ -66,13 +68,15 @@ def read_cases(path: Path) -> list[Case]:
     cases = []
     for heading, end in zip(headings, ends, strict=True):
         inside = [b for b in blocks if heading.start() < b.start < end]
-        if any(b.info.split()[:1] == ["pol"] for b in inside):
+        if any(b.info.split()[:1] in (["pol"], ["http"]) for b in inside):
             cases.append(Case(path, heading[1], heading.start(), end, inside))
     return cases
 
 
 @cache
 def runner_of(folder: Path) -> Callable[[Any], dict[str, str]]:
+    if folder.is_relative_to(SAMPLES):
+        folder = CASES / "exchange"
     for place in (folder, *folder.parents):
         file = place / "runner.py"
         if file.exists():
@@ -106,7 +110,8 @@ def accept(case: Case, found: dict[str, str]) -> None:
     case.path.write_text(text, encoding="utf-8")
 
 
-ALL = [case for folder in FOLDERS for path in sorted(folder.rglob("*.md")) for case in read_cases(path)]
+FILES = [path for folder in FOLDERS for path in sorted(folder.rglob("*.md"))] + sorted(SAMPLES.glob("*/cases.md"))
+ALL = [case for path in FILES for case in read_cases(path)]
 
 
 def _name(case: Case) -> str:
