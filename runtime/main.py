@@ -117,7 +117,7 @@ def _run(found: argparse.Namespace) -> int:
     try:
         if claim.discarded:
             log.write("info", f"the store begins empty: {claim.discarded}")
-        return Supervisor(loaded, reader.load, worker_command(), log, _say, claim).run()
+        return Supervisor(loaded, reader.load, worker_command(), log, log.say, claim).run()
     finally:
         claim.release()
 

@@ -31,6 +31,13 @@ class EventLog:
         self._sink.write(self._line(level, text, fields))
         self._sink.flush()
 
+    def say(self, text: str) -> None:
+        """Lines for a reader at a terminal, as they are."""
+        for line in text.split("\n"):
+            data = line.encode("utf-8", "backslashreplace")
+            self._sink.write(data[: PIPE_BATCH - 1] + b"\n")
+        self._sink.flush()
+
     def defect(self, error: BaseException, **fields: object) -> str:
         """Log a mistake of our own; gives the id that the answer quotes.
 

@@ -170,6 +170,7 @@ class Gateway:
     def start(self) -> None:
         """Deadlines, sweeps and the flushing of logs; from within the running loop."""
         gc.set_threshold(*GC_THRESHOLDS)
+        gc.enable()
         self.wheel.start(self.loop)
         self._flush()
         self._sweep()
@@ -207,11 +208,8 @@ class Gateway:
         deadline = self.loop.time() + timeout
         await asyncio.sleep(min(SETTLE, timeout))
         self.edge.drain()
-        while self.edge.connections and self.loop.time() < deadline:
-            try:
-                await asyncio.wait_for(self.edge.emptied(), deadline - self.loop.time())
-            except TimeoutError:
-                break
+        if self.edge.connections:
+            await asyncio.wait([self.loop.create_task(self.edge.emptied())], timeout=deadline - self.loop.time())
         await self.cut()
 
     async def cut(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import select
 import signal
@@ -42,6 +43,7 @@ Frame: TypeAlias = tuple[Message, list[socket.socket]]
 
 def main(number: int) -> None:
     """Serve with the channel's end at that descriptor; never returns."""
+    gc.disable()  # until it serves: what is made before then stays
     faulthandler.enable()  # ABRT, with which the supervisor ends a worker that hangs, shows where it hangs
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(ignored, signal.SIG_IGN)
@@ -162,6 +164,7 @@ class Worker:
         if self._channel.closed:
             self._loop.remove_reader(self._channel.fileno())
             self._leave(0.0, ORPHAN_DRAIN)
+            self._loop.call_later(ORPHAN_DRAIN + ORPHAN_DRAIN, self._end)  # also if it was draining for longer
 
     def _obey(self, message: Message, sockets: list[socket.socket]) -> None:
         do = message["do"]

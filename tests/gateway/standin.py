@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import faulthandler
 import json
 import os
 import signal
@@ -141,6 +142,7 @@ async def work(number: int) -> None:
 
 def main() -> int:
     if sys.argv[1] == "worker":
+        faulthandler.enable()
         asyncio.run(work(int(sys.argv[2])))
         return 0
     path = sys.argv[1]

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Held(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), HeldRequest)
-        self.asked = 0
+        self.asked = self.connected = 0
         self.let_go = threading.Event()
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
@@ -85,6 +85,11 @@ class Held(http.server.ThreadingHTTPServer):
 
 class HeldRequest(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        held: Any = self.server
+        held.connected += 1
+        super().setup()
 
     def do_GET(self) -> None:
         held: Any = self.server
@@ -127,6 +132,13 @@ class Asking:
     def wait(self) -> int:
         self._thread.join(WAIT)
         return self.status
+
+
+def refuses(port: int) -> bool:
+    with suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return False
+    return True
 
 
 def reload(started: Daemon, word: str = "the policy was reloaded") -> str:
@@ -363,6 +375,68 @@ def test_a_request_keeps_the_policy_that_it_began_with(tmp_path: Path, held: Hel
         assert first != second
 
 
+def test_a_reload_under_load_loses_nothing(tmp_path: Path) -> None:
+    with polgate(tmp_path, workers=2) as started:
+        port = started.ready()
+        wrong: list[object] = []
+        done = threading.Event()
+        seen: set[bytes] = set()
+
+        def load() -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
+            while not done.is_set():
+                try:
+                    connection.request("GET", "/hello/ann")
+                    seen.add(connection.getresponse().read())
+                except (OSError, http.client.HTTPException) as error:
+                    wrong.append(error)
+            connection.close()
+
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        texts = [f"policy {number}" for number in range(5)]
+        for text in texts:
+            policy(tmp_path, text, workers=2)
+            reload(started)
+            eventually(lambda text=text: text.encode() in seen, "the new policy is not seen")  # type: ignore[misc]
+        done.set()
+        for thread in threads:
+            thread.join(WAIT)
+        assert wrong == []
+        assert seen == {b"one", *(text.encode() for text in texts)}
+
+
+def test_listeners_workers_and_kept_upstreams_of_a_reload(
+    tmp_path: Path, held: Held, free_port: Callable[[], int]
+) -> None:
+    held.let_go.set()
+    with polgate(tmp_path, workers=1, upstream=held.server_port) as started:
+        port, second = started.ready(), free_port()
+        assert ask(port, "/slow")[0] == 200
+        policy(tmp_path, "two", workers=2, upstream=held.server_port)
+        source = (tmp_path / "policy.pol").read_text()
+        both = f'listen "127.0.0.1:0"\n    listen "127.0.0.1:{second}"'
+        (tmp_path / "policy.pol").write_text(source.replace('listen "127.0.0.1:0"', both))
+        reload(started)
+        assert texts(port) == texts(second) == {b"two"}
+        eventually(lambda: len(started.children()) == 2, "no second worker")
+        (tmp_path / "policy.pol").write_text(source.replace('"127.0.0.1:0"', f'"127.0.0.1:{second}"'))
+        reload(started)
+        assert texts(second) == {b"two"}
+        assert refuses(port)
+    with polgate(tmp_path, "--listen", "127.0.0.1:0", workers=1) as started:
+        policy(tmp_path, "one", upstream=held.server_port)
+        port = started.ready()
+        reload(started)
+        before = held.connected
+        for text in ("one", "two", "three"):
+            policy(tmp_path, text, upstream=held.server_port)
+            reload(started)
+            assert ask(port, "/slow")[0] == 200
+        assert held.connected == before + 1, "a reload opens connections to an upstream that has not changed"
+
+
 def test_the_log_is_opened_anew_on_usr1(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     with polgate(tmp_path, log="access.log") as started:
@@ -410,13 +484,7 @@ def test_term_finishes_what_has_begun_and_closes_what_is_idle(tmp_path: Path, he
         assert idle.sock.recv(1) == b"", "an idle connection stays open"
         idle.close()
 
-        def refused() -> bool:
-            with suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return False
-            return True
-
-        eventually(refused, "it still accepts")
+        eventually(lambda: refuses(port), "it still accepts")
         assert started.process.poll() is None
         held.let_go.set()
         assert slow.wait() == 200 and slow.fields["connection"] == "close"

@@ -112,6 +112,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path) -> None:
         started.await_line("no sign of life")
         assert time.monotonic() - began > 1.5
         assert ask_json(port)["pid"] != worker
+        assert started.await_line("standin.py"), "it does not say where it hung"
         hung.close()
 
 
