@@ -36,7 +36,7 @@ class Duration:
         for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
             if self.seconds and self.seconds % size == 0:
                 return f"{int(self.seconds // size)}{unit}"
-        return f"{self.seconds * 1000:g}ms"
+        return f"{self.seconds * 1000:g}ms" if self.seconds else "0s"
 
 
 @dataclass(frozen=True, slots=True, order=True)
