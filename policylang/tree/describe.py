@@ -34,12 +34,13 @@ def describe(tree: Tree) -> str:
         for block in blocks:
             lines += ["", word]
             lines += _lines(block.statements, 1, word == "global before")
+    last = any(wants_request(each) for block in program.after for each in block.statements)
     for service in program.services:
-        lines += ["", *_service(service)]
+        lines += ["", *_service(service, last)]
     return "\n".join(lines) + "\n"
 
 
-def _service(service: p.Service) -> Iterator[str]:
+def _service(service: p.Service, wanted: bool) -> Iterator[str]:
     parts = [f"service {service.name}", *[path.text for path in service.paths]]
     parts.append(" ".join(service.methods) if service.methods else "any method")
     if service.host:
@@ -49,10 +50,10 @@ def _service(service: p.Service) -> Iterator[str]:
         slots = ", ".join(f"%{slot} {name}" for slot, name in enumerate(service.slot_names))
         yield f"{_STEP}slots {slots}"
     late = service.on_failure.statements if service.on_failure is not None else ()
-    yield from _lines(service.body.statements, 1, any(wants_request(each) for each in late))
+    yield from _lines(service.body.statements, 1, wanted or any(wants_request(each) for each in late))
     if service.on_failure is not None:
         yield f"{_STEP}on failure"
-        yield from _lines(late, 2, False)
+        yield from _lines(late, 2, wanted)
 
 
 def _lines(statements: Iterable[p.Statement], depth: int, wanted: bool) -> Iterator[str]:
@@ -99,13 +100,14 @@ def _statement(statement: p.Statement, depth: int, wanted: bool) -> Iterator[str
 def _head(statement: p.Statement) -> str:
     word = word_of(statement)
     if isinstance(statement, p.Invoke):
-        arguments = ", ".join(f"{bound.param.name}: {show(bound.value)}" for bound in statement.args)
+        shown = [(bound.param.name, show(bound.value)) for bound in statement.args]
+        arguments = ", ".join(f"{name}: {text}" for name, text in shown if text != "none")
         outputs = [
             "_" if slot is None else f"%{slot}: {kind}"
             for slot, kind in zip(statement.outputs, statement.card.outputs.values(), strict=False)
         ]
-        given = f" -> {', '.join(outputs)}" if any(output != "_" for output in outputs) else ""
-        return f"{word} {arguments}{given}".rstrip()
+        taken = f" -> {', '.join(outputs)}" if any(output != "_" for output in outputs) else ""
+        return f"{word} {arguments}".rstrip() + taken
     if isinstance(statement, p.Expand):
         arguments = ", ".join(f"%{slot} = {show(value)}" for slot, value in statement.arguments)
         outputs = [f"%{outer} = %{inner}" for inner, outer in statement.outputs]

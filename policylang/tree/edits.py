@@ -242,7 +242,8 @@ def _replace_body(message: Message, data: bytes) -> None:
 def json_bytes(value: Any) -> bytes:
     """Raises Failed on what JSON has no form for."""
     try:
-        return orjson.dumps(value, default=text_of)
+        # Durations and sizes are written as they interpolate, not as the dataclasses that they are.
+        return orjson.dumps(value, default=text_of, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError:
         raise wrong_type("a value has no form in JSON") from None
 

@@ -82,10 +82,10 @@ def _field(name: str, text: str) -> Field:
 
 def _as_json(document: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(document, default=str)
+        return orjson.dumps(document, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError:
         # Stray bytes of a message, quoted in a detail or a member.
-        return orjson.dumps(_clean(document), default=str)
+        return orjson.dumps(_clean(document), default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS)
 
 
 def _clean(value: Any) -> Any:
