@@ -12,6 +12,7 @@ from policylang.check.binding import bind_name, kept_type, usable
 from policylang.check.blocks import check_block, head
 from policylang.check.expressions import present
 from policylang.check.kinds import UNKNOWN, phrase
+from policylang.check.order import around, calls_in, in_order
 from policylang.check.scope import Slots, State, Var
 from policylang.check.swallowing import observes
 from policylang.check.walk import Frame, Walk, is_unknown
@@ -32,17 +33,18 @@ DEPTH = 32
 
 
 class Definition:
-    """One `assertion` of a policy. What stands behind `checked` is known when that is `done`."""
+    """One `assertion` of a policy. `circle`: the way from it back to itself, where there is one."""
 
     __slots__ = (
-        "alive", "broken", "checked", "name", "node", "observes", "outputs", "private_outputs", "responds",
+        "alive", "broken", "checked", "circle", "name", "node", "observes", "outputs", "private_outputs", "responds",
         "signature", "types", "user",
     )  # fmt: skip
 
     def __init__(self, node: n.AssertionDeclaration) -> None:
         self.node = node
         self.name = node.name
-        self.checked = ""  # "", "doing" or "done"
+        self.checked = False
+        self.circle: list[str] = []
         self.broken = False
         self.responds: Span | None = None
         self.alive = True
@@ -55,6 +57,20 @@ class Definition:
 
 
 # --- the definition itself -----------------------------------------------------------------------
+
+
+def define_all(unit: Unit) -> None:
+    """Check every definition by itself, each after those that it calls."""
+    definitions = unit.definitions
+    for definition in definitions.values():
+        declare(unit, definition)
+    order, circles = in_order(
+        definitions, lambda name: [each for each in calls_in(definitions[name].node.body) if each in definitions]
+    )
+    for name, circle in circles.items():
+        definitions[name].circle = circle
+    for name in order:
+        define(unit, definitions[name])
 
 
 def declare(unit: Unit, definition: Definition) -> None:
@@ -87,8 +103,7 @@ def declare(unit: Unit, definition: Definition) -> None:
 
 
 def define(unit: Unit, definition: Definition) -> None:
-    """Check the body once, with the types that the parameters are declared to have."""
-    definition.checked = "doing"
+    """Check one body, with the types that the parameters are declared to have."""
     before = len(unit.report.diagnostics)
     node = definition.node
     walk = Walk(unit, Frame(definition.name, Slots()), "assertion", definition=definition)
@@ -111,7 +126,7 @@ def define(unit: Unit, definition: Definition) -> None:
     definition.observes = observes(walk, node.body.statements)
     _check_outputs(walk, definition)
     definition.broken = len(unit.report.diagnostics) > before
-    definition.checked = "done"
+    definition.checked = True
 
 
 def _default(unit: Unit, definition: Definition, name: str, node: n.Expr) -> p.Expr:
@@ -154,17 +169,13 @@ def _check_outputs(walk: Walk, definition: Definition) -> None:
 
 
 def call_definition(walk: Walk, node: n.Call, definition: Definition) -> p.Statement | None:
-    unit = walk.unit
-    if definition.checked == "doing":
-        owner = walk.definition
-        within = f" inside `{owner.name}`" if owner is not None and owner is not definition else ""
+    owner = walk.definition
+    if owner is not None and node.name in owner.circle:
         walk.error(
-            "recursive-assertion", node.name_span, f"`{node.name}` calls itself{within}",
-            labels=[Label(definition.node.name_span, "declared here")],
+            "recursive-assertion", node.name_span, f"`{owner.name}` calls itself: {around(owner.circle)}",
+            labels=[Label(owner.node.name_span, "declared here")],
             help="an assertion cannot lead back to itself: go through a list with `for`",
         )  # fmt: skip
-    elif definition.checked == "":
-        define(unit, definition)
     bound, good = bind(walk, definition.signature, node.args, node.name_span)
     if node.block is not None:
         walk.error("unexpected-block", node.block.span, f"`{node.name}` takes no block",
@@ -179,7 +190,7 @@ def call_definition(walk: Walk, node: n.Call, definition: Definition) -> p.State
     inner: State | None = None
     made: p.Expand | None = None
     by_itself = walk.definition is not None and not walk.expanding
-    if good and not by_itself and not definition.broken and definition.checked == "done":
+    if good and not by_itself and not definition.broken and definition.checked:
         found = _expand(walk, node, definition, bound)
         if found is not None:
             made, inner = found
@@ -222,7 +233,7 @@ def _bind_outputs(
     else:
         state.alive = definition.alive
         state.user = state.user or definition.user
-        if definition.broken or definition.checked != "done":
+        if definition.broken or not definition.checked:
             state.lost = True
             state.response = state.response or "set"
         elif walk.definition is None:

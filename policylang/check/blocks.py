@@ -70,7 +70,7 @@ def check_statement(walk: Walk, node: n.Statement) -> p.Statement | None:
     try:
         return walk.statement(node)
     except RecursionError:
-        walk.error("nested-too-deeply", head(node), "this is nested too deeply",
+        walk.error("too-deep", head(node), "this is nested too deeply",
                    help="move a part of it into an `assertion`, or bind parts of it with `let`")  # fmt: skip
         walk.state.lost = True
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from policylang.catalog import Catalog, load_catalog
 from policylang.check import branches, expressions, functions, members, operators, statements, targets
 from policylang.check import program as p
-from policylang.check.assertions import Definition, declare, define
+from policylang.check.assertions import Definition, define_all
 from policylang.check.blocks import head
 from policylang.check.declarations import declared_map, gateway_settings, upstream_settings
 from policylang.check.loading import Loaded, load_files
@@ -107,13 +107,8 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
         named.add(node)
     for declared in named.maps:
         unit.maps[declared.name] = declared_map(unit, declared)
-    for name in unit.constant_nodes:
-        unit.constant(name)
-    for definition in unit.definitions.values():
-        declare(unit, definition)
-    for definition in unit.definitions.values():
-        if not definition.checked:
-            define(unit, definition)
+    unit.work_out_constants()
+    define_all(unit)
     gateway = gateway_settings(unit, named.gateway)
     upstreams = tuple(upstream_settings(unit, node) for node in unit.upstreams.values())
     shared = Globals()

@@ -20,6 +20,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BREAKS = re.compile(r"[\r\n\0]")
 
 
+_ADDRESSES = 'write an address such as "192.0.2.7" or "2001:db8::1", or a network such as "10.0.0.0/8"'
 FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"})
 """Fields that say where a message ends or belong to one connection: the gateway writes them itself."""
 
@@ -108,7 +109,7 @@ def network(walk: Walk, span: Span, text: str) -> bool:
     try:
         Networks((text,))
     except ValueError as error:
-        walk.error("bad-address", span, str(error))
+        walk.error("bad-address", span, str(error), help=_ADDRESSES)
         return False
     return True
 
@@ -123,7 +124,7 @@ def address(walk: Walk, expr: p.Const) -> p.Expr:
         try:
             Networks((text,))
         except ValueError as error:
-            walk.error("bad-address", expr.span, str(error))
+            walk.error("bad-address", expr.span, str(error), help=_ADDRESSES)
         else:
             walk.error(
                 "bad-address", expr.span, f"`{text}` is a network, not one address",

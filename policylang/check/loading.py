@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from policylang.check.order import around
 from policylang.check.report import Report
 from policylang.check.surroundings import Surroundings, resolve
 from policylang.diagnostics import Diagnostic, Label
@@ -23,49 +24,69 @@ class Loaded:
     """The texts of files that have some."""
 
 
+@dataclass(slots=True)
+class _Open:
+    """A file whose declarations are being gone through."""
+
+    path: str
+    rest: Iterator[n.Declaration]
+
+
 def load_files(paths: Sequence[str], surroundings: Surroundings, report: Report) -> Loaded:
     """Raises OSError or UnicodeDecodeError for a file of `paths` itself: that is for the command line to say."""
     loaded = Loaded()
-    known: dict[str, list[Span]] = {}
+    known: dict[str, Span | None] = {}
     for path in paths:
-        if path not in known:
-            known[path] = []
-            _load(path, surroundings.read(path).decode("utf-8"), surroundings, report, loaded, known, [path])
+        if path in known:
+            continue
+        known[path] = None
+        above = [_opened(path, surroundings.read(path).decode("utf-8"), loaded)]
+        while above:
+            node = next(above[-1].rest, None)
+            if node is None:
+                above.pop()
+            elif not isinstance(node, n.Import):
+                loaded.declarations.append(node)
+            else:
+                found = _imported(node, above, known, surroundings, report, loaded)
+                if found is not None:
+                    above.append(found)
     return loaded
 
 
-def _load(
-    path: str, text: str, surroundings: Surroundings, report: Report, loaded: Loaded, known: dict[str, list[Span]],
-    above: list[str],
-) -> None:  # fmt: skip
+def _opened(path: str, text: str, loaded: Loaded) -> _Open:
     source = Source(path, text)
     file, found = parse(source)
     loaded.sources.append(source)
     loaded.diagnostics += found
     if found:
         loaded.broken.append(text)
-    for node in file.declarations:
-        if not isinstance(node, n.Import):
-            loaded.declarations.append(node)
-            continue
-        written = node.path.literal
-        if written is None:
-            report.error("not-constant", node.path.span, "the path of an import is a literal",
-                         help="write it without `${…}`")  # fmt: skip
-            continue
-        where = resolve(written, path)
-        if where in above:
-            way = " → ".join(f"`{each}`" for each in [*above[above.index(where) :], where])
-            report.error(
-                "import-cycle", node.path.span, f"`{where}` imports itself" if where == path
-                else f"`{where}` is being imported already",
-                labels=[Label(span, "by this import") for span in known[where][:1]],
-                help=f"the circle is {way}: move what both need into a third file",
-            )  # fmt: skip
-            continue
-        if where in known:
-            continue
-        known[where] = [node.path.span]
-        imported = surroundings.text(report, written, node.path.span)
-        if imported is not None:
-            _load(where, imported, surroundings, report, loaded, known, [*above, where])
+    return _Open(path, iter(file.declarations))
+
+
+def _imported(
+    node: n.Import, above: list[_Open], known: dict[str, Span | None], surroundings: Surroundings, report: Report,
+    loaded: Loaded,
+) -> _Open | None:  # fmt: skip
+    written = node.path.literal
+    if written is None:
+        report.error("not-constant", node.path.span, "the path of an import is a literal",
+                     help="write it without `${…}`")  # fmt: skip
+        return None
+    path = above[-1].path
+    where = resolve(written, path)
+    opened = [each.path for each in above]
+    if where in opened:
+        first = known[where]
+        report.error(
+            "import-cycle", node.path.span,
+            f"`{where}` imports itself" if where == path else f"`{where}` is being imported already",
+            labels=[Label(first, "by this import")] if first is not None else [],
+            help=f"the circle is {around([*opened[opened.index(where) :], where])}: move what both need into a third file",
+        )  # fmt: skip
+        return None
+    if where in known:
+        return None
+    known[where] = node.path.span
+    text = surroundings.text(report, written, node.path.span)
+    return None if text is None else _opened(where, text, loaded)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from policylang.catalog import Catalog
 from policylang.check import program as p
 from policylang.check.arguments import Signature, signature_of
+from policylang.check.order import around, in_order, names_in
 from policylang.check.report import Report
 from policylang.check.scope import Slots
 from policylang.check.surroundings import Surroundings
@@ -64,7 +65,7 @@ class Unit:
     """The texts of files with syntax errors: what is unknown may have been declared where nobody could read it."""
     defaults: Defaults = field(default_factory=Defaults)
     expansions_left: int = EXPANDED_STATEMENTS
-    _constants: dict[str, p.Const | None] = field(default_factory=dict)
+    _constants: dict[str, p.Const] = field(default_factory=dict)
     _signatures: dict[str, Signature] = field(default_factory=dict)
 
     @property
@@ -79,43 +80,30 @@ class Unit:
         return found
 
     def constant(self, name: str) -> p.Const | None:
-        """The value of a top-level `let`, worked out when it is first asked for."""
-        if name in self._constants:
-            return self._constants[name]
-        node = self.constant_nodes.get(name)
-        if node is None:
-            return None
-        self._constants[name] = unknown(node.span)  # what a circle sees; it is reported below
-        walk = Walk(self, Frame("", Slots()), "constant")
-        circle = self._circle(name, [])
-        if circle is not None:
-            if name in circle:
-                way = " → ".join(f"`{each}`" for each in circle)
-                self.report.error("recursive-constant", node.name_span, f"`{name}` is made of itself",
-                                  help=f"give one of them a value of its own: {way}")  # fmt: skip
-            return self._constants[name]
-        value = walk.value(node.value)
+        """The value of a top-level `let`; they are worked out in an order in which each finds those that it needs."""
+        return self._constants.get(name)
+
+    def work_out_constants(self) -> None:
+        nodes = self.constant_nodes
+        order, circles = in_order(nodes, lambda name: [each for each in names_in(nodes[name].value) if each in nodes])
+        for name in nodes:
+            self._constants[name] = unknown(nodes[name].span)
+        for name in order:
+            if name in circles:
+                self.report.error("recursive-constant", nodes[name].name_span, f"`{name}` is made of itself",
+                                  help=f"give one of them a value of its own: {around(circles[name])}")  # fmt: skip
+            else:
+                self._constants[name] = self._worked_out(nodes[name])
+
+    def _worked_out(self, node: n.Constant) -> p.Const:
+        value = Walk(self, Frame("", Slots()), "constant").value(node.value)
         if not isinstance(value, p.Const):
             self.report.error(
-                "not-constant", value.span, f"`{name}` must be known when the policy is loaded",
+                "not-constant", value.span, f"`{node.name}` must be known when the policy is loaded",
                 help="a constant is made of literals, other constants, `env`, `secret`, `file` and `map`",
             )  # fmt: skip
-            return self._constants[name]
-        private = value.private or node.private
-        found = self._constants[name] = p.Const(value.span, value.type, private, value.value)
-        return found
-
-    def _circle(self, name: str, above: list[str]) -> list[str] | None:
-        if name in above:
-            return [*above[above.index(name) :], name]
-        node = self.constant_nodes.get(name)
-        if node is None:
-            return None
-        for other in names_in(node.value):
-            found = self._circle(other, [*above, name])
-            if found is not None and found[0] == found[-1]:
-                return found
-        return None
+            return unknown(node.span)
+        return p.Const(value.span, value.type, value.private or node.private, value.value)
 
     def perhaps_declared(self, word: str) -> bool:
         """Whether a text that could not be read holds what looks like a declaration of it."""
@@ -126,17 +114,3 @@ class Unit:
         )
         return any(pattern.search(text) for text in self.broken)
 
-
-def names_in(node: object) -> list[str]:
-    """Every bare word in an expression."""
-    if isinstance(node, n.Name):
-        return [node.name]
-    found: list[str] = []
-    if isinstance(node, n.Node):
-        for name in node.__dataclass_fields__:
-            if name != "span":
-                found += names_in(getattr(node, name))
-    elif isinstance(node, tuple):
-        for each in node:
-            found += names_in(each)
-    return found

@@ -1,0 +1,87 @@
+"""Pages: ways through a block."""
+
+PAGES = """\
+misplaced-respond
+`respond` leaves every block up to the service's root. In `none` and `parallel` that has no meaning, and `global after`
+runs when the answer is there.
+    none { respond 403 }
+==
+    if request.method == "TRACE" { respond 403 }
+
+no-answer
+Some way through the service's block succeeds without a `route` or a `respond`.
+    service items "/items" {
+        if request.method == "GET" { route orders }
+    }
+==
+    service items "/items" {
+        if request.method == "GET" { route orders } else { respond 405 }
+    }
+
+parallel-conflict
+The branches of a `parallel` run side by side, each from the state at its entry. Two that write one thing would leave it
+to chance which of them counts, and a `route` writes the response.
+    parallel {
+        set request.header["X-Account"] = "a"
+        set request.header["X-Account"] = "b"
+    }
+==
+    parallel {
+        set request.header["X-Account"] = "a"
+        set request.header["X-Tier"] = "b"
+    }
+
+swallowed-failure
+An `else` or `catch` that is empty or only logs turns a failure into success, which would open the gate. `ignore` as its
+last statement says that this is meant.
+    require request.header["X-Account"] != none else log "no account"
+==
+    require request.header["X-Account"] != none else {
+        log "no account"
+        ignore
+    }
+
+unreachable
+Every way to this line ends before it, in `respond` or `fail`; or the case stands behind `else`.
+    service items "/items" {
+        respond 200
+        log "answered"
+    }
+==
+    service items "/items" {
+        log "answering"
+        respond 200
+    }
+
+unset-output
+An output is a name that the assertion's body binds on every way that succeeds.
+    assertion tier_of(contract: string) -> tier {
+        if contract == "gold" { let tier = 1 }
+    }
+==
+    assertion tier_of(contract: string) -> tier {
+        if contract == "gold" { let tier = 1 } else { let tier = 2 }
+    }
+
+unset-response
+`response` is there after a `route` on every way to this line, in `global after`, and as `none` or a response in
+`on failure`.
+    service items "/items" {
+        require response.status == 200
+        route orders
+    }
+==
+    service items "/items" {
+        route orders
+        require response.status == 200
+    }
+
+unset-variable
+Some way leads here on which the name is not bound: another branch, a failed one, a loop without rounds. What is bound
+inside of `none`, a loop, a call's block or `global before` ends with it.
+    if request.method == "GET" { let tier = 1 }
+    log "${tier}"
+==
+    if request.method == "GET" { let tier = 1 } else { let tier = 2 }
+    log "${tier}"
+"""
