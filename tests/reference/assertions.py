@@ -13,7 +13,7 @@ from reference import values as v
 from reference.message import Message, Response
 from reference.values import Failing, Known
 
-from policylang.sdk.values import Principal, Rate, Size
+from policylang.sdk.values import Ip, Principal, Rate, Size
 from policylang.syntax import nodes as n
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ def _log(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 
 def _rate_limit(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     limit: Rate = at.value(given["limit"]).value
-    per = at.value(given["per"]).value if "per" in given else at.client_ip
+    per = at.value(given["per"]).value if "per" in given else Ip(at.client_ip)
     name = at.value(given["name"]).value if "name" in given else None
-    key = key_text(per)
+    key = (key_text(per), limit.unit)  # what is counted in minutes says nothing of seconds
     if at.world.store_away:
         raise Failing("store-away", 503, kind="away", headers=(("Retry-After", "1"),))
     now, window = at.world.monotonic(), limit.window * 1_000_000_000

@@ -74,9 +74,10 @@ def same_journal(plain: Result, real: Answer, parallel: bool) -> bool:
 
 
 def in_short(call: Any) -> Any:
-    """Empty parts of a query say nothing."""
-    upstream, method, path, query, *rest = call
-    return [upstream, method, path, [part for part in (query or "").split("&") if part], *rest]
+    """Empty parts of a query say nothing, a blank has two spellings there, a header's name many."""
+    upstream, method, path, query, headers, *rest = call
+    parts = [part.replace("+", "%20") for part in (query or "").split("&") if part]
+    return [upstream, method, path, parts, sorted((name.lower(), value) for name, value in headers), *rest]
 
 
 def told(headers: list[tuple[str, str]]) -> dict[str, list[str]]:

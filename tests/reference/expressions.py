@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reference import values as v
 from reference.message import Message, Request, Response, single
 from reference.values import Failing, Interval, Known
-from reference.walk import walk
+from reference.walk import children, walk
 
 from policylang.catalog import load_catalog
 from policylang.sdk.card import FunctionCard, ParamCard
@@ -324,8 +324,35 @@ def plain(value: Any) -> Any:
 
 
 def inside(exprs: tuple[n.Expr, ...]) -> Iterator[n.Expr]:
-    """Expressions and all that stands in them."""
-    return (node for node in walk(exprs) if isinstance(node, n.Expr))
+    """Expressions and all that stands in them and can be reached."""
+    for expr in exprs:
+        yield expr
+        yield from inside(tuple(part for part in reachable(expr) if isinstance(part, n.Expr)))
+
+
+def reachable(expr: n.Expr) -> tuple[n.Node, ...]:
+    """What stands right in an expression, without what a constant beside it leaves out."""
+    match expr:
+        case n.Binary(op="??" | "and" | "or", left=left) if (known := constant(left)) is not None:
+            decided = known.value is not None if expr.op == "??" else known.value is (expr.op == "or")
+            return (left,) if decided else (left, expr.right)
+        case n.Conditional(condition=condition) if (known := constant(condition)) is not None:
+            return (expr.then,) if known.value else (expr.orelse,)
+    parts: tuple[n.Node, ...] = ()
+    for part in children(expr):
+        for each in part if isinstance(part, tuple) else (part,):
+            parts += (each.value,) if isinstance(each, (n.Argument, n.MapEntry)) else (each,)
+    return parts
+
+
+def constant(expr: n.Expr) -> Known | None:
+    """The value of an expression that reads no name."""
+    if any(isinstance(part, n.Name) or (isinstance(part, n.CallExpr) and part.name == "map") for part in walk(expr)):
+        return None
+    try:
+        return evaluate(expr, NOWHERE)
+    except Failing:
+        return None
 
 
 def reads_message(exprs: tuple[n.Expr, ...], name: str) -> bool:

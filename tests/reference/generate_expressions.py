@@ -104,7 +104,7 @@ class Expressions:
             leaf.append(lambda: "path." + chance.one(*scope.captures))
         failures = scope.of("failure")
         if failures:
-            leaf += [lambda: f"{chance.dice.choice(failures).name}.{chance.one('name', 'assertion', 'kind', 'detail')}"]
+            leaf += [lambda: f"{chance.dice.choice(failures).name}.{chance.one('name', 'assertion', 'kind')}"]
         if chance.happens(chance.daring / 2):
             leaf += [lambda: "request.text"]
         if depth <= 0:

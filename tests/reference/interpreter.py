@@ -329,13 +329,15 @@ class Evaluation:
             merged_variables.update({
                 name: known for name, known in self.variables.items() if entry_variables.get(name) is not known
             })  # fmt: skip
-        self.world.now, self.state, self.variables = latest, merged_state, merged_variables
+        self.world.now = latest
         if failure is not None:
+            self.state, self.variables = entry_state, entry_variables
             raise failure
+        self.state, self.variables = merged_state, merged_variables
         return PASSED
 
     def _skip(self, branch: n.Statement) -> None:
-        """A branch after one that has failed: how far it gets is not laid down."""
+        """A branch after one that has failed: how far it gets is not laid down, so none of them has written."""
         end = branch.span.source.position(branch.span.end)[0]
         self.skipped.append((branch.span.line, end))
         for node in walk(branch):
