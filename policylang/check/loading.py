@@ -77,12 +77,13 @@ def _imported(
     where = resolve(written, path)
     opened = [each.path for each in above]
     if where in opened:
+        way = around([*opened[opened.index(where) :], where])
         first = known[where]
         report.error(
             "import-cycle", node.path.span,
             f"`{where}` imports itself" if where == path else f"`{where}` is being imported already",
             labels=[Label(first, "by this import")] if first is not None else [],
-            help=f"the circle is {around([*opened[opened.index(where) :], where])}: move what both need into a third file",
+            help=f"the circle is {way}: move what both need into a third file",
         )  # fmt: skip
         return None
     if where in known:

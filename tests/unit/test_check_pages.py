@@ -1,4 +1,4 @@
-"""Every finding of the checker has a page, whose bad example yields it and nothing else, and whose good one is clean."""
+"""Every finding of the checker has a page; its bad example yields it and nothing else, the good one is clean."""
 
 from __future__ import annotations
 
