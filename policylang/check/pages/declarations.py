@@ -110,4 +110,6 @@ The file is there but cannot be read, or is not UTF-8.
 ==
     let page = file("page.html")
     service s "/" { respond 200, body: page }
-""".replace("CHAIN", "\n".join([*(f"    assertion a{i} {{ a{i + 1} }}" for i in range(33)), "    assertion a33 { ignore }"]))
+"""
+_CHAIN = [f"    assertion a{i} {{ a{i + 1} }}" for i in range(33)] + ["    assertion a33 { ignore }"]
+PAGES = PAGES.replace("CHAIN", "\n".join(_CHAIN))

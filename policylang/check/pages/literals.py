@@ -79,3 +79,4 @@ A `for` makes at most 1,000 rounds.
         for x in ten { require x == 0 }
         respond 200
     }
+"""
