@@ -5,7 +5,7 @@ An example that begins with no declaration stands inside a service; an upstream 
 
 from __future__ import annotations
 
-from policylang.check.pages import declarations, flow, literals, names, types
+from policylang.check import declaration_pages, flow_pages, literal_pages, name_pages, type_pages
 
 
 def _page(entry: str) -> tuple[str, str]:
@@ -20,5 +20,5 @@ def _page(entry: str) -> tuple[str, str]:
     return name, "\n".join(parts)
 
 
-_SOURCES = (declarations.PAGES, flow.PAGES, literals.PAGES, names.PAGES, types.PAGES)
+_SOURCES = (declaration_pages.PAGES, flow_pages.PAGES, literal_pages.PAGES, name_pages.PAGES, type_pages.PAGES)
 PAGES: dict[str, str] = dict(_page(entry) for source in _SOURCES for entry in source.strip("\n").split("\n\n"))
