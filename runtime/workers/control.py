@@ -23,7 +23,6 @@ MAX_SOCKETS = 200
 """Of one frame; Linux takes 253 (SCM_MAX_FD)."""
 _READ = 256 * 1024
 _LENGTH = struct.Struct(">I")
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class ChannelBroken(Exception):
@@ -80,12 +79,14 @@ class Channel:
         """Every whole frame that has come. Sets `closed` at the end of the stream. Raises ChannelBroken."""
         while not self.closed:
             try:
-                data, numbers, _, _ = socket.recv_fds(self.end, _READ, MAX_SOCKETS, _CLOSE_ON_EXEC)
+                data, numbers, _, _ = socket.recv_fds(self.end, _READ, MAX_SOCKETS)
             except BlockingIOError:
                 break
             except OSError:
                 self._lost()
                 break
+            for number in numbers:
+                os.set_inheritable(number, False)  # recv_fds of Python 3.11 passes no flags on to recvmsg
             self._received.extend(numbers)
             if not data:
                 self._lost()

@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -34,6 +35,8 @@ SELF_DRAIN = 30.0
 """Seconds for the answers under way when somebody else than the supervisor sends TERM."""
 SWITCH_INTERVAL = 0.001
 """Seconds after which a compiling thread lets the loop in (Python's own 5 ms would be seen in the latencies)."""
+MOST_FILES = 1 << 20
+"""Descriptors that a worker asks for where it may have any number."""
 LAST_WORDS = 1.0
 """Seconds in which the last message must be written."""
 FAILED, DEFECT = 1, 3
@@ -56,6 +59,7 @@ def main(number: int) -> None:
         compiled = compile_policy(start["policy"])
         store = MachineStore(EmbeddedStore.open(Path(start["store"])), lambda text: events.write("error", text))
         gateway = Gateway(loop, store, events, compiled)
+        _raise_file_limit(compiled.edge.connections, events)
     except OSError as error:
         _fail(channel, f"`{error.filename}`: {error.strerror}", FAILED)
     except (PolicyRefused, StoreUnavailable, ValueError) as error:
@@ -72,6 +76,16 @@ def main(number: int) -> None:
     events.close()
     # Everything is closed and written; a compiling thread or a client of a plug-in must not hold up the end.
     os._exit(worker.status)
+
+
+def _raise_file_limit(connections: int, events: EventLog) -> None:
+    """Shells give 1,024 descriptors, which is two for each of 500 exchanges; the hard limit is there to be used."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    if limit < connections:
+        text = f"this process may open {limit} files, too few for {connections} connections: raise `ulimit -Hn`"
+        events.write("warning", text)
 
 
 def _first(channel: Channel) -> list[Frame]:

@@ -308,7 +308,7 @@ def test_a_log_that_nobody_reads_holds_up_nothing(tmp_path: Path) -> None:
         port = int(lines[0].rpartition(b":")[2])
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT)
         path = "/hello/" + "a" * 2000
-        for _ in range(700):  # 1.4 MB: more than the pipe and what may wait for it
+        for _ in range(500):  # of 2,500 bytes a line: more than the pipe and what may wait for it
             connection.request("GET", path)
             assert connection.getresponse().read() == b"one"
         os.set_blocking(reader, False)
