@@ -13,7 +13,7 @@ from policylang.sdk.parse import parse_json, parse_xml
 
 SUITES = Path(os.environ.get("POLGATE_SUITES", Path(__file__).parents[3] / "shared/suites"))
 NAMED_TWICE = {"y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"}
-"""RFC 8259 lets them stand (names SHOULD be unique); the language refuses them, as readers differ on which one counts."""
+"""RFC 8259 lets them stand (names SHOULD be unique); the language refuses them, as readers differ on which counts."""
 
 needs_suites = pytest.mark.skipif(not SUITES.is_dir(), reason=f"no conformance suites at {SUITES}: set POLGATE_SUITES")
 
