@@ -133,6 +133,8 @@ class ServerConnection(Outgoing):
         """Nothing is being served: wait for a request, or for the rest of its head."""
         wheel, edge = self._wheel, self.edge
         self.behind = False
+        if self.discarding:
+            return
         if self._reader.in_head:
             if self.deadline != NEVER:
                 return  # bytes of a head that trickle in do not put off its deadline
@@ -154,7 +156,9 @@ class ServerConnection(Outgoing):
 
     def expired(self) -> None:
         if self.exchange is None:
-            if self._reader.in_head:
+            if self.discarding:
+                self.end(asked=False)
+            elif self._reader.in_head:
                 self.refuse(WireError(408, "header-timeout", "the head of the request took too long"))
             elif self._moved():
                 self._wait(self.edge.idle_ticks)

@@ -29,14 +29,14 @@ class Incoming(Protocol):
     `exchange` is set from its evaluation's start to the last byte of its answer. `upload` is its body where that was
     not complete when it began. `error` is what is wrong with the bytes behind it; it is told when everything before is
     answered. `behind`: something came while it was being served. `deadline`: the tick at which it, or its head, must be
-    there.
+    there. `discarding`: its answer was given before its last byte came, and that is near.
     """
 
     # Slots are read and written faster than a dictionary of so many names, and these are on every request's way.
     __slots__ = (
         "_ahead", "_ahead_complete", "_continue_due", "_feed", "_full", "_paused", "_reader", "_wheel", "behind",
-        "body", "close_after", "complete", "deadline", "due", "edge", "error", "exchange", "farewell", "head", "seen",
-        "upload",
+        "body", "close_after", "complete", "deadline", "discarding", "due", "edge", "error", "exchange", "farewell",
+        "head", "seen", "upload",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -50,6 +50,7 @@ class Incoming(Protocol):
         self.error: WireError | None = None
         self.behind = False
         self.close_after = False
+        self.discarding = False
         self.farewell: Farewell | None = None
         self._wheel = edge.wheel
         self._reader = RequestReader(self, edge.settings.wire)
@@ -104,7 +105,7 @@ class Incoming(Protocol):
     def request_body(self, data: bytes) -> None:
         if self.upload is not None:
             self.upload.data(data)
-        else:
+        elif not self.discarding:
             self.body = self.body + data if self.body else data
 
     def request_end(self) -> None:
@@ -112,6 +113,7 @@ class Incoming(Protocol):
             self._ahead_complete = True
             return
         self.complete = True
+        self.discarding = False
         if self.upload is not None:
             self.upload_ended()
 
@@ -121,6 +123,7 @@ class Incoming(Protocol):
     def request_error(self, error: WireError) -> None:
         if self.head is None or self.complete:
             self.error = error
+            self.discarding = False
         elif self.upload is not None:
             # What was read of it is at work already: the policy learns of it where it needs the rest.
             self.close_after = True
@@ -146,6 +149,13 @@ class Incoming(Protocol):
         if self.body:
             data, self.body = self.body, b""
             upload.data(data)
+
+    def rest_is_small(self) -> bool:
+        """Whether what is still to come of the body may be read away, and the connection kept."""
+        upload, head = self.upload, self.head
+        if upload is None or upload.length is None or head is None or (head.expect_continue and not upload.received):
+            return False
+        return upload.length - upload.received <= self.edge.settings.discard
 
     def close_upload(self) -> None:
         """What is still to come of the body concerns nobody any more."""
@@ -175,6 +185,6 @@ class Incoming(Protocol):
         self._switch_reading()
 
     def body_refused(self) -> None:
-        """The rest is dropped as it comes; the answer says `Connection: close` unless it is complete by then."""
+        """The rest is dropped as it comes."""
         self._continue_due = False
         self.resume_body()

@@ -12,7 +12,7 @@ from runtime.edge.farewell import Farewell
 from runtime.edge.incoming import Incoming
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import WINDOW, BodyStream
-from runtime.edge.wheel import NEVER
+from runtime.edge.wheel import NEVER, ticks
 from runtime.wire.fields import HTTP_1_1
 from runtime.wire.limits import WireError
 from runtime.wire.request import RequestHead
@@ -75,7 +75,7 @@ class Outgoing(Incoming):
         source = cast("BodyStream | None", response.source)
         if request.streams is not None:
             self.refuse_streams(request, source)
-        if not self.complete or self.edge.draining:
+        if self.edge.draining or not (self.complete or self.rest_is_small()):
             self.close_after = True
         if body is not None:
             length: int | None = len(body)
@@ -132,6 +132,9 @@ class Outgoing(Incoming):
             return
         wheel = self._wheel
         self.due = wheel.now + self.edge.idle_ticks
+        if not self.complete:
+            self.discarding = True
+            self.due = wheel.now + ticks(self.edge.settings.discard_time)
         if self.due < self.seen:
             wheel.hasten(self)
         if self.behind or self._ahead is not None or self.error is not None:
@@ -165,8 +168,9 @@ class Outgoing(Incoming):
         self._write(data + body)
         self.edge.refused(self._entry.client.ip, error)
         self.close_upload()
+        self.complete = self.complete or self.head is None  # else its body may be on the way
         self.head = self.error = None
-        self.complete = False
+        self.discarding = False
         self.end(asked=False)
 
     # --- as the producer of what it sends ---
