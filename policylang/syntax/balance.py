@@ -56,6 +56,17 @@ def looks_like_map(tokens: Tokens, opener: int) -> bool:
     return after == w.KEY or (after in w.STRINGS and tokens.kinds[opener + 2] == w.COLON)
 
 
+def looks_like_block(tokens: Tokens, opener: int) -> bool:
+    """Ends its line, and no entry follows: a block, even where a value was to come."""
+    kinds = tokens.kinds
+    i = opener + 1
+    while kinds[i] == w.NL:
+        i += 1
+    return i > opener + 1 and not (
+        kinds[i] in (w.KEY, w.RBRACE, w.END) or (kinds[i] in w.STRINGS and kinds[i + 1] == w.COLON)
+    )
+
+
 def indent(tokens: Tokens, i: int) -> int:
     """How far the line of raw token `i` is indented, in columns, tabs as four."""
     text = tokens.source.text
@@ -75,8 +86,9 @@ def repair(tokens: Tokens, first: int, trouble: Trouble) -> None:
     elif trouble.kind == "closer":
         mended = _closer(tokens, first, trouble)
     if not mended:
-        if trouble.kind == "closer" and tokens.kinds[at] != w.RBRACE:
-            _drop(tokens, at, "unmatched-bracket")
+        if trouble.kind == "closer" and (tokens.kinds[at] != w.RBRACE or top in (w.LPAR, w.LSQB)):
+            if not _open_call(tokens, at):
+                _drop(tokens, at, "unmatched-bracket")
         elif trouble.kind == "closer":
             _extra_brace(tokens, first, at)
         else:
@@ -98,6 +110,8 @@ def _closer(tokens: Tokens, first: int, trouble: Trouble) -> bool:
         return _close_bracket(tokens, trouble)
     if top in (w.STRING_HEAD, w.TRIPLE_HEAD) or (top == w.LBRACE and closer != w.RBRACE):
         return False
+    if closer == w.RBRACE and top in (w.LPAR, w.LSQB) and _closed_on_line(tokens, trouble.index, _OPENERS[top]):
+        return False
     for kind, _ in reversed(stack):
         if _OPENERS.get(kind) == closer:
             return _close_bracket(tokens, trouble)
@@ -115,6 +129,22 @@ def _closer(tokens: Tokens, first: int, trouble: Trouble) -> bool:
     tokens.found.append(Diagnostic("unmatched-bracket", span, message, labels=(label,), fix=fix))
     tokens.kinds[trouble.index] = meant
     return True
+
+
+def _closed_on_line(tokens: Tokens, at: int, closer: int) -> bool:
+    """Whether the bracket that is open at `at` is closed later on that line: then what stands there is
+    one too many, and the bracket is not to blame."""
+    depth = 0
+    for kind in tokens.kinds[at + 1 :]:
+        if kind in (w.NL, w.END):
+            return False
+        if kind in _OPENERS:
+            depth += 1
+        elif depth:
+            depth -= kind in _OPENERS.values()
+        elif kind == closer:
+            return True
+    return False
 
 
 def _close_bracket(tokens: Tokens, trouble: Trouble) -> bool:
@@ -157,6 +187,25 @@ def _drop(tokens: Tokens, at: int, name: str) -> None:
     fix = Fix(f"remove `{sign}`", (Edit(span, ""),))
     tokens.found.append(Diagnostic(name, span, f"this `{sign}` closes nothing", fix=fix))
     tokens.replace(at, at + 1, [])
+
+
+def _open_call(tokens: Tokens, closer: int) -> bool:
+    """`jwks"https://…")`: a `)` whose `(` is missing between a name and the string that touches it."""
+    if tokens.kinds[closer] != w.RPAR:
+        return False
+    i = closer - 1
+    while i > 0 and tokens.kinds[i] != w.NL:
+        touching = tokens.ends[i - 1] == tokens.starts[i]
+        if tokens.kinds[i] in w.STRINGS and touching and tokens.kinds[i - 1] in (w.NAME, w.MEMBER, w.MAP):
+            end = tokens.ends[i - 1]
+            fix = Fix("add `(`", (Edit(Span(tokens.source, end, end), "("),))
+            called = tokens.text(i - 1)
+            message = f"`(` is missing after `{called}`"
+            tokens.found.append(Diagnostic("unmatched-bracket", tokens.span(i - 1), message, fix=fix))
+            tokens.replace(i, i, [(w.LPAR, end, end)])
+            return True
+        i -= 1
+    return False
 
 
 @dataclass(slots=True)
@@ -207,14 +256,26 @@ def _unclosed_block(tokens: Tokens, first: int, trouble: Trouble) -> None:
     end = tokens.ends[insert - 1]
     pad = "\n" + " " * culprit.indent if culprit.ends_line else " "
     fix = Fix("add `}`", (Edit(Span(tokens.source, end, end), pad + "}"),))
-    span = tokens.span(at) if tokens.kinds[at] != w.END and culprit.ends_line else tokens.span(insert - 1)
-    where = "before this" if span.start >= end else "after this"
+    span, label = _missing_place(tokens, at, insert, culprit.ends_line)
     opener = tokens.span(culprit.index)
     labels = () if opener == span else (Label(opener, "opened here"),)
-    label = "" if opener == span else where
+    label = "" if opener == span else label
     message = "`{` is not closed: `}` is missing"
     tokens.found.append(Diagnostic("unclosed-brace", span, message, label=label, labels=labels, fix=fix))
     tokens.replace(insert, insert, [(w.RBRACE, end, end)])
+
+
+def _missing_place(tokens: Tokens, at: int, insert: int, own_line: bool) -> tuple[Span, str]:
+    """Where to show that a `}` is missing before token `insert`; `at` begins the line that should have come
+    after it. An empty line between is where it most likely stood."""
+    source = tokens.source
+    if own_line:
+        line_start = source.text.find("\n", tokens.ends[insert - 1]) + 1
+        if line_start and not source.line(source.position(line_start)[0]).strip():
+            return Span(source, line_start, line_start), "here"
+        if tokens.kinds[at] != w.END:
+            return tokens.span(at), "before this"
+    return tokens.span(insert - 1), "after this"
 
 
 def _extra_brace(tokens: Tokens, first: int, at: int) -> None:

@@ -17,7 +17,7 @@ from policylang.syntax import words as w
 from policylang.syntax.lexer import Tokens
 
 # How deep an expression, or a chain of `else`, may become: what walks the tree recurses.
-DEPTH_LIMIT = 100
+DEPTH_LIMIT = 64
 # Longer numbers than any counter, size or identifier has.
 DIGITS_LIMIT = 40
 
@@ -33,7 +33,10 @@ class Builder:
         self.tokens = tokens
         self.source: Source = tokens.source
         self.found = tokens.found
+        # How deep each composite expression is, by its identity.
         self.depths: dict[int, int] = {}
+        self.measured: list[n.Node] = []
+        self.too_deep: set[int] = set()
         self._comment_lines: dict[int, str] | None = None
 
     # --- small things ----------------------------------------------------------------------------
@@ -54,16 +57,26 @@ class Builder:
             self.say("upper-case-name", span, f"names are written in lower case: `{better}`", fix=fix)
         return name
 
-    def depth(self, node: n.Node, *children: n.Node) -> None:
-        """Refuses a tree that is too deep to be walked, once."""
+    def limited(self, node: n.Expr, *children: n.Expr) -> n.Expr:
+        """The node, or a BadExpr where the tree becomes too deep to be walked."""
+        return node if self.within(node, children) else n.BadExpr(node.span)
+
+    def within(self, node: n.Node, children: tuple[n.Node, ...]) -> bool:
         depths = self.depths
         deepest = 1 + max([depths.get(id(child), 0) for child in children], default=0)
-        depths[id(node)] = deepest
-        if deepest == DEPTH_LIMIT:
+        if deepest < DEPTH_LIMIT:
+            depths[id(node)] = deepest
+            # Kept alive: the number of a node that was thrown away could become another's.
+            self.measured.append(node)
+            return True
+        ends = {node.span.start, node.span.end}
+        if not ends & self.too_deep:
             self.say(
                 "too-deep", node.span, f"more than {DEPTH_LIMIT} parts inside one another",
                 help="name a part with `let`, or write a list: `x in [a, b]`",
             )
+        self.too_deep |= ends
+        return False
 
     def doc(self, b: int) -> str:
         """The comment block that ends on the line above token `b`."""
@@ -182,13 +195,12 @@ class Builder:
     def alone(self, body: n.Block | n.Statement) -> n.Block:
         return body if isinstance(body, n.Block) else n.Block(body.span, (body,), False)
 
-    def else_statement(self, b: int, e: int, left: n.Statement, right: n.Statement) -> n.Else:
+    def else_statement(self, b: int, e: int, left: n.Statement, right: n.Statement) -> n.Statement:
         return self.else_block(b, e, left, self.alone(right))
 
-    def else_block(self, b: int, e: int, left: n.Statement, right: n.Block) -> n.Else:
+    def else_block(self, b: int, e: int, left: n.Statement, right: n.Block) -> n.Statement:
         node = n.Else(self.span(b, e), left, right)
-        self.depth(node, left)
-        return node
+        return node if self.within(node, (left,)) else n.BadStatement(node.span)
 
     def call(
         self, b: int, e: int, name: tuple[str, Span], args: list[n.Argument] | None,
@@ -325,30 +337,25 @@ class Builder:
 
     # --- expressions -----------------------------------------------------------------------------------
 
-    def conditional(self, b: int, e: int, condition: n.Expr, then: n.Expr, orelse: n.Expr) -> n.Conditional:
+    def conditional(self, b: int, e: int, condition: n.Expr, then: n.Expr, orelse: n.Expr) -> n.Expr:
         node = n.Conditional(self.span(b, e), condition, then, orelse)
-        self.depth(node, condition, then, orelse)
-        return node
+        return self.limited(node, condition, then, orelse)
 
-    def binary(self, b: int, e: int, left: n.Expr, op: int, right: n.Expr) -> n.Binary:
+    def binary(self, b: int, e: int, left: n.Expr, op: int, right: n.Expr) -> n.Expr:
         node = n.Binary(self.span(b, e), self.tokens.text(op), left, right, self.tokens.span(op))
-        self.depth(node, left, right)
-        return node
+        return self.limited(node, left, right)
 
-    def unary(self, b: int, e: int, op: int, operand: n.Expr) -> n.Unary:
+    def unary(self, b: int, e: int, op: int, operand: n.Expr) -> n.Expr:
         node = n.Unary(self.span(b, e), self.tokens.text(op), operand)
-        self.depth(node, operand)
-        return node
+        return self.limited(node, operand)
 
-    def member(self, b: int, e: int, base: n.Expr, name: int) -> n.Member:
+    def member(self, b: int, e: int, base: n.Expr, name: int) -> n.Expr:
         node = n.Member(self.span(b, e), base, self.tokens.text(name), self.tokens.span(name))
-        self.depth(node, base)
-        return node
+        return self.limited(node, base)
 
-    def index(self, b: int, e: int, base: n.Expr, key: n.Expr) -> n.Index:
+    def index(self, b: int, e: int, base: n.Expr, key: n.Expr) -> n.Expr:
         node = n.Index(self.span(b, e), base, key)
-        self.depth(node, base, key)
-        return node
+        return self.limited(node, base, key)
 
     def call_expr(self, b: int, e: int, callee: n.Expr, args: list[n.Argument] | None) -> n.Expr:
         parts: list[str] = []
@@ -363,8 +370,7 @@ class Builder:
         parts.append(inner.name)
         arguments = self.arguments(args)
         node = n.CallExpr(self.span(b, e), ".".join(reversed(parts)), callee.span, arguments)
-        self.depth(node, *(a.value for a in arguments))
-        return node
+        return self.limited(node, *(a.value for a in arguments))
 
     def variable(self, b: int, e: int, token: int) -> n.Name:
         return n.Name(self.span(b, e), self.token_name(token))
@@ -408,17 +414,15 @@ class Builder:
     def bad_expr(self, b: int, e: int, token: int) -> n.BadExpr:
         return n.BadExpr(self.span(b, e))
 
-    def list_value(self, b: int, e: int, first: n.Expr | None = None, rest: Any = ()) -> n.ListValue:
+    def list_value(self, b: int, e: int, first: n.Expr | None = None, rest: Any = ()) -> n.Expr:
         items = () if first is None else (first, *(rest or ()))
         node = n.ListValue(self.span(b, e), items)
-        self.depth(node, *items)
-        return node
+        return self.limited(node, *items)
 
-    def map_value(self, b: int, e: int, first: n.MapEntry | None = None, rest: Any = ()) -> n.MapValue:
+    def map_value(self, b: int, e: int, first: n.MapEntry | None = None, rest: Any = ()) -> n.Expr:
         entries = () if first is None else (first, *(rest or ()))
         node = n.MapValue(self.span(b, e), entries)
-        self.depth(node, *(entry.value for entry in entries))
-        return node
+        return self.limited(node, *(entry.value for entry in entries))
 
     def entry(self, b: int, e: int, key: int, value: n.Expr) -> n.MapEntry:
         name, span = self.key(key, any_case=True)
@@ -448,7 +452,7 @@ class Builder:
             body = strings.unescape(body)
         return n.Text(span, (body,) if body else (), style)
 
-    def template(self, b: int, e: int, head: int, first: n.Expr, *rest: Any) -> n.Text:
+    def template(self, b: int, e: int, head: int, first: n.Expr, *rest: Any) -> n.Expr:
         between: list[Any] = rest[0] if len(rest) == 2 else []
         tokens = [head, *between[::2], rest[-1]]
         values = [first, *between[1::2]]
@@ -469,5 +473,4 @@ class Builder:
             if k < len(values):
                 parts.append(values[k])
         node = n.Text(self.span(b, e), tuple(parts), '"""' if triple else '"')
-        self.depth(node, *values)
-        return node
+        return self.limited(node, *values)

@@ -14,7 +14,7 @@ from policylang.syntax import words as w
 from policylang.syntax.lexer import Tokens
 
 # Blocks, maps, lists, calls and interpolations inside one another; what walks the tree recurses.
-NESTING_LIMIT = 50
+NESTING_LIMIT = 40
 # Past so many repairs a file is no policy; the rest is balanced without looking for the best place.
 REPAIR_LIMIT = 100
 
@@ -48,6 +48,8 @@ class Layout:
         # Parentheses around a statement's arguments: raw indices of `(`, then of both once closed.
         self.call_openers: set[int] = set()
         self.dropped: list[tuple[int, int]] = []
+        # The `else` of `if C then A else B`.
+        self.of_values: set[int] = set()
         self.too_deep = False
 
     def run(self) -> None:
@@ -74,6 +76,7 @@ class Layout:
         keep = self.keep
         del keep[kept:]
         self.call_openers.clear()
+        self.of_values.clear()
         while self.dropped and self.dropped[-1][1] >= first:
             self.dropped.pop()
         append = keep.append
@@ -136,6 +139,7 @@ class Layout:
                 elif kind == w.ELSE:
                     if thens[-1]:
                         thens[-1] -= 1
+                        self.of_values.add(i)
                         append(i)
                         previous = w.THEN
                         continue
@@ -144,7 +148,9 @@ class Layout:
                         return balance.Trouble("opener", i, stack)
                 else:
                     if kind == w.LBRACE:
-                        if previous in w.MAP_CONTEXTS or top in _HEADS:
+                        if top in _HEADS or (
+                            previous in w.MAP_CONTEXTS and not (top in _BLOCKS and balance.looks_like_block(tokens, i))
+                        ):
                             kinds[i] = kind = w.LMAP
                         elif top not in _BLOCKS:
                             if not balance.looks_like_map(tokens, i):
@@ -183,7 +189,7 @@ class Layout:
             at -= 2
         if tokens.kinds[keep[at]] == w.MEMBER or at == 0:
             return
-        if tokens.kinds[keep[at - 1]] in (w.NL, w.LBRACE, w.ARROW, w.ELSE):
+        if tokens.kinds[keep[at - 1]] in (w.NL, w.LBRACE, w.ARROW, w.ELSE) and keep[at - 1] not in self.of_values:
             self.call_openers.add(opener)
 
     def _report_parentheses(self) -> None:

@@ -246,6 +246,18 @@ A new name begins with `let`.
 ==
     let tier = "gold"
 
+missing-match
+Cases, a pattern and `->`, stand in a `match`.
+    user.tier {
+        "gold" -> rate_limit 500/s
+        else   -> rate_limit 100/s
+    }
+==
+    match user.tier {
+        "gold" -> rate_limit 500/s
+        else   -> rate_limit 100/s
+    }
+
 missing-name
 A name is missing, or stands where none can be.
     let = 5

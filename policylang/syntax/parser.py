@@ -15,13 +15,17 @@ from policylang.syntax.recovery import PanicRecovery
 def parse(source: Source) -> tuple[nodes.File, list[Diagnostic]]:
     """The tree of a file and its syntax errors in text order. Never raises: what could not be read is a
     BadStatement or a BadExpr, or a declaration, setting or case left out."""
-    tokens = tokenize(source)
+    tokens = scan(source)
+    lexical = len(tokens.found)
+    lay_out(tokens)
     builder = Builder(tokens)
     automaton = Automaton(tokens, builder)
     file = automaton.run(PanicRecovery(automaton))
     if file is None:
         file = nodes.File(source, _declarations(automaton.values), tuple(tokens.comments))
-    return file, _in_order(tokens.found)
+    found = tokens.found
+    # Where a string swallowed half a line, nothing that its other half says is to be trusted.
+    return file, _in_order(found[:lexical] + [d for d in found[lexical:] if d.span.line not in tokens.damaged])
 
 
 def tokenize(source: Source) -> Tokens:
@@ -41,6 +45,11 @@ def _declarations(values: list[object]) -> tuple[nodes.Declaration, ...]:
 
 
 def _in_order(found: list[Diagnostic]) -> list[Diagnostic]:
-    """By place, and one for each place and name: a chain of lists is too deep only once."""
-    unique = {(d.span.start, d.span.end, d.name): d for d in reversed(found)}
+    """By place, and one for each place and name. Arguments out of order are worth a word only on a line
+    that is right otherwise."""
+    if not found:
+        return []
+    lines = {d.span.line for d in found if d.name != "argument-order"}
+    kept = [d for d in found if d.name != "argument-order" or d.span.line not in lines]
+    unique = {(d.span.start, d.span.end, d.name): d for d in reversed(kept)}
     return sorted(unique.values(), key=lambda d: (d.span.start, d.span.end))

@@ -164,6 +164,11 @@ class Phrases:
             return ["(", *phrase, ")"]
         return phrase
 
+    def guarded(self, node: n.Expr) -> Phrase:
+        """Where a `{` would open a block: after a statement's word."""
+        phrase = self.expression(node)
+        return ["(", *phrase, ")"] if flat(phrase).startswith("{") else phrase
+
     def text(self, node: n.Expr) -> str:
         return flat(self.expression(node))
 
@@ -175,7 +180,10 @@ class Phrases:
         """A statement's: its name, its arguments, and what follows them."""
         if not args:
             return [head + tail]
-        return [head, Group(" ", [Item(self.argument(a)) for a in args], ""), tail]
+        phrases = [self.argument(a) for a in args]
+        if args[0].name is None:
+            phrases[0] = ["(", *phrases[0], ")"] if flat(phrases[0]).startswith("{") else phrases[0]
+        return [head, Group(" ", [Item(phrase) for phrase in phrases], ""), tail]
 
     def _bare(self, node: n.Expr) -> tuple[Phrase, int]:
         match node:
@@ -190,7 +198,7 @@ class Phrases:
             case n.Unary():
                 return ["-", *self.expression(node.operand, _SIGN)], _SIGN
             case n.Conditional():
-                phrase: Phrase = ["if ", *self.expression(node.condition), " then ", *self.expression(node.then)]
+                phrase: Phrase = ["if ", *self.guarded(node.condition), " then ", *self.expression(node.then)]
                 return [*phrase, " else ", *self.expression(node.orelse)], 0
             case n.Member():
                 return [*self.expression(node.base, _POSTFIX), f".{node.name}"], _POSTFIX
@@ -259,4 +267,4 @@ def quoted(text: str) -> str:
     """A string literal for a text."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
     escaped = escaped.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return '"' + "".join(c if c.isprintable() or ord(c) > 0xFFFF else f"\\u{ord(c):04x}" for c in escaped) + '"'

@@ -8,7 +8,7 @@ form. The printed text is read again and compared: a formatter must not change w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from policylang.diagnostics import Diagnostic
@@ -36,13 +36,22 @@ def fmt_text(source: Source) -> str | list[Diagnostic]:
 
 def same(a: object, b: object) -> bool:
     """Whether two trees say the same, wherever they stand."""
-    if isinstance(a, Span | Source):
-        return True
-    if isinstance(a, tuple):
-        return isinstance(b, tuple) and len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if is_dataclass(a) and not isinstance(a, type):
-        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
-    return type(a) is type(b) and a == b
+    pairs: list[tuple[object, object]] = [(a, b)]
+    while pairs:
+        x, y = pairs.pop()
+        if isinstance(x, Span | Source):
+            continue
+        if type(x) is not type(y):
+            return False
+        if isinstance(x, tuple) and isinstance(y, tuple):
+            if len(x) != len(y):
+                return False
+            pairs.extend(zip(x, y, strict=True))
+        elif isinstance(x, n.Node):
+            pairs.extend((getattr(x, f.name), getattr(y, f.name)) for f in fields(x))
+        elif x != y:
+            return False
+    return True
 
 
 def _comments(file: n.File) -> list[str]:
@@ -235,13 +244,13 @@ class _Printer:
                 raise TypeError(type(s).__name__)
 
     def _plain(self, head: str, value: n.Expr, indent: int, reserve: int = 0) -> str:
-        return put([head, *self.phrases.expression(value)], indent, indent, reserve)
+        return put([head, *self.phrases.guarded(value)], indent, indent, reserve)
 
     def _if(self, s: n.If, indent: int) -> str:
         text = ""
         for arm in s.arms:
             text += (" else " if text else "") + "if "
-            text += put(self.phrases.expression(arm.condition), indent, _end_column(text, indent), 2) + " "
+            text += put(self.phrases.guarded(arm.condition), indent, _end_column(text, indent), 2) + " "
             text = self._with_block(text, arm.body, indent)
         return text if s.orelse is None else self._with_block(text + " else ", s.orelse, indent)
 

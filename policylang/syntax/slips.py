@@ -255,6 +255,27 @@ def operator_words(s: Scene) -> Iterator[Repair]:
         yield Repair(s.at - 1, s.at + 1, [], finding)
 
 
+def missing_match(s: Scene) -> Iterator[Repair]:
+    """Cases in the block of something that is no `match`."""
+    opener = s.first - 1
+    if opener < 0 or s.kinds[opener] != w.LBRACE or s.kinds[s.first] == w.KEY:
+        return
+    cases = s.kinds[s.at : s.line_end]
+    if not (s.at == s.first and w.ARROW in cases and s.can(w.REQUIRE)):
+        return
+    start = opener
+    while start > 0 and s.kinds[start - 1] not in (w.NL, w.LBRACE, w.RBRACE):
+        start -= 1
+    if s.kinds[start] != w.NAME:
+        return
+    place = s.span(start)
+    finding = s.find(
+        "missing-match", place, "cases with `->` stand in a `match`", fix="match ", title="write `match`",
+        at=place.__class__(place.source, place.start, place.start),
+    )
+    yield Repair(start, start, [s.between(start, w.MATCH)], finding)
+
+
 def wrong_branch(s: Scene) -> Iterator[Repair]:
     """An `else` after what takes none, a second one, a `catch` without `try`."""
     if s.kind not in (w.ELSE, w.CATCH) or s.at == s.first:
@@ -336,8 +357,9 @@ def _near_keyword(word: str, kinds: set[int]) -> int | None:
 
 def missing_sign(s: Scene) -> Iterator[Repair]:
     """One sign or word between two things that are there."""
-    for kind in (w.ASSIGN, w.ARROW, w.IN, w.THEN, w.COLON, w.CATCH):
-        if s.can(kind) and (kind != w.IN or (s.kinds[s.first] == w.FOR and s.at == s.first + 2)):
+    only = {w.IN: s.kinds[s.first] == w.FOR and s.at == s.first + 2, w.ELSE: s.kind in (w.LBRACE, w.LMAP)}
+    for kind in (w.ASSIGN, w.ARROW, w.IN, w.THEN, w.COLON, w.CATCH, w.ELSE):
+        if s.can(kind) and only.get(kind, True):
             sign = w.DESCRIPTIONS[kind].strip("`")
             finding = s.find("missing-sign", s.span(s.at), f"`{sign}` is missing before this", fix=f" {sign}",
                              title=f"add `{sign}`", at=s.gap(s.at))
@@ -376,6 +398,7 @@ SLIPS: tuple[Callable[[Scene], Iterator[Repair]], ...] = (
     hyphen,
     bare_path,
     operator_words,
+    missing_match,
     wrong_branch,
     after_on_failure,
     quoted_name,
