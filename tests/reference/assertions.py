@@ -92,6 +92,8 @@ def _limit_size(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     message: Message = at.value(given["message"]).value
     limit: Size = at.value(given["limit"]).value
     message.limit = limit.bytes if message.limit is None else min(limit.bytes, message.limit)
+    if message.streams and message.sent and len(message.body) > limit.bytes:
+        at.world.uncertain = True
     if message.streams:
         declared = message.header("content-length")
         too_long = declared is not None and declared.isdigit() and int(declared) > limit.bytes
@@ -157,6 +159,7 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     request = at.state.request
     if request.limit is not None and len(request.body) > request.limit and request.streams:
         raise Failing("body-too-large", 413)
+    request.sent = True
     stub = at.world.next_answer(upstream.name)
     at.upstream_calls.append((
         upstream.name, request.method, request.path, request.query_string, sorted(request.headers), request.body,
@@ -181,9 +184,7 @@ def target_text(expr: n.Expr, at: Evaluation) -> str:
         if is_request_path(expr):
             return str(path)
         path, mark, query = path.partition("?")
-        if not path.startswith("/") or any(hidden in path.lower() for hidden in ("%2f", "%5c", "%00")):
-            raise unsafe()
-        return safe(encoded(path, IN_PATH)) + mark + encoded(query, IN_PATH + "?")
+        return written_path(path) + mark + encoded(query, IN_PATH + "?")
     text = ""
     for part in expr.parts:
         if isinstance(part, str):
@@ -196,6 +197,13 @@ def target_text(expr: n.Expr, at: Evaluation) -> str:
                 raise unsafe()
             text += encoded(segment, UNRESERVED)
     return safe(text if text.startswith("/") else "/" + text)
+
+
+def written_path(path: str) -> str:
+    """A path that the policy gives as a whole."""
+    if not path.startswith("/") or any(hidden in path.lower() for hidden in ("%2f", "%5c", "%00")):
+        raise unsafe()
+    return safe(encoded(path, IN_PATH))
 
 
 def is_request_path(expr: n.Expr) -> bool:

@@ -278,7 +278,7 @@ def _apply(card: FunctionCard, arguments: list[Any], fault: int | None) -> Any:
         return card.call(*arguments)
     except Failed as failed:
         failing = Failing(failed.failure.name, fault or failed.failure.status, failed.failure.detail, kind="error")
-        failing.blames_expression = True
+        failing.blames_expression = fault is None  # a message that cannot be read is to blame itself
         raise failing from None
     except Exception as error:
         raise Failing("defect", 500, repr(error), kind="defect") from None

@@ -84,7 +84,7 @@ class Generator:
             else:
                 lines.append(self.statements.respond(after))
         if self.chance.happens(0.25):
-            failed = Scope(names=(Name("failure", "failure", settable=False),), captures=captures, may_route=False)
+            failed = Scope(names=(Name("failure", "failure", settable=False),), captures=captures)
             inner, _, ends = self.statements.block(failed, 1, self.dice.randint(1, 2))
             if ends and self.chance.happens(0.4):
                 inner.append(self.statements.respond(failed))

@@ -126,6 +126,8 @@ class Expressions:
             lambda: f"json({self.json(scope, less)})",
             lambda: f"(if {self.boolean(scope, less)} then {sub()} else {sub()})",
             lambda: f"(string({self.json(scope, less)}) ?? {sub()})",
+            lambda: f"reveal({sub()})",
+            lambda: f"\"${{request.size}} ${{now}} ${{{self.number(scope, 0)}}}\"",
             lambda: f"join(split({sub()}, \"-\"), by: {self.literal('string')})",
         )
 
@@ -206,6 +208,13 @@ class Expressions:
             lambda: f"{self.number(scope, 0)} in {chance.one('1..3', '0..10', '200..299')}",
             lambda: f'client.ip {chance.one("in", "in")} ["10.0.0.0/8", "192.0.2.1"]',
             lambda: f"user {chance.one('==', '!=')} none",
+            lambda: f"request.size {chance.one('<', '>=', '==')} {chance.one('60B', '1KB')}",
+            lambda: f"now {chance.one('<', '>=')} {chance.one('time(2)', 'time(60)')}",
+            lambda: f"(duration({self.string(scope, 0)}) ?? 2s) {chance.one('<', '>=', '==')} 1500ms",
+            lambda: f"{self.list(scope, 0)} {chance.one('==', '!=')} {self.list(scope, 0)}",
+            lambda: f"regex(r\"{chance.one(*PATTERNS)}\", in: {self.string(scope, 0)}) != none",
+            lambda: self._daring(f"{self.json(scope, 0)} {chance.one('==', '!=')} {self.json(scope, 0)}",
+                                 'request.method != "PATCH"'),
             lambda: self._daring(f"{self.json(scope, 0)} {chance.one('==', '!=')} {self.literal('json')}",
                                  'request.method != "PUT"'),
             lambda: self._daring(f"{self.json(scope, 0)} {chance.one('<', '>=')} {self.number(scope, 0)}",
@@ -231,7 +240,8 @@ class Expressions:
             return name if chance.happens(0.4) else f"{name}.{chance.one(*MEMBERS)}"
         leaf = [
             lambda: f"request.json.{chance.one(*MEMBERS)}", lambda: f"request.json.{chance.one(*MEMBERS)}",
-            lambda: f"request.json.items[{chance.one('0', '1', '7')}]", lambda: "request.json.deep.a",
+            lambda: f"request.json.items[{chance.one('0', '1', '7', '-1', '0.5')}]", lambda: "request.json.deep.a",
+            lambda: 'xpath("/r/a", in: request)', lambda: f"request.json[{self.string(scope, 0)}]",
             lambda: f'jsonpath("$.{chance.one(*MEMBERS)}", in: request)',
             lambda: f'map("clients")[{chance.one("request.host", "service.name", chr(34) + "k1" + chr(34))}]',
             lambda: f"request.json.{chance.one(*MEMBERS)}", lambda: f"request.json.{chance.one(*MEMBERS)}",

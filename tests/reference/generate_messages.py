@@ -12,11 +12,11 @@ from reference.message import Request, Response
 UPSTREAM_FAILURES = ("upstream-unreachable", "upstream-timeout", "upstream-broken")
 VALUES: tuple[Any, ...] = (
     0, 1, 2, 1.5, 200, "a", "b", "gold", "", "2", True, False, None, [], [1, 2], [1, True, "a", None], {"a": 1},
-    {"a": [True], "b": None}, ["a", "b"],
+    {"a": [True], "b": None}, ["a", "b"], [1, [2.5, "x"], {"a": {"b": 1}}], list(range(1001)), -3, 1e3, "\n",
 )  # fmt: skip
 
 
-QUERIES = (None, None, "q=1", "q=a&q=b", "page=2&z=x%20y", "q=%C3%A9&&page", "q=%FF", "q=a+b&x")
+QUERIES = (None, None, "q=1", "q=a&q=b", "page=2&z=x%20y", "q=%C3%A9&&page", "q=%FF", "q=a+b&x", "q=a%0D%0Ab")
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from reference.generate_expressions import HEADERS, QUERIES, Chance, Expressions, Name, Scope
 
-STATUSES = ("400", "403", "404", "409", "422", "500", "503")
+STATUSES = ("400", "401", "403", "404", "405", "422", "429", "500", "503")
 TYPES = ("string", "string?", "number", "boolean", "json", "list")
 OBSERVERS = ("log", "log")
 
@@ -29,6 +29,8 @@ Lines = list[str]
 
 
 class Statements:
+    """Each form gives its lines, what may be read after it, and whether it can succeed."""
+
     def __init__(self, chance: Chance, declared: list[Declared]) -> None:
         self.chance = chance
         self.expressions = Expressions(chance)
@@ -110,7 +112,13 @@ class Statements:
                 return [f"set {message}.json = {expressions.map(scope, 1)}"], scope, True
             return [f"set {message}.{self.chance.one('body', 'text')} = {expressions.string(scope, 1)}"], scope, True
         if choice == "field" and message == "response":
-            return [f"set response.status = {self.chance.one('200', '203', '404')}"], scope, True
+            status = self.chance.one("200", "203", "404", expressions.number(scope, 1))
+            return [f"set response.status = {status}"], scope, True
+        if choice == "field" and self.chance.happens(0.3):
+            path = self.chance.one('"/new/x y"', '"/new?q=1"', expressions.string(scope, 1))
+            return [f"set request.path = {path}"], scope, True
+        if choice == "field" and self.chance.happens(0.2):
+            return ['set request.query = "q=new&q=newer"'], scope, True
         if choice == "field":
             return [f'set request.method = "{self.chance.one("GET", "POST", "PUT")}"'], scope, True
         return [self.set_header(message, self.chance.one(*HEADERS), scope)], scope, True
@@ -145,7 +153,8 @@ class Statements:
                 networks = chance.one('"10.0.0.0/8"', '"192.0.2.0/24"', '"2001:db8::/32", "192.0.2.1"')
                 return [f"{choice} {networks}"], scope, True
             case "limit_size":
-                message = "response" if scope.response and chance.happens(0.4) else "request"
+                # After a `route` the request has been sent; whether it is held then is not laid down.
+                message = "response" if scope.response else "request"
                 sizes = ("10B", "60B", "1KB", "1MiB") if scope.response_body else ("10B", "4KB", "1MiB")
                 return [f"limit_size {message}, {chance.one(*sizes)}"], scope, True
             case "rate_limit":
@@ -330,7 +339,7 @@ class Statements:
     def match(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
         type = self.chance.one("string", "number", "json", "string?")
         patterns = {
-            "string": ['"a"', '"gold"', '"GET"', '"", "2"'], "number": ["0", "1..3", "200, 404", "1.5"],
+            "string": ['"a"', '"gold"', '"GET"', '"", "2"'], "number": ["0", "1..3", "200, 404", "1.5", "2.5..8"],
             "json": ['"a"', "1", "true", "none", "2..200", '"gold", 1.5, false'],
             "string?": ['"a"', '"gold", "2"', "none", '"k1"'],
         }[type]  # fmt: skip
@@ -339,6 +348,8 @@ class Statements:
         afters: list[Scope] = []
         twin = self.twin()
         cases = self.chance.dice.sample(patterns, self.chance.dice.randint(1, 3))
+        if type in ("string", "json") and self.chance.constants and self.chance.happens(0.3):
+            cases = [case for case in cases if "gold" not in case] + ["word_of_ours"]
         if self.chance.happens(0.7):
             cases.append("else")
         for case in cases:

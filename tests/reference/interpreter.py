@@ -61,7 +61,7 @@ class World:
     answers: list[Any] = field(default_factory=list)
     """Responses or names of failures, given to `route` in turn; the last one again and again."""
     uncertain: bool = False
-    """A `parallel` failed while another branch may have counted: what follows is not laid down."""
+    """Something happened whose outcome is not laid down: what follows cannot be compared."""
 
     def monotonic(self) -> int:
         return self.now

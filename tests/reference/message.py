@@ -21,7 +21,7 @@ ONCE = {
 @dataclass
 class Message:
     """`fault` is the status of what is unreadable here. `streams`: the body has not been held yet; `arrived`: it was
-    held on the way."""
+    held on the way. `sent`: a `route` has taken it, and may have held it for another."""
 
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
@@ -29,6 +29,7 @@ class Message:
     too_large: int = 413
     streams: bool = False
     arrived: bool = False
+    sent: bool = False
     limit: int | None = None
 
     def _unreadable(self, what: str, detail: str) -> Failing:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reference import names
+from reference.assertions import written_path
 from reference.message import Message, Request, Response
 from reference.values import Failing, Known, kind_of, missing_value, wrong_type
 
@@ -56,7 +57,10 @@ def _write_field(message: Message, name: str, value: Any) -> None:
         assert isinstance(message, Response)
         message.status = int(value)
     else:
-        setattr(message, "query_string" if name == "query" else name, text_only(value))
+        text = text_only(value)
+        if name == "path":
+            text = written_path(text)
+        setattr(message, "query_string" if name == "query" else name, text)
 
 
 def remove(target: n.Expr, at: Evaluation) -> None:
