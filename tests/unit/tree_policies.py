@@ -9,8 +9,20 @@ import orjson
 
 from policylang.catalog import load_catalog
 from policylang.check import check_text
-from policylang.sdk import Assertion, Duration, Exchange, Expr, Failure, Key, Kind, Principal, Response, Unavailable
-from policylang.sdk import card_of, param
+from policylang.sdk import (
+    Assertion,
+    Duration,
+    Exchange,
+    Expr,
+    Failure,
+    Key,
+    Kind,
+    Principal,
+    Response,
+    Unavailable,
+    card_of,
+    param,
+)
 from policylang.sdk import types as t
 from policylang.sdk.bench import BenchEnvironment, StubUpstream, make_exchange, make_response, run
 from policylang.tree import compile_program
