@@ -216,9 +216,11 @@ def _bind_outputs(
             bind_name(walk, output.name, output.span, UNKNOWN, "output")
             continue
         name = names[place]
-        kind, hidden = definition.outputs[name], output.private or private or name in definition.private_outputs
+        kind, hidden = definition.outputs[name], output.private or name in definition.private_outputs
         var = inner.names.get(name) if inner is not None else None
-        if var is not None:
+        if var is None:
+            hidden = hidden or private
+        else:
             kind = var.type
             hidden = hidden or var.private or var.slot in walk.frame.tainted
         slot = bind_name(walk, output.name, output.span, kept_type(kind, kind.optional), "output", hidden,

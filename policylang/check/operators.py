@@ -40,7 +40,11 @@ def check_unary(walk: Walk, node: n.Unary) -> p.Expr:
 
 
 def check_binary(walk: Walk, node: n.Binary) -> p.Expr:
-    return _OPERATORS[node.op](walk, node)
+    form = _OPERATORS.get(node.op)
+    if form is None:  # a sign of another language: the parser has reported it
+        _both(walk, node)
+        return unknown(node.span)
+    return form(walk, node)
 
 
 def _both(walk: Walk, node: n.Binary) -> tuple[p.Expr, p.Expr, bool]:
@@ -373,7 +377,7 @@ def _contains(walk: Walk, node: n.Binary) -> p.Expr:
             return unknown_boolean(node)
     elif not _fits_element(walk, node, right, left, _of(left) if kind == "list" else "json"):
         return unknown_boolean(node)
-    dynamic = kind == "json" or _of(left) == "json" or right.type.name == "json" or left.type.optional
+    dynamic = kind == "json" or (kind == "list" and _of(left) == "json") or right.type.name == "json" or left.type.optional
     return p.BinaryOp(node.span, t.BOOLEAN, private, "contains", left, right, dynamic or right.type.optional)
 
 
