@@ -130,6 +130,8 @@ class Runner:
             self._send()
         else:
             self.outcome = outcome
+        if not self.running:
+            self._race = None  # nobody will hear of it again, and the race holds this runner
 
     def _resume(self) -> None:
         self._waiter = None
