@@ -13,6 +13,8 @@ from policylang.tools.reference import (
     assertion_page,
     diagnostic_pages,
     function_page,
+    setting_page,
+    settings,
     special_and_plain,
     written_pages,
 )  # fmt: skip
@@ -55,6 +57,8 @@ def all_pages() -> dict[str, str]:
     pages["statements.md"] = _joined("Statements", [written_pages()[name] for name in STATEMENTS])
     pages["declarations.md"] = _joined("Declarations", [written_pages()[name] for name in DECLARATIONS])
     functions = sorted(special_and_plain().values(), key=lambda card: (card.group, card.name))
+    given = [setting_page(place, card) for place, cards in settings().items() for card in cards.values()]
+    pages["settings.md"] = _joined("Settings", given)
     pages["functions.md"] = _joined("Functions", [function_page(card) for card in functions])
     pages["diagnostics.md"] = _joined("Diagnostics", [text for _, text in sorted(diagnostic_pages().items())])
     assertions = sorted(catalog.assertions.values(), key=lambda card: (card.group, card.name))
@@ -77,8 +81,8 @@ def _deeper(page: str) -> str:
 
 def _index(assertions: list[Card], functions: list[FunctionCard]) -> str:
     lines = ["# Reference", "", "Made by `pol docs` of what the programs themselves read.", ""]
-    lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Functions](functions.md)"]
-    lines += ["- [Diagnostics](diagnostics.md)", "", "| assertion | for | what |", "| --- | --- | --- |"]
+    lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Settings](settings.md)"]
+    lines += ["- [Functions](functions.md)", "- [Diagnostics](diagnostics.md)", "", "| assertion | for | what |", "| --- | --- | --- |"]
     lines += [f"| [{c.name}](assertions/{c.name}.md) | {c.group} | {c.summary} |" for c in assertions]
     lines += ["", "| function | for | what |", "| --- | --- | --- |"]
     lines += [f"| `{card.name}` | {card.group} | {card.summary} |" for card in functions]

@@ -25,6 +25,7 @@ def page(name: str) -> str | None:
         assertion_page(catalog.assertions[name]) if name in catalog.assertions else None,
         function_page(special_and_plain()[name]) if name in special_and_plain() else None,
         written_pages().get(name),
+        *[setting_page(place, cards[name]) for place, cards in settings().items() if name in cards],
         diagnostic_pages().get(name),
     ]
     found = [text for text in pages if text]
@@ -34,13 +35,20 @@ def page(name: str) -> str | None:
 def names() -> list[str]:
     """Everything that has a page."""
     catalog = load_catalog()
-    return sorted({*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages()})
+    return sorted({*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages(), *(name for cards in settings().values() for name in cards)})
 
 
 def special_and_plain() -> dict[str, FunctionCard]:
     from policylang.check.special import SPECIAL
 
     return {**load_catalog().functions, **SPECIAL}
+
+
+def settings() -> dict[str, dict[str, Card]]:
+    """The cards of what may stand in `gateway` and `upstream` blocks."""
+    from policylang.check.settings import GATEWAY, UPSTREAM
+
+    return {"gateway": GATEWAY, "upstream": UPSTREAM}
 
 
 def diagnostic_pages() -> dict[str, str]:
@@ -75,6 +83,10 @@ def assertion_page(card: Card) -> str:
     if notes:
         lines += [" ".join(notes), ""]
     return "\n".join(lines)
+
+
+def setting_page(place: str, card: Card) -> str:
+    return assertion_page(card).replace(f"# {card.name}", f"# {card.name} (in `{place}`)", 1)
 
 
 def function_page(card: FunctionCard) -> str:

@@ -37,6 +37,14 @@ def test_linters_find_nothing(command: list[str]) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+def test_the_reference_is_fresh() -> None:
+    run = subprocess.run(
+        [Path(sys.executable).parent / "pol", "docs", "--check", "docs/reference"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+
+
 def test_files_are_short_and_named_for_what_they_are() -> None:
     generated = {"table_data.py"}
     for file in python_files():
