@@ -52,18 +52,19 @@ class _Picture:
             marks.append(_mark(span, text, primary))
         width = max(len(str(mark.line)) for _, marks in groups.values() for mark in marks)
         severity = d.severity.value
-        self.lines.append(self._paint(d.severity, f"{severity}[{d.name}]") + self._paint("strong", f": {d.message}"))
+        self.lines.append(self._paint(d.severity, f"{severity}[{d.name}]") + self._paint("strong", f": {_shown(d.message)}"))
         for number, (source, marks) in enumerate(groups.values()):
-            place = str(d.span) if number == 0 else f"{source.name}:{marks[0].line}:{marks[0].start + 1}"
+            line, column = d.span.source.position(d.span.start) if number == 0 else (marks[0].line, marks[0].start + 1)
+            place = f"{_shown(source.name)}:{line}:{column}"
             pointer = "--> " if number == 0 else "::: "
             self.lines.append(" " * width + self._paint("frame", pointer) + place)
             self._gutter(width)
             self._section(source, marks, width)
         self._gutter(width)
         if d.help:
-            self.lines.append(self._paint("help", "help") + f": {d.help}")
+            self.lines.append(self._paint("help", "help") + f": {_shown(d.help)}")
         if d.fix is not None:
-            self.lines.append(self._paint("help", "help" if not d.help else "fix") + f": {d.fix.title}")
+            self.lines.append(self._paint("help", "help" if not d.help else "fix") + f": {_shown(d.fix.title)}")
         if self.more:
             self.lines.append(self._paint("help", "more") + f": pol explain {d.name}")
         return "\n".join(line.rstrip() for line in self.lines) + "\n"
@@ -84,7 +85,7 @@ class _Picture:
                 pad = len(head) + _columns(text[first : mark.start])
                 size = max(1, _columns(text[mark.start : min(mark.end, last)]))
                 sign = ("^" if mark.primary else "-") * size
-                words = f"{sign} {mark.text}".rstrip()
+                words = f"{sign} {_shown(mark.text)}".rstrip()
                 style: Severity | str = self.diagnostic.severity if mark.primary else "frame"
                 self._gutter(width, " " * pad + self._paint(style, words))
             before = line
