@@ -377,8 +377,9 @@ def _contains(walk: Walk, node: n.Binary) -> p.Expr:
             return unknown_boolean(node)
     elif not _fits_element(walk, node, right, left, _of(left) if kind == "list" else "json"):
         return unknown_boolean(node)
-    dynamic = kind == "json" or (kind == "list" and _of(left) == "json") or right.type.name == "json" or left.type.optional
-    return p.BinaryOp(node.span, t.BOOLEAN, private, "contains", left, right, dynamic or right.type.optional)
+    holds = _of(left) if kind == "list" else kind
+    dynamic = "json" in (holds, right.type.name) or left.type.optional or right.type.optional
+    return p.BinaryOp(node.span, t.BOOLEAN, private, "contains", left, right, dynamic)
 
 
 def _text(walk: Walk, node: n.Binary) -> p.Expr:

@@ -337,7 +337,8 @@ def test_a_name_is_one_counter() -> None:
 
 def test_each_call_of_a_users_assertion_counts_by_itself() -> None:
     before = "assertion limited(who: string) { rate_limit 10/s, per: who }"
-    assert counters("    limited path.id\n    limited client.ip", before) == ["s|rate_limit|who|0", "s|rate_limit|who|1"]
+    found = counters("    limited path.id\n    limited client.ip", before)
+    assert found == ["s|rate_limit|who|0", "s|rate_limit|who|1"]
 
 
 # --- services, settings, files -------------------------------------------------------------------
