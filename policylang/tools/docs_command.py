@@ -82,7 +82,8 @@ def _deeper(page: str) -> str:
 def _index(assertions: list[Card], functions: list[FunctionCard]) -> str:
     lines = ["# Reference", "", "Made by `pol docs` of what the programs themselves read.", ""]
     lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Settings](settings.md)"]
-    lines += ["- [Functions](functions.md)", "- [Diagnostics](diagnostics.md)", "", "| assertion | for | what |", "| --- | --- | --- |"]
+    lines += ["- [Functions](functions.md)", "- [Diagnostics](diagnostics.md)", ""]
+    lines += ["| assertion | for | what |", "| --- | --- | --- |"]
     lines += [f"| [{c.name}](assertions/{c.name}.md) | {c.group} | {c.summary} |" for c in assertions]
     lines += ["", "| function | for | what |", "| --- | --- | --- |"]
     lines += [f"| `{card.name}` | {card.group} | {card.summary} |" for card in functions]

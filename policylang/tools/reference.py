@@ -35,7 +35,8 @@ def page(name: str) -> str | None:
 def names() -> list[str]:
     """Everything that has a page."""
     catalog = load_catalog()
-    return sorted({*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages(), *(name for cards in settings().values() for name in cards)})
+    set_there = [name for cards in settings().values() for name in cards]
+    return sorted({*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages(), *set_there})
 
 
 def special_and_plain() -> dict[str, FunctionCard]:
