@@ -327,9 +327,10 @@ _CHECKS: dict[str, FunctionCard] = {}
 def _typed(value: p.Expr, kind: Type) -> p.Expr:
     """The argument, held to the parameter's type where only the message can tell."""
     got = value.type
-    if kind.name == "unknown" or ((kind.optional or not got.optional) and kind.name in ("json", got.name)):
+    sure = kind.optional or not got.optional
+    if kind.name == "unknown" or (sure and kind.name in ("json", got.name)):
         return value
-    if kind.name not in _PYTHON and got.name != kind.name:
+    if kind.name not in _PYTHON and got.name != kind.name and sure:
         return value
     card = _check(kind)
     return p.FunctionCall(value.span, kind, value.private, card, (value,))
