@@ -55,6 +55,7 @@ class Farewell:
 
     def gone(self) -> None:
         self._wheel.forget(self)
+        del self._connection
 
     def expired(self) -> None:
         if self._state is _DISCARDING:

@@ -72,10 +72,13 @@ class LoopTransport(asyncio.BaseProtocol):
         self.write = self.writeSequence = _drop
         if producer is not None:
             producer.stopProducing()
+        protocol = self.protocol
+        # It refers to this transport: without these both are freed at once.
+        del self.protocol, self.data_received
         if reason is None:
-            self.protocol.connectionLost(DONE)
+            protocol.connectionLost(DONE)
         else:
-            self.protocol.connectionLost(Failure(ConnectionLost(str(reason))))  # type: ignore[no-untyped-call]
+            protocol.connectionLost(Failure(ConnectionLost(str(reason))))  # type: ignore[no-untyped-call]
 
     def pause_writing(self) -> None:
         if self._producer is not None and not self._pull:

@@ -291,6 +291,8 @@ class UpstreamConnection(Protocol):
             self._reader.eof()
             self._lost()
         self._wheel.forget(self)
+        # The reader refers to this connection: without it this is freed at once.
+        del self._feed, self._expect, self._reader
 
     def _lost(self) -> None:
         """The server has closed; the reader knows what that means for the answer."""
