@@ -51,8 +51,8 @@ class _Picture:
             marks = groups.setdefault(id(span.source), (span.source, []))[1]
             marks.append(_mark(span, text, primary))
         width = max(len(str(mark.line)) for _, marks in groups.values() for mark in marks)
-        severity = d.severity.value
-        self.lines.append(self._paint(d.severity, f"{severity}[{d.name}]") + self._paint("strong", f": {_shown(d.message)}"))
+        title = self._paint(d.severity, f"{d.severity.value}[{d.name}]")
+        self.lines.append(title + self._paint("strong", f": {_shown(d.message)}"))
         for number, (source, marks) in enumerate(groups.values()):
             line, column = d.span.source.position(d.span.start) if number == 0 else (marks[0].line, marks[0].start + 1)
             place = f"{_shown(source.name)}:{line}:{column}"
