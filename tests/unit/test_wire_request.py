@@ -94,6 +94,11 @@ GOOD: list[tuple[bytes, dict[str, Any], bytes]] = [
         b"",
     ),
     (
+        request("GET / HTTP/1.1", "Host: a", "Connection: close, X-One"),
+        {"keep_alive": False, "connection": frozenset({b"x-one"})},
+        b"",
+    ),
+    (
         request("POST / HTTP/1.1", "Host: a", "Content-Length: 1", "Connection: content-length, host", body=b"x"),
         {"connection": frozenset()},
         b"x",
@@ -452,6 +457,29 @@ def test_a_flood_that_is_read_one_by_one_is_not_copied_each_time() -> None:
         assert sys.getrefcount(flood) == alone + 1
         sink.reader.resume()
     assert (sink.ends, sink.reader.pending, sys.getrefcount(flood)) == (50, 0, alone)
+
+
+@pytest.mark.parametrize("last", [request("GET / HTTP/1.1", "Host: a", "Connection: close"), request("GET / HTTP/1.1")])
+def test_reads_after_the_last_request(last: bytes) -> None:
+    record = Record()
+    reader = RequestReader(record, LIMITS)
+    reader.feed(NEXT)
+    reader.feed(last)
+    before = list(record.events)
+    for data in (NEXT, NEXT[:5], NEXT * 2):
+        reader.feed(data)
+        reader.resume()
+    assert record.events == before
+    assert (reader.done, reader.pending) == (True, 0)
+
+
+def test_a_read_that_is_one_request_can_pause() -> None:
+    sink = Pausing("end")
+    sink.reader.feed(NEXT)
+    sink.reader.feed(NEXT)
+    assert (sink.ends, sink.reader.pending) == (1, len(NEXT))
+    sink.reader.resume()
+    assert (sink.ends, sink.reader.pending) == (2, 0)
 
 
 def test_a_closed_reader_is_silent() -> None:

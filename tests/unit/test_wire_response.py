@@ -198,6 +198,11 @@ def test_interim_answers_without_end() -> None:
     assert record.kinds == "informational " * 16 + "head body end"
     record, _ = every_way(many * 17 + OK)
     assert record.kinds == "informational " * 16 + "too-many-interim-responses"
+    # Each answer may have as many.
+    record, reader = read_response(many * 16 + OK)
+    reader.expect("GET")
+    reader.feed(many * 16 + OK)
+    assert (record.ends, record.error) == (2, None)
 
 
 BAD: list[tuple[bytes, str]] = [
@@ -330,7 +335,9 @@ def test_a_connection_that_ends_while_idle() -> None:
 
 def test_only_one_answer_is_due() -> None:
     reader = ResponseReader(Record(), LIMITS)
+    assert (reader.waiting, reader.started) == (False, False)
     reader.expect("GET")
+    assert (reader.waiting, reader.started) == (True, False)
     with pytest.raises(RuntimeError):
         reader.expect("GET")
 
