@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from policylang.check import program as p
-from policylang.check.expressions import present
+from policylang.check.expressions import check_text, present
 from policylang.check.kinds import INTERPOLATES, UNITS, accepts, phrase, phrases
 from policylang.check.literals import address, header_value
 from policylang.check.operators import missing_unit
@@ -147,8 +148,10 @@ def argument(walk: Walk, param: ParamCard, node: n.Expr) -> p.Expr:
     first = kinds[0].name
     if first in _SPECIAL:
         return _symbol(walk, param, node) if first == "symbol" else _upstream(walk, node)
-    expr = walk.expr(node)
-    return fit(walk, param, expr, node)
+    if first == "target" and isinstance(node, n.Text):
+        # each interpolated string is one segment, a constant too
+        return fit(walk, param, check_text(walk, node, fold=False), node)
+    return fit(walk, param, walk.expr(node), node)
 
 
 def fit(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> p.Expr:
@@ -233,6 +236,10 @@ def _key(walk: Walk, param: ParamCard, expr: p.Expr) -> None:
             present(walk, item, f"`{param.name}`")
 
 
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2[eE]){1,2}(?:/|\Z)")
+_HIDDEN = re.compile(r"%(?:2[fF]|5[cC]|00)")
+
+
 def target(walk: Walk, expr: p.Expr) -> None:
     """Report a path that is known to be none."""
     start: Any = None
@@ -243,6 +250,15 @@ def target(walk: Walk, expr: p.Expr) -> None:
     if isinstance(start, str) and not start.startswith("/"):
         walk.error("bad-path", expr.span, "a path begins with `/`", help=f'write "/{_short(start)}…"')
         return
+    if isinstance(expr, p.Const) and isinstance(start, str):
+        path = start.partition("?")[0]
+        if _DOT_SEGMENT.search(path):
+            walk.error("bad-path", expr.span, "a segment of this path is `.` or `..`", help="write where it leads")
+            return
+        if _HIDDEN.search(path):
+            walk.error("bad-path", expr.span, "an encoded `/`, `\\` or NUL cannot stand in a path",
+                       help="leave it out: it is not the same to every reader")  # fmt: skip
+            return
     header_value(walk, expr)
 
 

@@ -54,7 +54,8 @@ def check_bad(walk: Walk, node: n.BadExpr) -> p.Expr:
     return unknown(node.span)
 
 
-def check_text(walk: Walk, node: n.Text) -> p.Expr:
+def check_text(walk: Walk, node: n.Text, fold: bool = True) -> p.Expr:
+    """`fold`: what is constant throughout becomes one text, in which nobody sees any more what was interpolated."""
     parts = node.parts
     if not parts:
         return p.Const(node.span, t.STRING, False, "")
@@ -75,7 +76,7 @@ def check_text(walk: Walk, node: n.Text) -> p.Expr:
         found.append(expr)
     if not known:
         return unknown(node.span)
-    if constant:
+    if constant and fold:
         text = "".join(part if isinstance(part, str) else text_of(part.value) or "" for part in found
                        if isinstance(part, (str, p.Const)))  # fmt: skip
         return p.Const(node.span, t.STRING, private, text)
