@@ -180,7 +180,11 @@ def bare_path(s: Scene) -> Iterator[Repair]:
 
 def commas(s: Scene) -> Iterator[Repair]:
     kinds = s.kinds
-    if s.kind == w.COMMA:
+    if s.kind == w.COMMA and s.before in (w.NL, w.LBRACE):
+        finding = s.find("extra-comma", s.span(s.at), "a line does not begin with a comma",
+                         help="put it at the end of the line above, where the statement goes on")
+        yield Repair(s.at, s.at + 1, [], finding)
+    elif s.kind == w.COMMA:
         what = "there is a comma too many" if s.before == w.COMMA else f"no comma belongs after `{s.text(s.at - 1)}`"
         finding = s.find("extra-comma", s.span(s.at), what, fix="", title="remove `,`", safe=True)
         yield Repair(s.at, s.at + 1, [], finding)
