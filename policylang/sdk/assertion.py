@@ -60,6 +60,8 @@ class Assertion:
     answers: ClassVar[bool] = False
     """After it there is a `response`: `route` and its like."""
     takes_block: ClassVar[bool] = False
+    """Stands around a block: `async def evaluate(self, exchange, block)`, where `await block(exchange)` runs it. That
+    gives None when the block passed; anything else is handed on. Such an assertion has no outputs."""
     reads_bodies: ClassVar[bool] = True
     """A message given to it is held whole before it runs; false where it can do without (`limit_size`)."""
 

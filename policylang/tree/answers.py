@@ -8,10 +8,11 @@ from typing import Any
 from policylang.check import program as p
 from policylang.sdk.exchange import Exchange, Response
 from policylang.sdk.message import Field
-from policylang.sdk.outcome import Failure
+from policylang.sdk.outcome import Failed, Failure
 from policylang.tree.arguments import masked
 from policylang.tree.edits import header_name, header_value, json_bytes, status_of
-from policylang.tree.emit import compiled
+from policylang.tree.emit import compiled, fixed
+from policylang.tree.outcome import copied
 from policylang.tree.values import PRIVATE, string_of, text_of
 
 _NO_BODY = (204, 304)
@@ -20,6 +21,18 @@ _EMPTY = Exchange.__new__(Exchange)
 
 
 def answer(statement: p.Respond) -> Callable[[Exchange], None]:
+    try:
+        return _answer(statement)
+    except Failed as failed:  # of constants: so it fails for every message
+        failure = failed.failure
+
+        def fail(exchange: Exchange) -> None:
+            raise Failed(copied(failure))
+
+        return fail
+
+
+def _answer(statement: p.Respond) -> Callable[[Exchange], None]:
     status, headers, body = _status(statement.status, 200), _headers(statement), _body(statement)
     exprs = (statement.status, statement.body, statement.json, statement.content_type,
              *[value for _, value in statement.headers])  # fmt: skip
@@ -36,7 +49,8 @@ def answer(statement: p.Respond) -> Callable[[Exchange], None]:
 
     def respond(exchange: Exchange) -> None:
         number = status(exchange)
-        fields, data = headers(exchange), body(exchange)
+        data = body(exchange)
+        fields = headers(exchange)
         if number in _NO_BODY:
             data, fields = b"", _without_type(fields)
         exchange.response = Response(number, fields, data, made_here=True)
@@ -96,8 +110,7 @@ def failing(statement: p.Fail) -> Callable[[Exchange], Failure]:
     name = statement.name or "failed"
     status, detail, title = _status(statement.status, 400), _shown(statement.detail), _shown(statement.title)
     if all(expr is None or isinstance(expr, p.Const) for expr in (statement.status, statement.detail, statement.title)):
-        fixed = Failure(name, status(_EMPTY), detail(_EMPTY), title=title(_EMPTY))
-        return lambda exchange: fixed
+        return fixed(lambda: Failure(name, status(_EMPTY), detail(_EMPTY), title=title(_EMPTY)))
     return lambda exchange: Failure(name, status(exchange), detail(exchange), title=title(exchange))
 
 

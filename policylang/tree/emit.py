@@ -20,7 +20,7 @@ from policylang.sdk.patterns import compile_pattern
 from policylang.sdk.values import Ip, Size, Time
 from policylang.tree import values as v
 from policylang.tree.facts import REQUEST, RESPONSE, touches
-from policylang.tree.outcome import at_502, masked
+from policylang.tree.outcome import at_502, copied, masked
 
 Function = Callable[[Exchange], Any]
 
@@ -89,6 +89,20 @@ def condition(expr: p.Expr) -> Callable[[Exchange], bool]:
     source = Source(expr, empty=True)
     source.text = source.truth(expr, 0)
     return source.function()
+
+
+def fixed(work: Callable[[], Any]) -> Function:
+    """A value that no message changes, worked out now; where that fails, every message does."""
+    try:
+        value = work()
+    except Failed as failed:
+        failure = failed.failure
+
+        def fail(exchange: Exchange) -> Any:
+            raise Failed(copied(failure))
+
+        return fail
+    return lambda exchange: value
 
 
 class Source:
@@ -384,4 +398,4 @@ _FORMS: dict[type, Callable[[Source, Any, int], str]] = {
     p.ListOf: _list, p.MapOf: _map, p.Template: _template, p.FunctionCall: _call,
 }  # fmt: skip
 
-__all__ = ["Function", "Ip", "Source", "compiled", "condition", "convert", "taken"]
+__all__ = ["Function", "Ip", "Source", "compiled", "condition", "convert", "fixed", "taken"]

@@ -13,7 +13,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.sdk.outcome import missing_value, wrong_type
 from policylang.sdk.values import Duration, Ip, Rate, Size, Time
-from policylang.tree.emit import Function, Source
+from policylang.tree.emit import Function, Source, fixed
 from policylang.tree.values import kind_of, phrase
 
 PREFIX_BYTES = 8
@@ -28,8 +28,8 @@ def key_function(expr: p.Expr, counter: str) -> Function:
     """A KEY parameter: gives bytes. Raises Failed when it is called and the value, or one of the list, is none."""
     prefix = prefix_of(counter)
     if isinstance(expr, p.Const):
-        key = hashed(prefix)(expr.value) if expr.private else prefix + encoded(expr.value)
-        return lambda exchange: key
+        value, encode = expr.value, hashed(prefix) if expr.private else prefixed(prefix)
+        return fixed(lambda: encode(value))
     source = Source(expr)
     inner = source.text
     if expr.private:

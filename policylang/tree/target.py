@@ -10,7 +10,7 @@ from urllib.parse import quote
 from policylang.check import program as p
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.outcome import Failed, Failure, Kind
-from policylang.tree.emit import Function, compiled
+from policylang.tree.emit import Function, compiled, fixed
 from policylang.tree.values import string_of, text_of
 
 _IN_PATH = "/:@!$&'()*+,;=%"
@@ -29,8 +29,8 @@ def target_function(expr: p.Expr) -> Function:
     a dot segment (RFC 3986, 5.2.4), so that no value can lead to a path the author did not write.
     """
     if isinstance(expr, p.Const):
-        target = written(str(expr.value)).encode()
-        return lambda exchange: target
+        text = str(expr.value)
+        return fixed(lambda: written(text).encode())
     if not isinstance(expr, p.Template):
         whole = compiled(expr)
         if isinstance(expr, p.MessageField) and expr.field == "path":

@@ -75,11 +75,13 @@ class Tree:
                     outcome = await outcome
                 if outcome is not None:
                     note(exchange, inside, outcome)
+                    inside = ()
                     return await self._finish(exchange, service, outcome, early)
                 if closes and journal is not None:
                     journal.extend(closes)
             response = exchange.response
             if response is None or self._after:
+                inside = ()
                 return await self._finish(exchange, service, None, False)
             if exchange.fields is not None:
                 response.headers = response.headers + exchange.fields

@@ -210,6 +210,26 @@ def test_outputs() -> None:
     assert len(policy.environment.defects) == 1
 
 
+def test_an_assertion_around_a_block() -> None:
+    for inner, status, name, logs in (
+        ("ignore", 200, "", ["before", "passed"]), ("tell.pause 1s", 200, "", ["before", "passed"]),
+        ("tell.refuse", 401, "refused", ["before", "not"]), ("respond 299", 299, "", ["before", "not"]),
+        ("route one", 200, "", ["before", "passed"]),
+    ):  # fmt: skip
+        policy = Policy(f"if request.path == \"/\" {{\ntell.around {{\n{inner}\n}}\n}}\n{OK}")
+        answer = policy.handle()
+        assert (answer.status, answer.name, [text for _, text in policy.environment.logs]) == (status, name, logs)
+        words = {"refused": "refused", "": "responded" if status == 299 else "passed"}
+        assert ("tell.around", words[name]) in answer.journal
+    assert outcome("tell.around hides: true {\ntell.refuse\n}") == (409, "around-refused")
+    policy = Policy(f"tell.around {{\ntell.pause 5s\n}}\n{OK}")
+    exchange = policy.exchange()
+    coroutine = policy.tree.handle(exchange)
+    coroutine.send(None)
+    coroutine.close()
+    assert [place.name for place, _ in exchange.journal or ()] == ["tell.pause", "tell.around"]
+
+
 def test_what_an_assertion_has_not_declared_is_a_defect() -> None:
     policy = Policy(f"tell.careless\n{OK}")
     assert policy.handle().status == 500

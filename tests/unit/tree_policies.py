@@ -134,6 +134,22 @@ class KeyOf(Assertion):
         return self.per(exchange).hex()
 
 
+class Around(Assertion):
+    """Log before and after a block, and refuse where it failed."""
+
+    name: ClassVar[str] = "tell.around"
+    failures: ClassVar[Mapping[str, int]] = {"around-refused": 409}
+    takes_block: ClassVar[bool] = True
+
+    hides: bool = param("Whether it refuses in the block's place.", default="false")
+
+    async def evaluate(self, exchange: Exchange, block: Any = None) -> Any:
+        exchange.environment.log("info", "before", exchange)
+        outcome = await block(exchange)
+        exchange.environment.log("info", "passed" if outcome is None else "not", exchange)
+        return self.failure("around-refused") if self.hides and isinstance(outcome, Failure) else outcome
+
+
 class Say(Assertion):
     """Log a text."""
 
@@ -146,7 +162,7 @@ class Say(Assertion):
         exchange.environment.log("info", self.text(exchange), exchange)
 
 
-for probe in (Refuse, Error, Away, Defect, Careless, Pause, Login, Both, KeyOf, Say):
+for probe in (Refuse, Error, Away, Defect, Careless, Pause, Login, Both, KeyOf, Around, Say):
     load_catalog().assertions[probe.name] = card_of(probe)
 
 
