@@ -272,6 +272,8 @@ def missing_match(s: Scene) -> Iterator[Repair]:
         start -= 1
     if s.kinds[start] != w.NAME:
         return
+    if _SPOKEN.get(s.text(start)) == w.MATCH or nearest(s.text(start), ["match"]):
+        yield _as_keyword(s, start, w.MATCH)
     place = s.span(start)
     finding = s.find(
         "missing-match", place, "cases with `->` stand in a `match`", fix="match ", title="write `match`",
@@ -287,6 +289,7 @@ def wrong_branch(s: Scene) -> Iterator[Repair]:
     first = s.kinds[s.first]
     end = s.end_of_piece()
     if s.kind == w.CATCH:
+        yield from misspelt(s)
         finding = s.find("misplaced-branch", s.span(s.at), "`catch` follows the block of a `try`")
     elif first == w.IF:
         finding = s.find("misplaced-branch", s.span(s.at), "this `if` has its `else` already")
