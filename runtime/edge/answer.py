@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 
 from policylang.sdk import Field, Response
+from runtime.edge.request import ReceivedResponse
 from runtime.wire.fields import HOP_BY_HOP
 from runtime.wire.write import CHUNKED, CLOSE, content_length, response_head_bytes
 
@@ -50,6 +51,14 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 
 def whole_answer(response: Response, body: bytes, dates: Dates) -> bytes:
     """The usual answer in one piece: to HTTP/1.1, its body held, the connection kept open."""
+    if response.__class__ is ReceivedResponse:
+        head = response.head
+        if response.headers is head.headers:
+            lines = head.lines
+            if lines is None:
+                lines = head.lines = _lines(head.headers)
+            if lines:
+                return b"%b%bContent-Length: %d\r\n\r\n%b" % (START_LINES[response.status], lines, len(body), body)
     parts = [START_LINES[response.status]]
     dated = False
     for lower, name, value in response.headers:
@@ -63,6 +72,13 @@ def whole_answer(response: Response, body: bytes, dates: Dates) -> bytes:
         parts.append(dates.line())
     parts += (b"Content-Length: %d\r\n\r\n" % len(body), body)
     return b"".join(parts)
+
+
+def _lines(headers: list[Field]) -> bytes:
+    """The lines of an upstream's answer that go out; none where it has no Date, which then is to be added."""
+    if not any(field[0] == b"date" for field in headers):
+        return b""
+    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in FRAMED_ANEW])
 
 
 def answer_head(

@@ -36,13 +36,17 @@ class Entry:
         if path != b"*":
             path = normal_path(path)
         headers = head.headers
+        known = head.known
         id, via = "", b""
-        for field in headers:
-            if field[0] in NOTICED:
-                headers, id, via = inspect(headers)
-                break
-        if head.connection:
-            headers = [field for field in headers if field[0] not in head.connection]
+        if known is None or known.closer:
+            for field in headers:
+                if field[0] in NOTICED:
+                    headers, id, via = inspect(headers)
+                    break
+            if head.connection:
+                headers = [field for field in headers if field[0] not in head.connection]
+            if known is not None and headers is known.headers:
+                known.closer = False
         version = "1.1" if head.version is HTTP_1_1 else "1.0"
         if head.host != self._host or version != "1.1":
             # What goes upstream names the version: a request of HTTP/1.0 leaves nothing to the next one.
@@ -67,6 +71,7 @@ class Entry:
         request.received_query = query
         request.opening = opening(self.client.ip, self.host, "http", version, via) if via else self._opening
         request.streams = None
+        request.known = known
         exchange = Exchange(request, self.client, edge.environment, edge.monotonic())
         if edge.traced:
             request.trace = Trace()

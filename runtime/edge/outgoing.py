@@ -61,9 +61,20 @@ class Outgoing(Incoming):
             and response.status not in BODILESS
             and not self.edge.draining
         ):
-            self.sent = len(body)
             self._write(whole_answer(response, body, self._dates))
-            self.finish()
+            # As `finish` does it, with what cannot be here left out.
+            if self.edge.traced:
+                self.sent = len(body)
+                self._report()
+                self.sent = 0
+            self.exchange = self.head = None
+            self.deadline = NEVER
+            wheel = self._wheel
+            self.due = wheel.now + self.edge.idle_ticks
+            if self.due < self.seen:
+                wheel.hasten(self)
+            if self.behind or self._ahead is not None or self.error is not None:
+                self._go_on()
         else:
             self._answer(request, response)
 
@@ -138,10 +149,13 @@ class Outgoing(Incoming):
         if self.due < self.seen:
             wheel.hasten(self)
         if self.behind or self._ahead is not None or self.error is not None:
-            self.behind = False
-            if self._ahead is not None:
-                self.promote()
-            self.serve()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self.behind = False
+        if self._ahead is not None:
+            self.promote()
+        self.serve()
 
     def part(self) -> None:
         """The exchange is over, however it ended."""

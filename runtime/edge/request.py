@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from policylang.sdk import Request
+from policylang.sdk import Request, Response
 from runtime.edge.stream import BodyStream
+from runtime.wire.memo import KnownFields
+from runtime.wire.response import ResponseHead
 
 
 class Trace:
@@ -23,15 +25,25 @@ class ReceivedRequest(Request):
 
     `received_target` is what goes upstream while the policy leaves `path` and `query_string` as they were received.
     `opening`: a request's head from behind the target to `X-Request-ID: `, Host and everything that the gateway says of
-    the client in it; the same for all requests of a connection to one host, and checked. `streams`: answers that
+    the client in it; the same for all requests of a connection to one host, and checked. `known`: what was made of its
+    fields before. `streams`: answers that
     stream, some of which may be left over when the policy is done.
     """
 
-    __slots__ = ("opening", "received_path", "received_query", "received_target", "streams", "trace")
+    __slots__ = ("known", "opening", "received_path", "received_query", "received_target", "streams", "trace")
 
+    known: KnownFields | None
     received_target: bytes
     received_path: str
     received_query: bytes | None
     opening: bytes
     streams: list[BodyStream] | None
     trace: Trace | None
+
+
+class ReceivedResponse(Response):
+    """An upstream's answer. `head` says what it was while the policy leaves `status` and `headers` alone."""
+
+    __slots__ = ("head",)
+
+    head: ResponseHead

@@ -12,7 +12,7 @@ from zope.interface import implementer  # type: ignore[import-untyped]
 
 from policylang.sdk import Failed, Failure, Field, Kind, Response, UpstreamCall, Waiter
 from runtime.edge.forwarding import CLAIMS
-from runtime.edge.request import ReceivedRequest
+from runtime.edge.request import ReceivedRequest, ReceivedResponse
 from runtime.edge.stream import BodyStream
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
@@ -87,9 +87,15 @@ class UpstreamConnection(Protocol):
             target = _target(request, call)
         opening = request.opening if call.host is None else _opening(request, call.host)
         parts = [_METHODS.get(method) or _method(method), target, opening, request.id.encode(), b"\r\n"]
-        for lower, name, value in request.headers:
-            if lower not in WRITTEN_ANEW:
-                parts += (name, b": ", value, b"\r\n")
+        known = request.known
+        if known is not None and request.headers is known.headers:
+            if known.forwarded is None:
+                known.forwarded = _lines(known.headers)
+            parts.append(known.forwarded)
+        else:
+            for lower, name, value in request.headers:
+                if lower not in WRITTEN_ANEW:
+                    parts += (name, b": ", value, b"\r\n")
         body = request.body
         upload: BodyStream | None = None
         if body is None:
@@ -145,12 +151,23 @@ class UpstreamConnection(Protocol):
             self._close()
             return
         self._feed(data)
+        head = self._head
         if waiter is None:
             self._go_on()
         elif self._error is not None:
             self._cut(broken(self._error.detail))
-        elif self._head is not None:
-            self._answered(waiter, self._head)
+        elif head is None:
+            pass
+        elif self._ended and self._upload is None and not head.connection and self._reader.reusable:
+            # The usual case: the whole answer was in one read. The connection is free before the policy goes on.
+            self.waiter = self._head = None
+            self._ended = False
+            self.used = True
+            body, self._body = self._body, b""
+            self.pool.release(self)
+            waiter.fire(Response(head.status, head.headers, body))
+        else:
+            self._answered(waiter, head)
 
     def _answered(self, waiter: Waiter[Response], head: ResponseHead) -> None:
         self.waiter = self._head = None
@@ -163,7 +180,9 @@ class UpstreamConnection(Protocol):
         if self._ended:
             # The usual case: the whole answer was in one read. The connection is free before the policy goes on.
             self._finish()
-            waiter.fire(Response(head.status, headers, body))
+            response = ReceivedResponse(head.status, headers, body)
+            response.head = head
+            waiter.fire(response)
             return
         answer = self.answer = BodyStream(self, head.content_length, 502)
         self.due = self._wheel.now + self.pool.between_ticks
@@ -358,6 +377,10 @@ def _method(method: str) -> bytes:
 
 def _unsendable(detail: str) -> Failed:
     return Failed(Failure("unsendable-request", 400, detail, kind=Kind.ERROR))
+
+
+def _lines(headers: list[Field]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in WRITTEN_ANEW])
 
 
 _NOT_IN_TARGETS: Final = re.compile(rb"[^!-~]")
