@@ -558,23 +558,31 @@ async def test_servers_are_asked_by_weight() -> None:
         await origin.stop()
 
 
-@both_loops
-async def test_a_connection_that_comes_too_late_is_kept_for_others() -> None:
+def test_a_connection_that_comes_too_late_is_kept_for_others() -> None:
     """The client leaves while the connection is being opened."""
-    async with bench() as made:
+
+    async def test() -> None:
         loop = asyncio.get_running_loop()
-        wire = await made.connect()
-        wire.send(request("GET /"))
-        await made.until(lambda: made.pools["up"].open == 1)
-        for connection in list(made.edge.connections):
-            if connection.exchange is not None:
-                connection._leave("client-left", "as a test wants it")
-                connection.cut()
-        await made.until(lambda: made.pools["up"].servers[0].idle)
-        assert made.pools["up"].open == 1
-        assert (await (await made.connect()).ask("GET /")).status == 200
-        assert len(made.origins["up"].wires) == 1
-        assert loop.is_running()
+        resolve, gate = loop.getaddrinfo, asyncio.Event()
+
+        async def gated(*args: Any, **options: Any) -> Any:
+            await gate.wait()
+            return await resolve(*args, **options)
+
+        loop.getaddrinfo = gated  # type: ignore[method-assign]
+        async with bench() as made:
+            wire = await made.connect()
+            wire.send(request("GET /"))
+            await made.until(lambda: made.pools["up"].open == 1)
+            wire.abort()
+            await made.until(lambda: not made.edge.connections)
+            gate.set()
+            await made.until(lambda: made.pools["up"].servers[0].idle)
+            assert made.pools["up"].open == 1
+            assert (await (await made.connect()).ask("GET /")).status == 200
+            assert len(made.origins["up"].wires) == 1
+
+    run(test, fast=False)
 
 
 @both_loops
