@@ -13,6 +13,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.sdk.outcome import Failure, Kind
 from policylang.tree import blocks as b
+from policylang.tree import branches as br
 from policylang.tree import leaves
 from policylang.tree.answers import answer, failing
 from policylang.tree.arguments import evaluation
@@ -189,22 +190,22 @@ def _group(statement: p.Group, wanted: bool) -> Row:
         return _parallel(statement, place, wanted)
     branches = _branches(inner, wanted)
     waits = any(branch.waits for branch in branches)
-    node: b.AnyOf | b.NoneOf
+    node: br.AnyOf | br.NoneOf
     if statement.kind == "any":
-        node = b.AnyOfWaiting(place, branches) if waits else b.AnyOf(place, branches)
+        node = br.AnyOfWaiting(place, branches) if waits else br.AnyOf(place, branches)
     elif statement.kind == "none":
-        node = b.NoneOfWaiting(place, branches) if waits else b.NoneOf(place, branches)
+        node = br.NoneOfWaiting(place, branches) if waits else br.NoneOf(place, branches)
     else:
         raise ValueError(f"no group {statement.kind}")
     return _block(place, statement, node.run, waits)
 
 
-def _branches(statements: Sequence[p.Statement], wanted: bool) -> tuple[b.Branch, ...]:
+def _branches(statements: Sequence[p.Statement], wanted: bool) -> tuple[br.Branch, ...]:
     """Any of the later ones may run after an earlier one has failed."""
     found = []
     for statement in reversed(statements):
         run, waits = run_of((statement,), wanted)
-        found.append(b.Branch(run, waits, writes(statement)))
+        found.append(br.Branch(run, waits, writes(statement)))
         wanted = wanted or wants_request(statement)
     return tuple(reversed(found))
 
@@ -284,7 +285,7 @@ def _try(statement: p.Try, wanted: bool) -> Row:
     after = wanted or any(wants_request(each) for each in statement.handler.statements)
     branch = _branch(statement.body.statements, after)
     waits = waits or branch.waits
-    node = b.TryWaiting(branch, statement.slot, handler) if waits else b.Try(branch, statement.slot, handler)
+    node = br.TryWaiting(branch, statement.slot, handler) if waits else br.Try(branch, statement.slot, handler)
     return _block(place_of(statement), statement, node.run, waits)
 
 
@@ -293,13 +294,13 @@ def _else(statement: p.Else, wanted: bool) -> Row:
     after = wanted or any(wants_request(each) for each in statement.right.statements)
     branch = _branch((statement.left,), after)
     waits = waits or branch.waits
-    node = b.ElseWaiting(branch, right) if waits else b.Else(branch, right)
+    node = br.ElseWaiting(branch, right) if waits else br.Else(branch, right)
     return _block(place_of(statement), statement, node.run, waits)
 
 
-def _branch(statements: Sequence[p.Statement], wanted: bool) -> b.Branch:
+def _branch(statements: Sequence[p.Statement], wanted: bool) -> br.Branch:
     run, waits = run_of(statements, wanted)
-    return b.Branch(run, waits, writes(*statements))
+    return br.Branch(run, waits, writes(*statements))
 
 
 def _expand(statement: p.Expand, wanted: bool) -> Row:

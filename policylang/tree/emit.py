@@ -18,6 +18,7 @@ from policylang.sdk.networks import Networks
 from policylang.sdk.outcome import Failed
 from policylang.sdk.patterns import compile_pattern
 from policylang.sdk.values import Ip, Size, Time
+from policylang.tree import arithmetic
 from policylang.tree import values as v
 from policylang.tree.facts import REQUEST, RESPONSE, touches
 from policylang.tree.outcome import at_502, copied, masked
@@ -28,13 +29,14 @@ _DEEPEST = 24
 """Levels of one source; what lies deeper gets a function of its own (Python's parser has a limit of 200 brackets)."""
 
 _VOCABULARY: dict[str, Any] = {
-    name: getattr(v, name)
-    for name in (
-        "add", "attribute", "contains", "cookie_values", "divide", "ends_with", "equal", "failure_member", "greater",
-        "greater_or_equal", "less", "less_or_equal", "matches", "member", "modulo", "multiply", "negate", "operand",
-        "present", "principal_member", "query_values", "range_of", "same_secret", "starts_with", "string_of",
-        "subtract", "text_contains", "text_of", "truth", "within",
+    name: getattr(module, name)
+    for module, names in (
+        (arithmetic, "add divide modulo multiply negate subtract"),
+        (v, "attribute contains cookie_values ends_with equal failure_member greater greater_or_equal less"
+            " less_or_equal matches member operand present principal_member query_values range_of same_secret"
+            " starts_with string_of text_contains text_of truth within"),
     )
+    for name in names.split()
 } | {"Failed": Failed, "Size": Size, "Time": Time, "at_502": at_502, "masked": masked}  # fmt: skip
 
 _PLAIN = """

@@ -6,21 +6,18 @@ status 400; an expression that reads the response turns it into 502.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 from hmac import compare_digest
 from typing import Any
 
 from policylang.sdk.networks import Networks
-from policylang.sdk.outcome import Failed, Failure, Kind, missing_value, wrong_type
+from policylang.sdk.outcome import Failure, missing_value, wrong_type
 from policylang.sdk.patterns import compile_pattern
 from policylang.sdk.values import Duration, Ip, Principal, Rate, Size, Time
 
 PRIVATE = "[private]"
 """What stands where a private text would be shown."""
-LARGEST_TEXT = 1 << 20
-"""Characters that `+` and templates may make of a message's texts."""
 
 _WORDS: dict[type, str] = {
     type(None): "none", bool: "boolean", int: "number", float: "number", str: "string", Ip: "ip", list: "list",
@@ -303,7 +300,7 @@ class Between:
 
 def range_of(low: Any, high: Any) -> range | Between:
     """`low..high`, both ends included."""
-    if not (_number(low) and _number(high)):
+    if not (is_number(low) and is_number(high)):
         raise wrong_type(f"a range from {phrase(kind_of(low))} to {phrase(kind_of(high))}")
     if low.__class__ is int and high.__class__ is int:
         return range(low, high + 1)
@@ -321,127 +318,14 @@ def bounds(value: Any) -> tuple[float, float]:
 
 
 def in_range(item: Any, value: Any) -> bool:
-    if not _number(item):
+    if not is_number(item):
         raise wrong_type(f"{phrase(kind_of(item))} is sought in a range")
     low, high = bounds(value)
     return bool(low <= item <= high)
 
 
-def _number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return value.__class__ is int or value.__class__ is float
-
-
-# --- arithmetic ---
-
-
-def add(left: Any, right: Any) -> Any:
-    a, b = left.__class__, right.__class__
-    if _number(left) and _number(right):
-        return _finite(left + right)
-    if a is b:
-        if a is str:
-            if len(left) + len(right) > LARGEST_TEXT:
-                raise _too_large()
-            return left + right
-        if a is Duration:
-            return Duration(left.seconds + right.seconds)
-        if a is Size:
-            return Size(left.bytes + right.bytes)
-        if a is list:
-            return left + right
-    if a is Time and b is Duration:
-        return Time(left.epoch + right.seconds)
-    if a is Duration and b is Time:
-        return Time(left.seconds + right.epoch)
-    raise _no_operands("+", left, right)
-
-
-def subtract(left: Any, right: Any) -> Any:
-    a, b = left.__class__, right.__class__
-    if _number(left) and _number(right):
-        return _finite(left - right)
-    if a is Duration and b is Duration:
-        return Duration(left.seconds - right.seconds)
-    if a is Size and b is Size:
-        return Size(left.bytes - right.bytes)
-    if a is Time and b is Time:
-        return Duration(left.epoch - right.epoch)
-    if a is Time and b is Duration:
-        return Time(left.epoch - right.seconds)
-    raise _no_operands("-", left, right)
-
-
-def multiply(left: Any, right: Any) -> Any:
-    if _number(left) and _number(right):
-        return _finite(left * right)
-    if _number(left):
-        left, right = right, left
-    if _number(right):
-        if left.__class__ is Duration:
-            return Duration(_finite(left.seconds * right))
-        if left.__class__ is Size:
-            return Size(int(_finite(left.bytes * right)))
-    raise _no_operands("*", left, right)
-
-
-def divide(left: Any, right: Any) -> Any:
-    a, b = left.__class__, right.__class__
-    try:
-        if _number(left) and _number(right):
-            return _finite(left / right)
-        if a is Duration and _number(right):
-            return Duration(_finite(left.seconds / right))
-        if a is Size and _number(right):
-            return Size(int(_finite(left.bytes / right)))
-        if a is Duration and b is Duration:
-            return _finite(left.seconds / right.seconds)
-        if a is Size and b is Size:
-            return _finite(left.bytes / right.bytes)
-    except (ZeroDivisionError, OverflowError):
-        raise _not_finite() from None
-    raise _no_operands("/", left, right)
-
-
-def modulo(left: Any, right: Any) -> Any:
-    if _number(left) and _number(right):
-        try:
-            return left % right
-        except (ZeroDivisionError, OverflowError):
-            raise _not_finite() from None
-    raise _no_operands("%", left, right)
-
-
-def negate(value: Any) -> Any:
-    if _number(value):
-        return -value
-    if value.__class__ is Duration:
-        return Duration(-value.seconds)
-    raise wrong_type(f"`-` stands before {phrase(kind_of(value))}")
-
-
-_LARGEST = 1 << 1023
-
-
-def _finite(value: Any) -> Any:
-    if value.__class__ is float:
-        if not math.isfinite(value):
-            raise _not_finite()
-    elif not -_LARGEST < value < _LARGEST:
-        # What a float cannot hold would raise somewhere else, and grow with every round of a loop.
-        raise _not_finite()
-    return value
-
-
-def _not_finite() -> Failed:
-    return wrong_type("a division by zero, or a result too large, is no number")
-
-
-def _too_large() -> Failed:
-    return Failed(Failure("text-too-long", 400, f"over {LARGEST_TEXT} characters", kind=Kind.ERROR))
-
-
-def _no_operands(op: str, left: Any, right: Any) -> Failed:
-    return wrong_type(f"`{op}` stands between {phrase(kind_of(left))} and {phrase(kind_of(right))}")
 
 
 # --- repeated values ---

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from tree_policies import Policy, value_of
 
 from policylang.check import program as p
-from policylang.sdk import Duration, Ip, Size, Time
+from policylang.sdk import Duration, Failed, Ip, Size
 from policylang.sdk import types as t
 from policylang.sdk.bench import BenchEnvironment, make_exchange, run
 from policylang.source import Source, Span
+from policylang.tree import arithmetic
 from policylang.tree import values as v
 from policylang.tree.emit import compiled
 from policylang.tree.keys import encoded
@@ -211,8 +212,12 @@ def test_same_secret_says_what_equal_says() -> None:
         assert v.same_secret(a, b) == v.equal(a, b)
 
 
-def test_time_and_sizes_go_together() -> None:
-    assert v.subtract(Time(10), Time(4)) == Duration(6)
-    assert v.add(Time(10), Duration(5)) == Time(15)
-    assert v.divide(Size(10), Size(4)) == 2.5
-    assert v.multiply(2, Duration(3)) == Duration(6)
+def test_numbers_stay_bounded() -> None:
+    huge = 1 << 1000
+    for wrong in (
+        lambda: arithmetic.multiply(huge, huge), lambda: arithmetic.add(1e308, 1e308), lambda: arithmetic.divide(1, 0),
+        lambda: arithmetic.modulo(1.5, 0), lambda: arithmetic.add(True, 1), lambda: arithmetic.negate(False),
+    ):  # fmt: skip
+        with pytest.raises(Failed):
+            wrong()
+    assert arithmetic.divide(huge, huge) == 1
