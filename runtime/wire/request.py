@@ -12,7 +12,8 @@ from typing import Final, Protocol
 import httptools
 
 from runtime.wire.limits import WireError, WireLimits
-from runtime.wire.request_head import RequestHead, read_request_head
+from runtime.wire.memo import KnownFields, requests_known
+from runtime.wire.request_head import USUAL_START, RequestHead, known_request_head, read_request_head
 from runtime.wire.tape import Tape
 
 __all__ = ["RequestHead", "RequestReader", "RequestSink"]
@@ -49,6 +50,7 @@ class RequestReader:
         "_held",
         "_keep_alive",
         "_limits",
+        "_memo",
         "_parser",
         "_paused",
         "_pending",
@@ -64,6 +66,7 @@ class RequestReader:
     def __init__(self, sink: RequestSink, limits: WireLimits) -> None:
         self._sink = sink
         self._limits = limits
+        self._memo = requests_known(limits)
         self._tape = Tape()
         self._parser = httptools.HttpRequestParser(self._tape)
         self._held = bytearray()  # the part of a head that has come so far
@@ -93,7 +96,15 @@ class RequestReader:
             return
         self._busy = self._running = True
         try:
-            self._read_head(data)
+            start = USUAL_START.match(data)
+            known = None if start is None else self._memo.get(data[start.end() :])
+            if start is not None and known is not None and end <= self._limits.request_line:
+                self._memo.hits += 1
+                self._keep_alive = known.keep_alive
+                self._sink.request_head(known_request_head(start[1], start[2], known))
+                self._end()
+            else:
+                self._read_head(data)
         except WireError as error:
             self._fail(error)
         finally:
@@ -243,6 +254,10 @@ class RequestReader:
             self._sink.request_head(head)
         else:
             tape.rewind()
+            start = USUAL_START.match(piece)
+            if start is not None and not upgrade and head.content_length is None:
+                known = KnownFields(head.headers, head.host, head.keep_alive, head.connection, head.dropped)
+                self._memo.keep(piece[start.end() :], known)
             self._sink.request_head(head)
             self._end()
 

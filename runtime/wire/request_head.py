@@ -8,6 +8,7 @@ from typing import Final
 from runtime.wire.authority import read_authority
 from runtime.wire.fields import HTTP_1_0, HTTP_1_1, NO_NAMES, Field, Version, connection_options
 from runtime.wire.limits import WireError, WireLimits
+from runtime.wire.memo import KnownFields
 
 _KNOWN_METHODS: Final = {
     name.encode("ascii"): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -20,6 +21,10 @@ _HASH, _SLASH, _UNDERSCORE = b"#/_"
 _VERSION_AND_SPACES: Final = 10
 
 
+USUAL_START: Final = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) (/[!\"$-~]*) HTTP/1\.1\r\n")
+"""A start line that needs no closer look."""
+
+
 class RequestHead:
     """A request up to its empty line.
 
@@ -29,7 +34,7 @@ class RequestHead:
     only in HTTP/1.0; the Host field in `headers` agrees with it. `scheme` is that of an absolute target, else empty.
     `connection` holds the names of fields that Connection lists and that must not be forwarded. `upgrade` says that
     another protocol was offered, `expect_continue` that the client waits for 100 before it sends the body. A body
-    comes if `chunked` or if `content_length` is above 0.
+    comes if `chunked` or if `content_length` is above 0. `known`: the same fields came before.
     """
 
     __slots__ = (
@@ -41,6 +46,7 @@ class RequestHead:
         "headers",
         "host",
         "keep_alive",
+        "known",
         "method",
         "path",
         "query",
@@ -68,6 +74,7 @@ class RequestHead:
         self.headers = headers
         self.host = host
         self.keep_alive = version is HTTP_1_1
+        self.known: KnownFields | None = None
         self.content_length: int | None = None
         self.chunked = False
         self.connection = NO_NAMES
@@ -126,6 +133,17 @@ def read_request_head(
         _drop_underscores(head)
     if said is not None:
         _apply(head, said)
+    return head
+
+
+def known_request_head(method: bytes, target: bytes, known: KnownFields) -> RequestHead:
+    """Make the head of a request whose start line is usual and whose fields are known."""
+    path, _, query = target.partition(b"?")
+    head = RequestHead(_KNOWN_METHODS[method], target, path, query, HTTP_1_1, known.headers, known.host)
+    head.keep_alive = known.keep_alive
+    head.connection = known.connection
+    head.dropped = known.dropped
+    head.known = known
     return head
 
 

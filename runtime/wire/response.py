@@ -8,12 +8,14 @@ it makes the connection unfit for use.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Protocol
 
 import httptools
 
 from runtime.wire.fields import HTTP_1_0, HTTP_1_1, NO_NAMES, Field, Version, connection_options
 from runtime.wire.limits import WireError, WireLimits
+from runtime.wire.memo import Memo
 from runtime.wire.tape import Tape
 from runtime.wire.write import REASONS
 
@@ -30,7 +32,9 @@ class ResponseHead:
 
     `headers` are (lower-case name, name as received, value). `content_length` is what the field says, also where no
     body comes (HEAD, 304). `until_eof`: the body ends with the connection. `connection` holds the names of fields that
-    Connection lists and that must not be forwarded. `has_body` is False where the head is all there is.
+    Connection lists and that must not be forwarded. `has_body` is False where the head is all there is. One head may
+    stand for several answers that said the same: nobody changes it. `lines`: what goes to clients of it while nobody
+    edits `headers`; made by who sends them first.
     """
 
     __slots__ = (
@@ -40,6 +44,7 @@ class ResponseHead:
         "has_body",
         "headers",
         "keep_alive",
+        "lines",
         "reason",
         "status",
         "until_eof",
@@ -57,6 +62,13 @@ class ResponseHead:
         self.until_eof = False
         self.has_body = True
         self.connection = NO_NAMES
+        self.lines: bytes | None = None
+
+
+@lru_cache(maxsize=8)
+def answers_known(limits: WireLimits) -> Memo[ResponseHead]:
+    """Heads of answers whose body came with them, for all connections under the same limits."""
+    return Memo()
 
 
 class ResponseSink(Protocol):
@@ -89,6 +101,7 @@ class ResponseReader:
         "_held",
         "_interim",
         "_limits",
+        "_memo",
         "_method",
         "_parser",
         "_sink",
@@ -102,6 +115,7 @@ class ResponseReader:
     def __init__(self, sink: ResponseSink, limits: WireLimits) -> None:
         self._sink = sink
         self._limits = limits
+        self._memo = answers_known(limits)
         self._tape = Tape()
         self._parser = httptools.HttpResponseParser(self._tape)
         self._method: str | None = None
@@ -156,7 +170,12 @@ class ResponseReader:
                     and data.startswith(b"HTTP/1.1 ")
                     and self._method != "HEAD"
                 ):
-                    self._read_at_once(data, end)
+                    known = self._memo.get(data[:end])
+                    if known is not None and len(data) - end == known.content_length:
+                        self._memo.hits += 1
+                        self._answer_at_once(known, data[end:])
+                    else:
+                        self._read_at_once(data, end)
                 else:
                     self._read_head(data)
         except WireError as error:
@@ -188,12 +207,8 @@ class ResponseReader:
             # One read, one answer with its body: nothing is left to be kept in mind.
             body = tape.body[0]
             tape.rewind()
-            self._method = None
-            self._spent = not head.keep_alive
-            sink = self._sink
-            sink.response_head(head)
-            sink.response_body(body)
-            sink.response_end()
+            self._memo.keep(data[:end], head)
+            self._answer_at_once(head, body)
             return
         self._begin(head)
         if head.has_body:
@@ -201,6 +216,15 @@ class ResponseReader:
             self._take_body(len(data) - end, refusal)
         else:
             self._end(len(data) > end)
+
+    def _answer_at_once(self, head: ResponseHead, body: bytes) -> None:
+        self.started = True
+        self._method = None
+        self._spent = not head.keep_alive
+        sink = self._sink
+        sink.response_head(head)
+        sink.response_body(body)
+        sink.response_end()
 
     def _read_head(self, data: bytes) -> None:
         held, tape, limits = self._held, self._tape, self._limits

@@ -13,7 +13,8 @@ LIMITS = WireLimits()
 
 
 def seen(head: RequestHead | ResponseHead) -> dict[str, Any]:
-    return {name: getattr(head, name) for name in head.__slots__}
+    """What a head says; whether it was known before is no part of that."""
+    return {name: getattr(head, name) for name in head.__slots__ if name not in ("known", "lines")}
 
 
 class Record:
