@@ -40,6 +40,7 @@ def check_global(unit: Unit, shared: Globals, node: n.Global) -> p.Block:
         walk.state.response = "set"
     walk.state.user = shared.user and node.when == "before"
     block = check_block(walk, node.body)
+    shared.counters = frame.counters  # a `match` or `for` puts another in its place
     if node.when == "before":
         shared.names += walk.state.names.values()
         shared.user = walk.state.user
