@@ -15,7 +15,6 @@ from policylang.check.operators import missing_unit
 from policylang.check.program import Bound
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk import types as t
 from policylang.sdk.card import ParamCard
 from policylang.sdk.values import UpstreamName
@@ -125,7 +124,7 @@ def _too_many(walk: Walk, signature: Signature, arg: n.Argument, given: Given) -
 def _unknown(walk: Walk, signature: Signature, arg: n.Argument) -> None:
     name, span = arg.name or "", arg.name_span or arg.span
     known = list(signature.by_name)
-    close = nearest(name, known)
+    close = walk.unit.nearest(name, known)
     fix = None
     if name in KEPT_PARAMETERS:
         cure = f"`{name}:` is kept for a later version"
@@ -313,7 +312,7 @@ def _symbol(walk: Walk, param: ParamCard, node: n.Expr) -> p.Expr:
         return unknown(node.span)
     if word in param.symbols:
         return p.Const(node.span, t.SYMBOL, False, word)
-    close = nearest(word, param.symbols) if word is not None else None
+    close = walk.unit.nearest(word, param.symbols) if word is not None else None
     cure = f"did you mean `{close}`?" if close is not None else f"write {_choice(param)}"
     shown = f"`{word}`" if word is not None else "a value"
     walk.error("unknown-symbol", node.span, f"`{param.name}` takes {_choice(param)}, not {shown}", help=cure)
@@ -344,7 +343,7 @@ def _upstream(walk: Walk, node: n.Expr) -> p.Expr:
 def _unknown_upstream(walk: Walk, span: Span, name: str) -> None:
     if walk.unit.perhaps_declared(name):
         return
-    close = nearest(name, list(walk.unit.upstreams))
+    close = walk.unit.nearest(name, list(walk.unit.upstreams))
     if close is not None:
         cure = f"did you mean `{close}`?"
         labels = [Label(walk.unit.upstreams[close].name_span, "declared here")]

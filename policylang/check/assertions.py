@@ -17,7 +17,6 @@ from policylang.check.scope import Slots, State, Var
 from policylang.check.swallowing import observes
 from policylang.check.walk import Frame, Walk, is_unknown
 from policylang.diagnostics import Diagnostic, Label
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk import types as t
 from policylang.sdk.card import FunctionCard, ParamCard
 from policylang.sdk.outcome import wrong_type
@@ -85,7 +84,7 @@ def declare(unit: Unit, definition: Definition) -> None:
         seen[node.name] = node.name_span
         kind = t.WORDS.get(node.type)
         if kind is None:
-            close = nearest(node.type, t.WORDS)
+            close = unit.nearest(node.type, t.WORDS)
             words = ", ".join(f"`{word}`" for word in t.WORDS)
             cure = f"did you mean `{close}`?" if close is not None else f"write one of {words}"
             unit.report.error("unknown-type", node.type_span, f"there is no type `{node.type}`", help=cure)
@@ -154,7 +153,7 @@ def _check_outputs(walk: Walk, definition: Definition) -> None:
         elif state.alive and not state.lost:
             ended = state.ended.get(output.name)
             labels = [Label(ended.var.span, f"set here, {ended.where}")] if ended is not None else []
-            close = nearest(output.name, state.names)
+            close = walk.unit.nearest(output.name, state.names)
             if labels or close is None:
                 cure = f"bind `{output.name}` on every way through `{definition.name}`"
             else:
@@ -268,6 +267,22 @@ def _expand(
     given = {each.param.name: each.value for each in bound}
     arguments: list[tuple[int, p.Expr]] = []
     kept = unit.report.capture()
+    found: list[Diagnostic] = []
+    try:
+        body = _body(unit, inner, node, definition, given, arguments)
+    finally:
+        found = unit.report.release(kept)
+    if found:
+        _report_expansion(walk, node, definition, found)
+    made = p.Expand(node.span, node.name, tuple(arguments), body, ())
+    return made, inner.state
+
+
+def _body(
+    unit: Unit, inner: Walk, node: n.Call, definition: Definition, given: dict[str, p.Expr],
+    arguments: list[tuple[int, p.Expr]],
+) -> p.Block:  # fmt: skip
+    """The body of one call: parameters whose arguments are known are these, the others get slots."""
     for parameter in definition.node.parameters:
         value = given[parameter.name]
         if parameter.default is not None and _left_out(node, definition, parameter.name):
@@ -281,13 +296,8 @@ def _expand(
             slot = inner.slot(parameter.name)
             arguments.append((slot, _typed(value, kind)))
             var = Var(parameter.name, slot, kind, parameter.name_span, "parameter", private)
-        state.names[parameter.name] = var
-    body = check_block(inner, definition.node.body)
-    found = unit.report.release(kept)
-    if found:
-        _report_expansion(walk, node, definition, found)
-    made = p.Expand(node.span, node.name, tuple(arguments), body, ())
-    return made, inner.state
+        inner.state.names[parameter.name] = var
+    return check_block(inner, definition.node.body)
 
 
 def _left_out(node: n.Call, definition: Definition, name: str) -> bool:

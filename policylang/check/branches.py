@@ -79,7 +79,7 @@ def _none(walk: Walk, node: n.Group) -> p.Statement:
 def _parallel(walk: Walk, node: n.Group) -> p.Statement:
     entry = walk.state
     with walk.no_respond("`parallel`"):
-        made, ways = _branches(walk, node, entry, "in another branch of this `parallel`", "branch")
+        made, ways = _branches(walk, node, entry, "in another branch of this `parallel`", "parallel")
     conflicts(walk, made)
     after = entry.copy()
     for way in ways:

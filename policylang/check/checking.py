@@ -61,7 +61,7 @@ def check_files(
     """Check a policy of one or more files and what they import.
 
     `load` gives a file's bytes (default: from disk), `environ` the environment (default: this process's). Raises
-    OSError or UnicodeDecodeError when one of `paths` itself cannot be read; an import that cannot is a diagnostic.
+    OSError when one of `paths` itself cannot be read; an import that cannot is a diagnostic.
     """
     report = Report()
     surroundings = Surroundings(load, environ)

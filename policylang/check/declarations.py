@@ -14,7 +14,6 @@ from policylang.check.special import MAP_DECLARATION
 from policylang.check.unit import DeclaredMap, Unit
 from policylang.check.walk import Frame, Walk
 from policylang.diagnostics import Edit, Fix, Label
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk.card import Card
 from policylang.source import Span
 from policylang.syntax import nodes as n
@@ -42,7 +41,7 @@ def gateway_settings(unit: Unit, node: n.Gateway | None) -> tuple[p.Setting, ...
             text = setting.values["address"]
             key = split_address(text) or text
             first = listens.setdefault(key, setting)
-            if first is not setting:
+            if first is not setting and not text.endswith(":0"):
                 unit.report.error("duplicate-setting", setting.span, f"`{text}` is listened on already",
                                   labels=[Label(first.span, "first here")], help="leave one of them out")  # fmt: skip
     span = node.span if node is not None else _nowhere()
@@ -113,7 +112,7 @@ def _unknown_setting(unit: Unit, node: n.Setting, cards: Mapping[str, Card], own
         unit.report.error("not-in-this-version", node.name_span, f"`{node.name}` is not in this version",
                           help="leave it out")  # fmt: skip
         return
-    close = nearest(node.name, cards)
+    close = unit.nearest(node.name, cards)
     fix = Fix(f"write `{close}`", (Edit(node.name_span, close),)) if close is not None else None
     cure = f"did you mean `{close}`?" if close is not None else "it has " + ", ".join(f"`{name}`" for name in cards)
     unit.report.error("unknown-setting", node.name_span, f"`{owner}` has no setting `{node.name}`", help=cure, fix=fix)

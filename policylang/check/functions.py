@@ -12,7 +12,6 @@ from policylang.check.literals import place_of
 from policylang.check.special import ALL, ENV, FILE, MAP, REVEAL, SECRET, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk import types as t
 from policylang.sdk.card import FunctionCard
 from policylang.sdk.outcome import Failed
@@ -45,7 +44,7 @@ def _unknown_function(walk: Walk, node: n.CallExpr) -> None:
             help="write it as a statement of its own, without parentheses, and take its output with `-> name`",
         )  # fmt: skip
         return
-    close = nearest(name, [*unit.catalog.functions, *SPECIAL])
+    close = unit.nearest(name, [*unit.catalog.functions, *SPECIAL])
     fix = None
     if close is not None:
         cure = f"did you mean `{close}`?"
@@ -96,8 +95,8 @@ def _folded(walk: Walk, node: n.CallExpr, call: Any, args: tuple[p.Expr, ...], k
     except Failed as error:
         _always_fails(walk, node, error.failure.detail or error.failure.name)
         return unknown(node.span)
-    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        _always_fails(walk, node, str(error))
+    except (TypeError, ValueError, ArithmeticError, LookupError):
+        _always_fails(walk, node, "the function has no result for these values")
         return unknown(node.span)
     return p.Const(node.span, type_of(value) if value is None or kind.name == "json" else kind.sure(), private, value)
 
@@ -196,7 +195,7 @@ def _map(walk: Walk, node: n.CallExpr) -> p.Expr:
     if declared is None:
         if walk.unit.perhaps_declared(name):
             return unknown(node.span)
-        close = nearest(name, list(walk.unit.maps))
+        close = walk.unit.nearest(name, list(walk.unit.maps))
         cure = f"did you mean `{close}`?" if close is not None else f'declare it: `map {name}, file: "{name}.json"`'
         walk.error("unknown-map", place.span, f"there is no map `{name}`", help=cure)
         return unknown(node.span)

@@ -33,14 +33,15 @@ class _Open:
 
 
 def load_files(paths: Sequence[str], surroundings: Surroundings, report: Report) -> Loaded:
-    """Raises OSError or UnicodeDecodeError for a file of `paths` itself: that is for the command line to say."""
+    """Raises OSError for a file of `paths` itself: that is for the command line to say."""
     loaded = Loaded()
     known: dict[str, Span | None] = {}
     for path in paths:
         if path in known:
             continue
         known[path] = None
-        above = [_opened(path, surroundings.read(path).decode("utf-8"), loaded)]
+        text = surroundings.decoded(report, surroundings.read(path), path, Span(Source(path, ""), 0, 0))
+        above = [_opened(path, text, loaded)] if text is not None else []
         while above:
             node = next(above[-1].rest, None)
             if node is None:

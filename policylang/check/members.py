@@ -8,7 +8,6 @@ from policylang.check.literals import header_name
 from policylang.check.scope import Ended, Var
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Label
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk import types as t
 from policylang.sdk.types import BODY_FIELDS, PRIVATE_FIELDS, PRIVATE_HEADERS, RECORDS
 from policylang.source import Span
@@ -50,6 +49,7 @@ def read(walk: Walk, var: Var, span: Span) -> p.Expr:
 
 _REACHED = {
     "branch": "reached also when another branch is taken",
+    "parallel": "the branches run side by side",
     "loop": "reached when the loop is over",
     "none": "what a `none` sets is taken back",
     "block": "reached when that block is over",
@@ -68,6 +68,8 @@ def _unset(walk: Walk, node: n.Name, ended: Ended) -> None:
         cure = f"read `{word}` there only, or set a name before it and change that with `set`"
     elif ended.reached == "failure":
         cure = "bind what is needed here inside of `on failure`"
+    elif ended.reached == "parallel":
+        cure = f"read `{word}` after the `parallel`, or put both lines into one branch: `all {{ … }}`"
     elif ended.reached == "removed":
         cure = f"set `{word}` again before this line"
     elif walk.word:
@@ -84,7 +86,7 @@ def _unset(walk: Walk, node: n.Name, ended: Ended) -> None:
 def unknown_name(walk: Walk, span: Span, word: str) -> None:
     known = [*walk.state.names, *CONTEXT, *walk.unit.constant_names]
     elsewhere = {*walk.unit.upstreams, *walk.unit.maps}
-    close = nearest(word, known) if len(word) > 2 and word not in elsewhere else None
+    close = walk.unit.nearest(word, known) if len(word) > 2 and word not in elsewhere else None
     labels: list[Label] = []
     if close is not None:
         cure = f"did you mean `{close}`?"
@@ -300,7 +302,7 @@ def _capture(walk: Walk, span: Span, name: str, name_span: Span) -> p.Expr:
     captures = walk.captures or {}
     found = captures.get(name)
     if found is None:
-        close = nearest(name, list(captures))
+        close = walk.unit.nearest(name, list(captures))
         if close is not None:
             cure = f"did you mean `path.{close}`?"
         elif captures:
@@ -380,7 +382,7 @@ def _folded(span: Span, base: p.Const, key: p.Const, private: bool) -> p.Const:
 
 
 def _unknown_member(walk: Walk, span: Span, owner: str, name: str, known: list[str]) -> None:
-    close = nearest(name, known)
+    close = walk.unit.nearest(name, known)
     if close is not None:
         cure = f"did you mean `{close}`?"
     elif known:

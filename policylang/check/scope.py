@@ -176,7 +176,9 @@ def _merge_names(result: State, living: Sequence[State], where: str, reached: st
                 known = somewhere.get(name)
                 somewhere[name] = var if known is None else _unite(known, var, clashes)
     for name, var in somewhere.items():
-        result.ended[name] = Ended(var, where, reached, False)
+        before = result.ended.get(name)
+        if before is None or before.reached != "removed":
+            result.ended[name] = Ended(var, where, reached, False)
     for name in everywhere:
         result.ended.pop(name, None)
 

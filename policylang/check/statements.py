@@ -17,7 +17,6 @@ from policylang.check.narrowing import narrow, present_names
 from policylang.check.special import FAIL, RESPOND, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk import types as t
 from policylang.sdk.card import Card, ParamCard
 from policylang.sdk.types import Type
@@ -117,7 +116,7 @@ def _unknown_assertion(walk: Walk, node: n.Call) -> None:
     name = node.name
     unit = walk.unit
     known = [*unit.catalog.assertions, *unit.definitions]
-    close = nearest(name, [*known, "require", "respond", "remove", "ignore", "parallel", "match"])
+    close = unit.nearest(name, [*known, "require", "respond", "remove", "ignore", "parallel", "match"])
     fix = None
     if name in unit.catalog.functions or name in SPECIAL:
         walk.error(

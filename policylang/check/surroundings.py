@@ -73,9 +73,10 @@ class Surroundings:
 
     def text(self, report: Report, path: str, span: Span) -> str | None:
         """The text of a file that stands at `span`, which is reported when it cannot be read."""
-        data = self.bytes(report, path, span)
-        if data is None:
-            return None
+        data = self.raw(report, path, span)
+        return None if data is None else self.decoded(report, data, path, span)
+
+    def decoded(self, report: Report, data: bytes, path: str, span: Span) -> str | None:
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -83,7 +84,7 @@ class Surroundings:
                          help="save it as UTF-8")  # fmt: skip
             return None
 
-    def bytes(self, report: Report, path: str, span: Span) -> bytes | None:
+    def raw(self, report: Report, path: str, span: Span) -> bytes | None:
         where = resolve(path, span.source.name)
         try:
             return self.read(where)
@@ -101,7 +102,7 @@ class Surroundings:
         if where in self._parsed:
             found: dict[str, Any] | None = self._parsed[where]
             return found
-        data = self.bytes(report, path, span)
+        data = self.raw(report, path, span)
         if data is None:
             return None
         try:

@@ -15,7 +15,6 @@ from policylang.check.paths import read_methods
 from policylang.check.scope import Ended
 from policylang.check.walk import Walk, is_unknown
 from policylang.diagnostics import Label
-from policylang.diagnostics.nearest import nearest
 from policylang.sdk import types as t
 from policylang.sdk.types import Type
 from policylang.syntax import nodes as n
@@ -163,7 +162,7 @@ def _message_place(walk: Walk, node: n.Expr, root: n.Name, verb: str) -> tuple[p
         if found is not None:
             return p.FieldPlace(word, found[0]), found[1]
         known = list(dict.fromkeys([*_FIELDS[word], *names]))
-        close = nearest(node.name, known)
+        close = walk.unit.nearest(node.name, known)
         if node.name == "content_type":
             cure = f'change the field: `{verb} {word}.header["Content-Type"]`'
         elif node.name in names:

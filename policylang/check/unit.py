@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from policylang.check.report import Report
 from policylang.check.scope import Slots
 from policylang.check.surroundings import Surroundings
 from policylang.check.walk import ExpressionCheck, Frame, StatementCheck, Walk, unknown
+from policylang.diagnostics.nearest import nearest
 from policylang.sdk.card import Card, FunctionCard
 from policylang.source import Source, Span
 from policylang.syntax import nodes as n
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 EXPANDED_STATEMENTS = 50_000
 """How many statements the calls of users' assertions may come to, all together, when each is put in its place."""
+
+COMPARISONS = 20_000
+"""How often an unknown word is compared with a known one, all in all: beyond, something else is wrong."""
 
 
 class Defaults:
@@ -65,12 +70,21 @@ class Unit:
     """The texts of files with syntax errors: what is unknown may have been declared where nobody could read it."""
     defaults: Defaults = field(default_factory=Defaults)
     expansions_left: int = EXPANDED_STATEMENTS
+    comparisons_left: int = COMPARISONS
     _constants: dict[str, p.Const] = field(default_factory=dict)
     _signatures: dict[str, Signature] = field(default_factory=dict)
 
     @property
     def constant_names(self) -> list[str]:
         return list(self.constant_nodes)
+
+    def nearest(self, word: str, candidates: Iterable[str]) -> str | None:
+        """The known word that was meant, where there is one and it is still looked for."""
+        known = list(candidates)
+        if self.comparisons_left < len(known):
+            return None
+        self.comparisons_left -= len(known)
+        return nearest(word, known)
 
     def signature(self, card: Card | FunctionCard) -> Signature:
         key = card.name if isinstance(card, Card) else f"{card.name}()"
