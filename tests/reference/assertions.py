@@ -157,8 +157,10 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
         target = target_text(given["path"], at)
     timeout = at.value(given["timeout"]).value.seconds if "timeout" in given else None
     request = at.state.request
-    if request.limit is not None and len(request.body) > request.limit and request.streams:
-        raise Failing("body-too-large", 413)
+    if request.limit is not None and len(request.body) > request.limit:
+        if request.streams:
+            raise Failing("body-too-large", 413)
+        at.world.uncertain = True  # it was refused, or the policy has made it
     request.sent = True
     stub = at.world.next_answer(upstream.name)
     at.upstream_calls.append((

@@ -244,6 +244,7 @@ class Evaluation:
                 return self._parallel(statement)
             case n.If():
                 for arm in statement.arms:
+                    self._hold(statement, arm.condition)  # one after the other, as they are asked
                     if self.truth(arm.condition):
                         return self.block(arm.body)
                 if statement.orelse is not None:
@@ -455,7 +456,7 @@ def name_of(statement: n.Statement) -> str:
 
 
 def own_exprs(statement: n.Statement) -> list[n.Expr]:
-    """The expressions of a statement itself, not of the statements in it."""
+    """The expressions that a statement begins with, not those of the statements in it."""
     match statement:
         case n.Call() | n.Respond() | n.Fail():
             return [a.value for a in statement.args]
@@ -465,8 +466,6 @@ def own_exprs(statement: n.Statement) -> list[n.Expr]:
             return [statement.value]
         case n.Set():
             return [statement.value, *([statement.target.key] if isinstance(statement.target, n.Index) else [])]
-        case n.If():
-            return [arm.condition for arm in statement.arms]
         case n.Match():
             return [statement.subject]
         case n.For():
