@@ -35,6 +35,7 @@ _STATEMENT_WORDS = w.STATEMENT_STARTS | w.DECLARATION_STARTS
 _LINE_WORDS = _STATEMENT_WORDS | {w.SERVICE, w.GATEWAY, w.MAP, w.TEST}
 _BLOCKS = frozenset({w.LBRACE, w.END})
 _AFTER_ARGUMENTS = frozenset({w.NL, w.RBRACE, w.LBRACE, w.ARROW, w.ELSE, w.END})
+_ARROWS = frozenset({w.ARROW, w.FAT_ARROW})
 _CALLED = frozenset({w.NAME, w.MEMBER, w.RESPOND, w.FAIL})
 
 
@@ -116,7 +117,7 @@ class Layout:
                 if pending >= 0:
                     if not (
                         kind == w.RBRACE or kind == w.CATCH or kind == w.END
-                        or (kind == w.ELSE and kinds[i + 1] != w.ARROW)
+                        or (kind == w.ELSE and kinds[i + 1] not in _ARROWS)
                     ):
                         append(pending)
                         previous = w.NL

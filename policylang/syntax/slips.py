@@ -214,6 +214,21 @@ def commas(s: Scene) -> Iterator[Repair]:
         yield Repair(s.at, s.at, [s.between(s.at, w.COMMA)], finding)
 
 
+def dangling_comma(s: Scene) -> Iterator[Repair]:
+    """A comma at a line's end took the next statement, or case, for an argument."""
+    depth = 0
+    for k in range(s.at - 1, s.first, -1):
+        kind = s.kinds[k]
+        depth += (kind in (w.RPAR, w.RSQB, w.RMAP, w.RBRACE)) - (kind in (w.LPAR, w.LSQB, w.LMAP, w.LBRACE))
+        if depth < 0:
+            return
+        if kind == w.COMMA and not depth and s.span(k).line != s.span(k + 1).line:
+            finding = s.find("extra-comma", s.span(k), "after a comma the statement goes on, but this one ends",
+                             fix="", title="remove `,`")
+            tokens = [*map(s.token, range(s.first, k)), s.token(k, w.NL), *map(s.token, range(k + 1, s.at))]
+            yield Repair(s.first, s.at, tokens, finding)
+
+
 def _opener(s: Scene) -> int:
     """The bracket that the error stands in, or the start of its statement."""
     depth = 0
@@ -410,6 +425,7 @@ SLIPS: tuple[Callable[[Scene], Iterator[Repair]], ...] = (
     after_on_failure,
     quoted_name,
     commas,
+    dangling_comma,
     keyword_as_name,
     misspelt,
     several_statements,
