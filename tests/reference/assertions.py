@@ -186,7 +186,7 @@ def target_text(expr: n.Expr, at: Evaluation) -> str:
         if is_request_path(expr):
             return str(path)
         path, mark, query = path.partition("?")
-        return written_path(path) + mark + encoded(query, IN_PATH + "?")
+            text = text.removesuffix("/") + str(at.value(part).value)
     text = ""
     for part in expr.parts:
         if isinstance(part, str):

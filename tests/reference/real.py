@@ -6,13 +6,14 @@ import heapq
 import itertools
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 from reference import message as plain
 from reference.generate_messages import Exchange as Message
 
-from policylang.catalog import load_catalog
-from policylang.check import check_text
+from policylang.catalog import Catalog, load_catalog
+from policylang.check import Checked, check_text
 from policylang.sdk import (
     Assertion,
     BodySource,
@@ -106,10 +107,15 @@ class Give(Assertion):
 PROBES = (Refuse, Error, Away, Defect, Pause, Give)
 
 
-def install_probes() -> None:
-    """Puts them beside the built-in ones, as an installed plug-in would."""
-    for probe in PROBES:
-        load_catalog().assertions[probe.name] = card_of(probe)
+@cache
+def catalog() -> Catalog:
+    """The built-in assertions, and these as those of a plug-in."""
+    known = load_catalog()
+    return Catalog({**known.assertions, **{probe.name: card_of(probe) for probe in PROBES}}, known.functions)
+
+
+def check(text: str, name: str, files: Mapping[str, bytes]) -> Checked:
+    return check_text(text, name, files, {}, catalog=catalog())
 
 
 # --- surroundings ----------------------------------------------------------------------------------
@@ -252,7 +258,7 @@ class Real:
     """A policy as the gateway runs it. Raises ValueError, with the diagnostics, where the checker refuses it."""
 
     def __init__(self, text: str, files: Mapping[str, bytes]) -> None:
-        checked = check_text(text, "policy.pol", files=dict(files))
+        checked = check(text, "policy.pol", files)
         if checked.program is None:
             raise ValueError(checked.diagnostics)
         self.tree = compile_program(checked.program)
