@@ -182,11 +182,11 @@ IN_PATH = UNRESERVED + "/:@!$&'()*+,;=%"
 def target_text(expr: n.Expr, at: Evaluation) -> str:
     """`path:`: what is interpolated becomes one encoded segment, `request.path` stays a path."""
     if not isinstance(expr, n.Text):
-        path = v.check_fit(at.value(expr).value, ("string",), False, "path")
+        path = str(v.check_fit(at.value(expr).value, ("string",), False, "path"))
         if is_request_path(expr):
-            return str(path)
+            return path
         path, mark, query = path.partition("?")
-            text = text.removesuffix("/") + str(at.value(part).value)
+        return written_path(path) + mark + encoded(query, IN_PATH + "?")
     text = ""
     for part in expr.parts:
         if isinstance(part, str):
