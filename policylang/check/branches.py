@@ -5,8 +5,9 @@ from __future__ import annotations
 from policylang.check import program as p
 from policylang.check.binding import bind_name, inner_names, join_ways, kept_type, leave
 from policylang.check.blocks import check_block, check_statement, head, word_of
-from policylang.check.expressions import condition
-from policylang.check.kinds import JSON_KINDS, NETWORKS, UNITS, UNKNOWN, phrase
+from policylang.check.expressions import condition, decided
+from policylang.check.fold import same
+from policylang.check.kinds import JSON_KINDS, NETWORKS, UNITS, UNKNOWN, phrase, type_of
 from policylang.check.literals import network
 from policylang.check.narrowing import narrow, present_names
 from policylang.check.operators import missing_unit
@@ -110,6 +111,9 @@ def check_if(walk: Walk, node: n.If) -> p.Statement:
     for arm in node.arms:
         walk.state = current
         test = condition(walk, arm.condition)
+        if decided(walk, test) is False:
+            arms.append((test, p.Block(arm.body.span, ())))
+            continue
         taken = current.copy()
         names = present_names(arm.condition, True)
         if names:
@@ -117,15 +121,18 @@ def check_if(walk: Walk, node: n.If) -> p.Statement:
         walk.state = taken
         arms.append((test, check_block(walk, arm.body)))
         ways.append(walk.state)
+        if decided(walk, test):
+            break
         names = present_names(arm.condition, False)
         if names:
             current = current.copy()
             narrow(current, names)
     orelse = None
-    walk.state = current.copy()
-    if node.orelse is not None:
-        orelse = check_block(walk, node.orelse)
-    ways.append(walk.state)
+    if not decided(walk, test):
+        walk.state = current.copy()
+        if node.orelse is not None:
+            orelse = check_block(walk, node.orelse)
+        ways.append(walk.state)
     join_ways(walk, entry, ways, "inside this `if`", "branch")
     return p.If(node.span, tuple(arms), orelse)
 
@@ -141,12 +148,20 @@ def check_match(walk: Walk, node: n.Match) -> p.Statement:
     orelse: p.Block | None = None
     knows_none = False
     other: n.Case | None = None
+    known = walk.expanding and isinstance(subject, p.Const) and not is_unknown(subject)
+    taken = False
     for case in node.cases:
         walk.frame.counters = dict(counters)  # the arms of one match share their counters
         walk.state = entry.copy()
         if other is not None:
             walk.error("unreachable", head(case), "a case after `else` is never taken", help="move `else` to the end")
         patterns = _patterns(walk, subject, case)
+        if known and (taken or (case.patterns and not any(_matches(subject, pattern) for pattern in patterns))):
+            # the call decides which case is taken: the others are not looked at for it
+            if case.patterns:
+                cases.append(p.Case(patterns, p.Block(case.body.span, ())))
+            continue
+        taken = True
         holds_none = any(isinstance(pattern, n.NoneValue) for pattern in case.patterns)
         if name is not None and (knows_none if not case.patterns else not holds_none):
             narrow(walk.state, [name])
@@ -160,11 +175,26 @@ def check_match(walk: Walk, node: n.Match) -> p.Statement:
         for place, count in walk.frame.counters.items():
             after_counters[place] = max(count, after_counters.get(place, 0))
     walk.frame.counters = after_counters
+    walk.state = entry
     if ways:
         join_ways(walk, entry, ways, "inside this `match`", "branch")
-    else:
-        walk.state = entry
+    elif known:
+        walk.state.alive = False  # no case is taken
     return p.Match(node.span, subject, tuple(cases), orelse)
+
+
+def _matches(subject: p.Expr, pattern: p.Const) -> bool:
+    """Whether a known value is matched: another type matches no pattern."""
+    assert isinstance(subject, p.Const)
+    value, wanted = subject.value, pattern.value
+    if isinstance(wanted, Networks):
+        return value in wanted
+    if isinstance(wanted, (range, tuple)) and pattern.type.name == "range":
+        low, high = (wanted.start, wanted.stop - 1) if isinstance(wanted, range) else wanted
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+    if value is None or wanted is None:
+        return value is wanted
+    return type_of(value).name == type_of(wanted).name and same(value, wanted)
 
 
 def _patterns(walk: Walk, subject: p.Expr, case: n.Case) -> tuple[p.Const, ...]:
@@ -187,8 +217,10 @@ def _patterns(walk: Walk, subject: p.Expr, case: n.Case) -> tuple[p.Const, ...]:
 
 def _fitting(walk: Walk, subject: p.Expr, pattern: p.Const) -> p.Const | None:
     want, have = subject.type.name, pattern.type.name
-    if want == "unknown" or have == "none" or want == have:
+    if want in ("unknown", "none") or have == "none" or want == have:
         return pattern
+    if walk.expanding and isinstance(subject, p.Const) and want != "ip":
+        return pattern  # the parameter's type was judged where the assertion is declared
     if want == "ip" and have == "string":
         if not network(walk, pattern.span, pattern.value):
             return None

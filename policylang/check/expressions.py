@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from policylang.check import program as p
 from policylang.check.fold import text_of
 from policylang.check.kinds import INTERPOLATES, JSON_KINDS, element_join, join, phrase
@@ -189,8 +191,23 @@ def boolean(walk: Walk, expr: p.Expr, node: n.Expr) -> None:
         present(walk, expr, "a condition")
 
 
+def decided(walk: Walk, test: p.Expr) -> bool | None:
+    """How a condition comes out for the call of a user's assertion that is put in its place; None where it depends.
+
+    What such a call never comes to is not looked at: it may be wrong for the arguments just because it is not meant for
+    them.
+    """
+    if walk.expanding and isinstance(test, p.Const) and isinstance(test.value, bool):
+        return test.value
+    return None
+
+
 def check_conditional(walk: Walk, node: n.Conditional) -> p.Expr:
     test = condition(walk, node.condition)
+    way = decided(walk, test)
+    if way is not None:
+        taken = walk.value(node.then if way else node.orelse)
+        return replace(taken, span=node.span, private=taken.private or test.private)
     then = _under(walk, node.condition, True, node.then)
     orelse = _under(walk, node.condition, False, node.orelse)
     kind = either(walk, then, orelse, node, "the branches of this `if`")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from policylang.check import program as p
-from policylang.check.expressions import boolean, either, present, under
+from policylang.check.expressions import boolean, decided, either, present, under
 from policylang.check.fold import NOT_FOLDED, RESULTS, arithmetic, ordered, same
 from policylang.check.kinds import COMPARABLE, JSON_KINDS, ORDERED, UNITS, join, phrase, plural
 from policylang.check.literals import address, network, networks
@@ -55,6 +55,8 @@ def _both(walk: Walk, node: n.Binary) -> tuple[p.Expr, p.Expr, bool]:
 def _logic(walk: Walk, node: n.Binary) -> p.Expr:
     left = walk.value(node.left)
     boolean(walk, left, node.left)
+    if decided(walk, left) is (node.op == "or"):
+        return p.Const(node.span, t.BOOLEAN, left.private, node.op == "or")
     right = under(walk, node.left, node.op == "and", node.right)
     boolean(walk, right, node.right)
     private = left.private or right.private

@@ -10,7 +10,7 @@ from policylang.check.arguments import assign, bind, fit, signature_of
 from policylang.check.assertions import call_definition
 from policylang.check.binding import bind_name, inner_names, kept_type
 from policylang.check.blocks import check_block
-from policylang.check.expressions import boolean
+from policylang.check.expressions import boolean, decided
 from policylang.check.kinds import UNKNOWN, phrase
 from policylang.check.literals import header_value, place_of, status, written_header
 from policylang.check.narrowing import narrow, present_names
@@ -175,6 +175,8 @@ def check_require(walk: Walk, node: n.Require) -> p.Statement:
     names = present_names(node.condition, True)
     if names:
         narrow(walk.state, names)
+    if decided(walk, expr) is False:
+        walk.state.alive = False
     return p.Require(node.span, expr)
 
 
