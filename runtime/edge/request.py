@@ -26,8 +26,8 @@ class ReceivedRequest(Request):
     `received_target` is what goes upstream while the policy leaves `path` and `query_string` as they were received.
     `opening`: a request's head from behind the target to `X-Request-ID: `, Host and everything that the gateway says of
     the client in it; the same for all requests of a connection to one host, and checked. `known`: what was made of its
-    fields before. `streams`: answers that
-    stream, some of which may be left over when the policy is done.
+    fields when they came before. `streams`: answers that stream, some of which may be left over when the policy is
+    done.
     """
 
     __slots__ = ("known", "opening", "received_path", "received_query", "received_target", "streams", "trace")
@@ -42,7 +42,7 @@ class ReceivedRequest(Request):
 
 
 class ReceivedResponse(Response):
-    """An upstream's answer. `head` says what it was while the policy leaves `status` and `headers` alone."""
+    """An upstream's answer that came whole. `head` says what it was while the policy leaves `status` and `headers` alone."""
 
     __slots__ = ("head",)
 

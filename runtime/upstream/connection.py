@@ -165,7 +165,9 @@ class UpstreamConnection(Protocol):
             self.used = True
             body, self._body = self._body, b""
             self.pool.release(self)
-            waiter.fire(Response(head.status, head.headers, body))
+            response = ReceivedResponse(head.status, head.headers, body)
+            response.head = head
+            waiter.fire(response)
         else:
             self._answered(waiter, head)
 
@@ -178,11 +180,8 @@ class UpstreamConnection(Protocol):
         if body:
             self._body = b""
         if self._ended:
-            # The usual case: the whole answer was in one read. The connection is free before the policy goes on.
             self._finish()
-            response = ReceivedResponse(head.status, headers, body)
-            response.head = head
-            waiter.fire(response)
+            waiter.fire(Response(head.status, headers, body))
             return
         answer = self.answer = BodyStream(self, head.content_length, 502)
         self.due = self._wheel.now + self.pool.between_ticks
