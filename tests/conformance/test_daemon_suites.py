@@ -114,7 +114,7 @@ def test_naughty_strings(gateway: tuple[Daemon, int]) -> None:
     post(port, "/json", b"1")
     started.await_line('"path":"/json"', before, started.output)
     for line in started.output[before:]:
-        assert json.loads(line)["path"]
+        assert json.loads(line)["status"] in (200, 400)
         assert len(line.encode()) <= 4096
 
 
