@@ -9,8 +9,8 @@ from policylang.check.expressions import condition, decided
 from policylang.check.fold import same
 from policylang.check.kinds import JSON_KINDS, NETWORKS, UNITS, UNKNOWN, phrase, type_of
 from policylang.check.literals import network
+from policylang.check.measures import missing_unit
 from policylang.check.narrowing import narrow, present_names
-from policylang.check.operators import missing_unit
 from policylang.check.scope import Ended, State, Var
 from policylang.check.swallowing import swallows
 from policylang.check.walk import Walk, is_unknown

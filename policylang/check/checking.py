@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from policylang.catalog import Catalog, load_catalog
-from policylang.check import branches, expressions, functions, members, operators, statements, targets
+from policylang.check import branches, expressions, functions, members, names, operators, statements, targets
 from policylang.check import program as p
-from policylang.check.assertions import Definition, define_all
 from policylang.check.blocks import head
 from policylang.check.declarations import declared_map, gateway_settings, upstream_settings
+from policylang.check.definitions import Definition, define_all
 from policylang.check.loading import Loaded, load_files
 from policylang.check.members import CONTEXT
 from policylang.check.paths import Claims
@@ -30,7 +30,7 @@ EXPRESSIONS: dict[type[n.Node], ExpressionCheck] = {
     n.NoneValue: expressions.check_none, n.DurationValue: expressions.check_duration,
     n.SizeValue: expressions.check_size, n.RateValue: expressions.check_rate, n.BadExpr: expressions.check_bad,
     n.ListValue: expressions.check_list, n.MapValue: expressions.check_map,
-    n.Conditional: expressions.check_conditional, n.Name: members.check_name, n.Member: members.check_member,
+    n.Conditional: expressions.check_conditional, n.Name: names.check_name, n.Member: members.check_member,
     n.Index: members.check_index, n.Unary: operators.check_unary, n.Binary: operators.check_binary,
     n.CallExpr: functions.check_call,
 }  # fmt: skip

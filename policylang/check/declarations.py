@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policylang.check import program as p
-from policylang.check.arguments import assign, bind, fit, signature_of
+from policylang.check.arguments import assign, bind, signature_of
+from policylang.check.fitting import fit
 from policylang.check.literals import place_of
 from policylang.check.scope import Slots
 from policylang.check.settings import GATEWAY, UPSTREAM, Setting, split_address

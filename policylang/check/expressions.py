@@ -126,6 +126,12 @@ def present(walk: Walk, expr: p.Expr, what: str) -> None:
     )  # fmt: skip
 
 
+def both(walk: Walk, node: n.Binary) -> tuple[p.Expr, p.Expr, bool]:
+    """The sides of an operator, and if one is private."""
+    left, right = walk.value(node.left), walk.value(node.right)
+    return left, right, left.private or right.private
+
+
 # --- collections ---------------------------------------------------------------------------------
 
 

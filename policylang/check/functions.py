@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from policylang.check import program as p
-from policylang.check.arguments import Signature, assign, bind, fit, signature_of
+from policylang.check.arguments import Signature, assign, bind, signature_of
+from policylang.check.fitting import fit
 from policylang.check.kinds import type_of
 from policylang.check.literals import place_of
 from policylang.check.special import ALL, ENV, FILE, MAP, REVEAL, SECRET, SPECIAL

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from policylang.check import program as p
-from policylang.check.arguments import Given, assign, fit, signature_of
+from policylang.check.arguments import Given, assign, signature_of
 from policylang.check.binding import inner_names
 from policylang.check.blocks import check_block, head
+from policylang.check.fitting import fit
 from policylang.check.paths import Claims, read_host, read_methods, read_path
 from policylang.check.scope import Slots, State, Var
 from policylang.check.special import SERVICE

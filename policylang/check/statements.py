@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from policylang.check import program as p
-from policylang.check.arguments import assign, bind, fit, signature_of
+from policylang.check.arguments import assign, bind, signature_of
 from policylang.check.assertions import call_definition
 from policylang.check.binding import bind_name, inner_names, kept_type
 from policylang.check.blocks import check_block
 from policylang.check.expressions import boolean, decided
+from policylang.check.fitting import fit
 from policylang.check.kinds import UNKNOWN, phrase
 from policylang.check.literals import header_value, place_of, status, written_header
 from policylang.check.narrowing import narrow, present_names

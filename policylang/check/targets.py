@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from policylang.check import program as p
-from policylang.check.arguments import target
 from policylang.check.expressions import present
+from policylang.check.fitting import target
 from policylang.check.kinds import INTERPOLATES, accepts, phrase, phrases
 from policylang.check.literals import header_value, status, written_header
-from policylang.check.members import CONTEXT, NAMED, check_name, named_key
-from policylang.check.operators import missing_unit
+from policylang.check.measures import missing_unit
+from policylang.check.members import CONTEXT, NAMED, named_key
+from policylang.check.names import check_name
 from policylang.check.paths import read_methods
 from policylang.check.scope import Ended
 from policylang.check.walk import Walk, is_unknown

@@ -22,7 +22,7 @@ from policylang.syntax import nodes as n
 from policylang.syntax.parser import parse
 
 if TYPE_CHECKING:
-    from policylang.check.assertions import Definition
+    from policylang.check.definitions import Definition
 
 EXPANDED_STATEMENTS = 50_000
 """How many statements the calls of users' assertions may come to, all together, when each is put in its place."""
@@ -127,4 +127,3 @@ class Unit:
             rf"(?:\b(?:upstream|map|assertion|let|private|for|catch)|->|->[^\n]*,)[ \t]+{re.escape(word)}\b"
         )
         return any(pattern.search(text) for text in self.broken)
-

@@ -15,7 +15,7 @@ from policylang.source import Span
 from policylang.syntax import nodes as n
 
 if TYPE_CHECKING:
-    from policylang.check.assertions import Definition
+    from policylang.check.definitions import Definition
     from policylang.check.unit import Unit
 
 Taint: TypeAlias = int | tuple[str, str, str]
