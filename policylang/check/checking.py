@@ -18,6 +18,7 @@ from policylang.check.paths import Claims
 from policylang.check.report import Report
 from policylang.check.scope import Slots
 from policylang.check.services import Globals, check_global, check_service
+from policylang.check.special import SPECIAL
 from policylang.check.surroundings import Loader, Surroundings
 from policylang.check.unit import Unit
 from policylang.check.walk import ExpressionCheck, StatementCheck
@@ -200,9 +201,11 @@ class _Named:
             self.unit.constant_spans[node.name] = node.name_span
 
     def _assertion(self, node: n.AssertionDeclaration) -> None:
-        if node.name in self.unit.catalog.assertions:
+        catalog = self.unit.catalog
+        if node.name in catalog.assertions or node.name in catalog.functions or node.name in SPECIAL:
+            kind = "an assertion" if node.name in catalog.assertions else "a function"
             self.unit.report.error(
-                "redefined-builtin", node.name_span, f"`{node.name}` is an assertion that is built in",
+                "redefined-builtin", node.name_span, f"`{node.name}` is {kind} that is built in",
                 help="choose another name",
             )  # fmt: skip
         elif self._first("assertion", node.name, node.name_span):
