@@ -48,19 +48,19 @@ class Entry:
             if known is not None and headers is known.headers:
                 known.closer = False
         version = "1.1" if head.version is HTTP_1_1 else "1.0"
-        if head.host != self._host or version != "1.1":
+        if head.host is not self._host or version != "1.1":
             # What goes upstream names the version: a request of HTTP/1.0 leaves nothing to the next one.
             self._host = head.host if version == "1.1" else None
             self.host = head.host.decode()
             self._opening = opening(self.client.ip, self.host, "http", version)
-        query: bytes | None = head.query
-        if query:
-            target = path + b"?" + head.query
-        elif head.target[-1:] == b"?":
-            target = path + b"?"
+        query: bytes | None = None
+        if path is head.target:
+            target = path
+        elif head.query or head.target.endswith(b"?"):
+            query = head.query
+            target = b"%b?%b" % (path, query)
         else:
             target = path
-            query = None
         text = path.decode()
         request = ReceivedRequest(
             head.method, text, query, headers, host=self.host, version=version, id=id or self._new_id(), body=body,

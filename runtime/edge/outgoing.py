@@ -51,7 +51,7 @@ class Outgoing(Incoming):
 
     def answer(self, response: Response) -> None:
         body = response.body
-        request = cast(ReceivedRequest, self.exchange.request)  # type: ignore[union-attr]
+        request: ReceivedRequest = self.exchange.request  # type: ignore[union-attr, assignment]  # a cast would be a call
         self.status = response.status
         if (
             self.usual

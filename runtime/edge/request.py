@@ -42,7 +42,7 @@ class ReceivedRequest(Request):
 
 
 class ReceivedResponse(Response):
-    """An upstream's answer that came whole. `head` says what it was while the policy leaves `status` and `headers` alone."""
+    """An upstream's answer that came whole. `head` says what it was, for as long as nobody sets `headers` anew."""
 
     __slots__ = ("head",)
 

@@ -85,25 +85,23 @@ class UpstreamConnection(Protocol):
             target = request.received_target
         else:
             target = _target(request, call)
-        opening = request.opening if call.host is None else _opening(request, call.host)
-        parts = [_METHODS.get(method) or _method(method), target, opening, request.id.encode(), b"\r\n"]
         known = request.known
-        if known is not None and request.headers is known.headers:
-            if known.forwarded is None:
-                known.forwarded = _lines(known.headers)
-            parts.append(known.forwarded)
+        if known is None or request.headers is not known.headers:
+            lines = _lines(request.headers)
+        elif known.forwarded is None:
+            lines = known.forwarded = _lines(known.headers)
         else:
-            for lower, name, value in request.headers:
-                if lower not in WRITTEN_ANEW:
-                    parts += (name, b": ", value, b"\r\n")
+            lines = known.forwarded
         body = request.body
-        upload: BodyStream | None = None
+        framing = b"\r\n"
         if body is None:
-            upload = cast(BodyStream, request.source)
+            self._upload = upload = cast(BodyStream, request.source)
             self._chunked = upload.length is None
-            parts.append(CHUNKED if upload.length is None else content_length(upload.length))
+            framing = (CHUNKED if upload.length is None else content_length(upload.length)) + b"\r\n"
         elif body or method in _BODY_EXPECTED:
-            parts.append(content_length(len(body)))
+            framing = b"%b\r\n%b" % (content_length(len(body)), body)
+        opening = request.opening if call.host is None else _opening(request, call.host)
+        head = (_METHODS.get(method) or _method(method), target, opening, request.id.encode(), lines, framing)
         self._expect(method)
         waiter: Waiter[Response] = Waiter()
         self.waiter = waiter
@@ -115,12 +113,8 @@ class UpstreamConnection(Protocol):
             self._head_due = self.due = wheel.now + ticks(call.timeout)
         if self.due < self.seen:
             wheel.hasten(self)
-        parts.append(b"\r\n")
-        if body:
-            parts.append(body)
-        self._write(b"".join(parts))
-        if upload is not None:
-            self._upload = upload
+        self._write(b"".join(head))
+        if body is None:
             upload.pipe(self, request.limit)
         return waiter
 
@@ -379,7 +373,12 @@ def _unsendable(detail: str) -> Failed:
 
 
 def _lines(headers: list[Field]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in WRITTEN_ANEW])
+    """The end of the id's line, and the fields that go on as they came."""
+    parts = [b"\r\n"]
+    for lower, name, value in headers:
+        if lower not in WRITTEN_ANEW:
+            parts += (name, b": ", value, b"\r\n")
+    return b"".join(parts)
 
 
 _NOT_IN_TARGETS: Final = re.compile(rb"[^!-~]")

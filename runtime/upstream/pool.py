@@ -75,7 +75,7 @@ class UpstreamPool:
 
     def _send(self, exchange: Exchange, call: UpstreamCall) -> Generator[Waiter[Any], None, Response]:
         """The answer's head; its body is held if it came with it, else it streams. Raises Failed."""
-        request = cast(ReceivedRequest, exchange.request)
+        request: ReceivedRequest = exchange.request  # type: ignore[assignment]  # a cast would be a call
         trace = request.trace
         started = 0 if trace is None else self._monotonic()
         former = exchange.response
