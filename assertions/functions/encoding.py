@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
-from policylang.sdk import Failed, Json, function
+from policylang.sdk import Failed, Json, function, wrong_type
 from policylang.sdk.parse import parse_json as read_json
 
 _T = {"text": "The text, taken as UTF-8."}
@@ -122,7 +122,10 @@ def html_escape(text: str) -> str:
 
 
 def dump_json(value: Any) -> bytes:
-    return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError as error:  # a number beyond 64 bits, a text with stray bytes, too deep
+        raise wrong_type(f"this cannot be written as JSON: {error}") from None
 
 
 @function(name="json", docs={"value": "Any value."})

@@ -7,6 +7,7 @@ import hmac
 import secrets
 import uuid as uuids
 
+from assertions.functions.numbers import whole
 from policylang.sdk import function
 
 _T = {"text": "Text, taken as UTF-8, or bytes (`request.body`)."}
@@ -95,7 +96,7 @@ def random_hex(bytes: int) -> str:
 
         length(random_hex(8)) == 16
     """
-    return secrets.token_hex(max(1, min(bytes, 1024)))
+    return secrets.token_hex(max(1, min(whole(bytes), 1024)))
 
 
 FUNCTIONS = (hmac_sha256, hmac_sha512, md5, random_hex, same_secret, sha1, sha256, sha512, uuid)

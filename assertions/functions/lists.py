@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from assertions.functions.numbers import whole
 from policylang.sdk import Json, function, wrong_type
 
 _L = {"list": "A list."}
@@ -43,7 +44,7 @@ def slice(list: list[Any], start: int, end: int | None) -> list[Any]:
 
         slice([1, 2, 3], 1) == [2, 3]
     """
-    return list[start:end]
+    return list[whole(start) : None if end is None else whole(end)]
 
 
 @function(docs=_L)
@@ -133,7 +134,7 @@ def pick(map: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
         pick({ a: 1, b: 2 }, ["a"]) == { a: 1 }
     """
-    return {name: map[name] for name in names if name in map}
+    return {name: map[name] for name in names if isinstance(name, str) and name in map}
 
 
 @function(docs=_M | {"names": "The keys that go."})

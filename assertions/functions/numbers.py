@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 import re
 
-from policylang.sdk import Duration, Json, Rate, Size, Time, function
+from policylang.sdk import Duration, Json, Rate, Size, Time, function, wrong_type
 from policylang.sdk.values import SECONDS
 
 _V = {"value": "Any value."}
 _N = {"number": "A number."}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+
+
+def whole(number: float) -> int:
+    """A number that counts or stands for a place. Raises Failed on one with a fraction."""
+    if not math.isfinite(number) or number != math.floor(number):
+        raise wrong_type(f"{number} is no whole number")
+    return int(number)
 
 
 @function(name="int", docs=_V)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from policylang.sdk import function
+from assertions.functions.numbers import whole
+from policylang.sdk import function, wrong_type
 
 _T = {"text": "The text."}
 
@@ -58,7 +59,10 @@ def join(parts: list[str], by: str) -> str:
 
         join(["a", "b"], ", ") == "a, b"
     """
-    return by.join(parts)
+    try:
+        return by.join(parts)
+    except TypeError:
+        raise wrong_type("`join` takes a list of text") from None
 
 
 @function(docs=_T | {"start": "From 0; below 0 from the end.", "end": "Where to stop; left out: at the end."})
@@ -67,7 +71,7 @@ def substring(text: str, start: int, end: int | None) -> str:
 
         substring("abcdef", 1, 3) == "bc"
     """
-    return text[start:end]
+    return text[whole(start) : None if end is None else whole(end)]
 
 
 @function(docs=_T | {"prefix": "What may stand at the beginning."})
@@ -95,7 +99,8 @@ def mask_text(text: str, keep: int) -> str:
 
         mask_text("4111111111111111", 4) == "************1111"
     """
-    return "*" * max(0, len(text) - keep) + (text[-keep:] if keep > 0 else "")
+    kept = max(0, min(whole(keep), len(text)))
+    return "*" * (len(text) - kept) + text[len(text) - kept :]
 
 
 FUNCTIONS = (join, lower, mask_text, remove_prefix, remove_suffix, replace, split, substring, trim, upper)
