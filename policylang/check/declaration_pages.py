@@ -72,11 +72,11 @@ The language has it, but this version does not.
 
 recursive-assertion
 An assertion of the policy's own cannot lead back to itself.
-    assertion first { second }
-    assertion second { first }
+    assertion outer { inner }
+    assertion inner { outer }
 ==
-    assertion first { second }
-    assertion second { require true }
+    assertion outer { inner }
+    assertion inner { require true }
 
 recursive-constant
 A constant is made of others that are known without it.
