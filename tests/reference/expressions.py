@@ -323,8 +323,11 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def inside(exprs: tuple[n.Expr, ...]) -> Iterator[n.Expr]:
-    """Expressions and all that stands in them and can be reached."""
+def inside(exprs: tuple[n.Expr, ...], everywhere: bool = False) -> Iterator[n.Expr]:
+    """Expressions and all that stands in them and can be reached, or `everywhere` in them."""
+    if everywhere:
+        yield from (node for node in walk(exprs) if isinstance(node, n.Expr))
+        return
     for expr in exprs:
         yield expr
         yield from inside(tuple(part for part in reachable(expr) if isinstance(part, n.Expr)))
@@ -359,15 +362,15 @@ def reads_message(exprs: tuple[n.Expr, ...], name: str) -> bool:
     return any(isinstance(e, n.Name) and e.name == name for e in inside(exprs))
 
 
-def reads_body(exprs: tuple[n.Expr, ...], name: str) -> bool:
+def reads_body(exprs: tuple[n.Expr, ...], name: str, everywhere: bool = False) -> bool:
     """Whether some part of these reads the body of `request` or `response`."""
     whole = set()
-    for e in inside(exprs):
+    for e in inside(exprs, everywhere):
         if isinstance(e, n.Member) and isinstance(e.base, n.Name) and e.base.name == name:
             if e.name in BODY_WORDS:
                 return True
             whole.add(id(e.base))
-    return any(isinstance(e, n.Name) and e.name == name and id(e) not in whole for e in inside(exprs))
+    return any(isinstance(e, n.Name) and e.name == name and id(e) not in whole for e in inside(exprs, everywhere))
 
 
 __all__ = ["NOWHERE", "Record", "Response", "evaluate", "inside", "reads_body", "reads_message"]

@@ -217,6 +217,8 @@ class Evaluation:
         for name, message in (("request", self.state.request), ("response", self.state.response)):
             if message is not None and reads_body((expr,), name):
                 message.hold()
+            elif message is not None and message.too_long() and reads_body((expr,), name, everywhere=True):
+                self.world.uncertain = True  # only where a constant is seen through, it need not be held
 
     def _do(self, statement: n.Statement) -> str:
         match statement:
@@ -495,6 +497,7 @@ def problem(failing: Failing) -> Response:
 
 def keep_what_arrived(now: Message, kept: Message) -> None:
     """A body that a taken-back branch has read stays held."""
+    kept.sent = kept.sent or now.sent
     if now.arrived:
         kept.streams, kept.arrived = False, True
 

@@ -57,9 +57,12 @@ class Message:
         value = self.header("content-type")
         return None if value is None else value.split(";")[0].strip().lower()
 
+    def too_long(self) -> bool:
+        return self.limit is not None and len(self.body) > self.limit
+
     def hold(self) -> None:
         """The whole body is needed now."""
-        if self.limit is not None and len(self.body) > self.limit:
+        if self.too_long():
             raise Failing("body-too-large", self.too_large)
         if self.streams:
             self.streams, self.arrived = False, True

@@ -50,20 +50,22 @@ class Claim:
                 return None
         return (ranks, captures) if len(given) == len(self.segments) else None
 
-    def host_rank(self, host: str) -> int | None:
+    def host_rank(self, host: str) -> tuple[int, int] | None:
+        """Exact, wildcard (the longest first), none."""
         host = host.lower()
         if not self.host:
-            return 2
+            return 2, 0
         if self.host.startswith("*."):
-            return 1 if host.endswith(self.host[1:].lower()) and len(host) > len(self.host) - 1 else None
-        return 0 if host == self.host.lower() else None
+            fits = host.endswith(self.host[1:].lower()) and len(host) > len(self.host) - 1
+            return (1, -len(self.host)) if fits else None
+        return (0, 0) if host == self.host.lower() else None
 
 
 def find(services: list[n.Service], host: str, path: str, method: str) -> tuple[n.Service, dict[str, str]]:
     """Raises Failing: 404, or 405 with Allow."""
     claims = [Claim(s, strings(a.value)[0]) for s in services for a in s.args if a.name is None]
     ranked = [(rank, claim) for claim in claims if (rank := claim.host_rank(host)) is not None]
-    for host_rank in (0, 1, 2):
+    for host_rank in sorted({rank for rank, _ in ranked}):
         fitting = [(*found, claim) for rank, claim in ranked if rank == host_rank and (found := claim.match(path))]
         if not fitting:
             continue

@@ -106,7 +106,9 @@ def text_only(value: Any) -> str:
 def header_value(value: Any) -> str:
     text = text_only(value)
     if any(c in text for c in "\r\n\0"):
-        raise Failing(names.HEADER, 400, kind="error")
+        failing = Failing(names.HEADER, 400, kind="error")
+        failing.blames_expression = True
+        raise failing
     return str(text)
 
 
