@@ -18,7 +18,8 @@ FRAMED_ANEW: Final = HOP_BY_HOP | {b"content-length"}
 LOOKED_AT: Final = FRAMED_ANEW | {b"date"}
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose answer ends with its head (RFC 9110 6.4.1); 1xx are never final."""
-START_LINES: Final = {status: response_head_bytes(status, ())[:-2] for status in range(200, 600)}
+START_LINES: Final = {status: response_head_bytes(status, ())[:-2] for status in range(200, 1000)}
+"""Also of statuses beyond 599, which an upstream may well give: nobody else minds them."""
 
 _STAYS_OPEN: Final = b"Connection: keep-alive\r\n"
 

@@ -15,9 +15,9 @@ class Trace:
 
     def __init__(self) -> None:
         self.upstream = 0  # spent waiting for the heads of answers
-        self.attempts = 0
-        self.server = ""  # the last one, and the status of its answer
-        self.status = 0
+        self.attempts = 0  # how often a server was asked, or tried to be
+        self.server = ""  # the last one
+        self.status = 0  # of its answer
 
 
 class ReceivedRequest(Request):

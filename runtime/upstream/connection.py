@@ -18,7 +18,15 @@ from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
-from runtime.wire.write import CHUNKED, HOST_AND_HOPS, LAST_CHUNK, check_field_name, chunk, content_length
+from runtime.wire.write import (
+    CHUNKED,
+    HOST_AND_HOPS,
+    LAST_CHUNK,
+    check_field_name,
+    check_field_value,
+    chunk,
+    content_length,
+)
 
 if TYPE_CHECKING:
     from runtime.upstream.pool import Server, UpstreamPool
@@ -358,7 +366,11 @@ def _opening(request: ReceivedRequest, host: str) -> bytes:
     """The opening for another Host than the one that was asked for."""
     before, _, rest = request.opening.partition(b"\r\nVia: ")
     line, _, _ = before.partition(b"\r\n")
-    return b"%b\r\nHost: %b\r\nVia: %b" % (line, host.encode("ascii"), rest)
+    try:
+        value = check_field_value(host.encode("ascii"))
+    except ValueError:
+        raise _unsendable("the host has a character that none can have") from None
+    return b"%b\r\nHost: %b\r\nVia: %b" % (line, value, rest)
 
 
 def _method(method: str) -> bytes:

@@ -42,7 +42,7 @@ class Dial:
             connection = await _connect(loop, address, lambda: UpstreamConnection(self._pool, self._server))
         except asyncio.CancelledError:
             self._pool.dial_failed(self, timeout(f"no connection to {address.text} in time"))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
             self._pool.dial_failed(self, unreachable(f"no connection to {address.text}: {_reason(error)}"))
         else:
             self._pool.dialled(self, connection)
@@ -65,7 +65,7 @@ async def _connect(
     raise failure
 
 
-def _reason(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "the name has no address"
-    return (error.strerror or str(error)).lower()
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, socket.gaierror):
+        return (error.strerror or str(error)).lower()
+    return "the name has no address"

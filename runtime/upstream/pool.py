@@ -87,6 +87,9 @@ class UpstreamPool:
         try:
             while True:
                 server = self._only or self._next()
+                if trace is not None:
+                    trace.attempts += 1
+                    trace.server = server.address.text
                 if server.idle and not repeated:
                     connection = server.idle.pop()
                 else:
@@ -120,6 +123,8 @@ class UpstreamPool:
                     connection.abandon(waiter)
                     raise
                 response = waiter.value
+                if trace is not None:
+                    trace.status = response.status
                 if response.body is None:
                     if request.streams is None:
                         request.streams = []

@@ -152,6 +152,13 @@ async def test_head_of_what_the_policy_says_itself_has_the_length_and_no_body() 
 
 
 @both_loops
+async def test_a_status_that_nobody_knows_is_passed_on() -> None:
+    async with bench(up=replying(b"HTTP/1.1 799 What\r\nContent-Length: 2\r\n\r\nok")) as made:
+        answer = await (await made.connect()).ask("GET /")
+        assert (answer.status, answer.body) == (799, b"ok")
+
+
+@both_loops
 async def test_interim_answers_are_not_passed_on() -> None:
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     async with bench(up=replying(hint + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as made:
@@ -284,6 +291,8 @@ async def test_the_policy_may_change_what_goes_upstream() -> None:
         elif asked.path == "/target":
             call = UpstreamCall(b"/chosen?c=3", host="api.internal")
             return await exchange.environment.upstreams["up"].send(exchange, call)
+        elif asked.path == "/host":
+            return await exchange.environment.upstreams["up"].send(exchange, UpstreamCall(None, host="a\r\nb"))
         elif asked.path == "/unsendable":
             asked.path = "/a b"
         return await forward(exchange)
@@ -300,6 +309,7 @@ async def test_the_policy_may_change_what_goes_upstream() -> None:
         assert body.startswith(b"GET /chosen?c=3 HTTP/1.1\r\nHost: api.internal\r\nVia: 1.1 polgate\r\n")
         assert body.count(b"Host:") == 2  # the other is in X-Forwarded-Host
         assert (await wire.ask("GET /unsendable")).status == 400
+        assert (await wire.ask("GET /host")).status == 400
         assert (await wire.ask("GET /fine")).status == 200
         assert len(made.origins["up"].wires) == 1
 
@@ -369,5 +379,6 @@ async def test_the_hook_is_told_what_went_by() -> None:
         answer = await wire.ask("POST /a", b"12345")
         exchange, status, received, sent = made.done[0]
         assert (status, received, sent) == (200, 5, len(answer.body))
-        assert exchange.request.trace.upstream >= 0  # type: ignore[attr-defined]
+        trace = exchange.request.trace  # type: ignore[attr-defined]
+        assert (trace.attempts, trace.status) == (1, 200) and trace.server.startswith("127.0.0.1:")
         assert exchange.client.ip == "127.0.0.1" and exchange.client.port == wire.writer.get_extra_info("sockname")[1]

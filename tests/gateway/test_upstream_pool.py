@@ -363,9 +363,10 @@ async def test_the_next_server_is_asked_where_one_refuses() -> None:
 
 @both_loops
 async def test_a_name_without_an_address_is_502() -> None:
-    async with bench(up=UpstreamSettings((ServerAddress("nowhere.invalid", 80),))) as made:
-        assert (await (await made.connect()).ask("GET /")).status == 502
-        assert failure(made) == ("upstream-unreachable", 502)
+    for name in ("nowhere.invalid", "a" * 70 + ".example", "a..b"):
+        async with bench(up=UpstreamSettings((ServerAddress(name, 80),))) as made:
+            assert (await (await made.connect()).ask("GET /")).status == 502
+            assert failure(made) == ("upstream-unreachable", 502)
 
 
 @both_loops
