@@ -316,12 +316,12 @@ def to(*origins: Origin, **settings: Any) -> UpstreamSettings:
     )
 
 
-def run(test: Callable[[], Coroutine[Any, Any, None]], fast: bool = True) -> None:
+def run(test: Callable[[], Coroutine[Any, Any, None]], fast: bool = True, patience: float = PATIENCE) -> None:
     """Run a test in a loop of its own."""
     loop = new_loop(fast)
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(asyncio.wait_for(test(), PATIENCE))
+        loop.run_until_complete(asyncio.wait_for(test(), patience))
     finally:
         asyncio.set_event_loop(None)
         loop.close()

@@ -72,7 +72,7 @@ def test_a_large_answer_to_a_slow_reader(chunked: bool) -> None:
             assert read >= SIZE
             assert peak - before < GROWTH
 
-    run(test)
+    run(test, patience=20 + SIZE / (8 << 20))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -98,4 +98,4 @@ def test_a_large_upload_to_a_slow_upstream(chunked: bool) -> None:
             assert (await wire.answer()).status == 200
             assert peaks[0] - before < GROWTH
 
-    run(test)
+    run(test, patience=20 + SIZE / (8 << 20))
