@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from policylang.check import program as p
@@ -11,7 +11,7 @@ from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failed, Failure
 from policylang.tree.arguments import masked
 from policylang.tree.edits import header_name, header_value, json_bytes, status_of
-from policylang.tree.emit import compiled, fixed
+from policylang.tree.emit import compiled, fixed, guarded
 from policylang.tree.outcome import copied
 from policylang.tree.values import PRIVATE, string_of, text_of
 
@@ -64,16 +64,16 @@ def _without_type(headers: list[Field]) -> list[Field]:
 
 def _status(expr: p.Expr, least: int) -> Callable[[Exchange], int]:
     value = compiled(expr)
-    return lambda exchange: status_of(value(exchange), least)
+    return guarded(expr, lambda exchange: status_of(value(exchange), least))
 
 
 def _body(statement: p.Respond) -> Callable[[Exchange], bytes]:
     if statement.json is not None:
         value = compiled(statement.json)
-        return lambda exchange: json_bytes(value(exchange))
+        return guarded(statement.json, lambda exchange: json_bytes(value(exchange)))
     if statement.body is not None:
         text = compiled(statement.body)
-        return lambda exchange: _bytes(text(exchange))
+        return guarded(statement.body, lambda exchange: _bytes(text(exchange)))
     return lambda exchange: b""
 
 
@@ -83,7 +83,7 @@ def _bytes(value: Any) -> bytes:
 
 def _headers(statement: p.Respond) -> Callable[[Exchange], list[Field]]:
     names = [header_name(name) for name, _ in statement.headers]
-    values = [compiled(value) for _, value in statement.headers]
+    values = [_header_values(value) for _, value in statement.headers]
     kind: Callable[[Exchange], Any] | None = None
     if statement.content_type is not None:
         kind = compiled(statement.content_type)
@@ -98,12 +98,22 @@ def _headers(statement: p.Respond) -> Callable[[Exchange], list[Field]]:
         if kind is not None:
             fields.append((b"content-type", b"Content-Type", header_value(kind(exchange))))
         for (lower, name), value in zip(names, values, strict=True):
-            found = value(exchange)
-            for each in found if isinstance(found, (list, tuple)) else (found,):
-                fields.append((lower, name, header_value(each)))
+            for each in value(exchange):
+                fields.append((lower, name, each))
         return fields
 
     return headers
+
+
+def _header_values(expr: p.Expr) -> Callable[[Exchange], Sequence[bytes]]:
+    """A list gives a field for each of its elements."""
+    value = compiled(expr)
+
+    def values(exchange: Exchange) -> Sequence[bytes]:
+        found = value(exchange)
+        return [header_value(each) for each in found] if isinstance(found, (list, tuple)) else (header_value(found),)
+
+    return guarded(expr, values)
 
 
 def failing(statement: p.Fail) -> Callable[[Exchange], Failure]:

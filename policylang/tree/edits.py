@@ -14,7 +14,7 @@ from policylang.sdk.exchange import Exchange, Request
 from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failed, Failure, Kind, wrong_type
 from policylang.sdk.values import Ip
-from policylang.tree.emit import Source, compiled
+from policylang.tree.emit import Source, compiled, guarded
 from policylang.tree.target import written_path
 from policylang.tree.values import kind_of, phrase, present, string_of, text_of
 
@@ -45,7 +45,7 @@ def set_place(place: p.Place, value: p.Expr) -> Act:
     except KeyError:
         raise ValueError(f"`{place.message}.{place.field}` cannot be set") from None
     get, function = _message_of(place.message), compiled(value)
-    return lambda exchange: write(get(exchange), function(exchange))
+    return guarded(value, lambda exchange: write(get(exchange), function(exchange)), place.message == "request")
 
 
 def _set_named(place: p.NamedPlace, value: p.Expr) -> Act:
@@ -60,7 +60,10 @@ def _set_named(place: p.NamedPlace, value: p.Expr) -> Act:
         return source.function()
     get, key, function = _message_of(place.message), compiled(place.key), compiled(value)
     write = _WRITERS[place.kind]
-    return lambda exchange: write(get(exchange), string_of(key(exchange)), function(exchange))
+    return guarded(
+        value, lambda exchange: write(get(exchange), string_of(key(exchange)), function(exchange)),
+        place.message == "request",
+    )  # fmt: skip
 
 
 def remove_place(place: p.Place) -> Act:

@@ -107,6 +107,25 @@ def fixed(work: Callable[[], Any]) -> Function:
     return lambda exchange: value
 
 
+def guarded(expr: p.Expr, function: Function, also_request: bool = False) -> Function:
+    """`function` uses the expression's value: one that does not fit is the upstream's fault if it was read there.
+
+    `also_request`: what cannot be read of the request stays the client's.
+    """
+    reads = touches(expr)
+    if not reads & RESPONSE:
+        return function
+    of_request = also_request or bool(reads & REQUEST)
+
+    def run(exchange: Exchange) -> Any:
+        try:
+            return function(exchange)
+        except Failed as failed:
+            raise at_502(failed, of_request) from None
+
+    return run
+
+
 class Source:
     """The Python source of one expression, as it grows."""
 
