@@ -191,9 +191,20 @@ class Response(Message):
         source: BodySource | None = None,
         made_here: bool = False,
     ) -> None:
-        Message.__init__(self, headers, body, source)
+        # Not by Message.__init__: one is made for every request.
+        self.headers = headers
+        self.body = self.received = body
+        self.source = source
+        self.limit = None
+        self._text = None
+        self._json = _UNREAD
+        self._xml = None
         self.status = status
         self.made_here = made_here
+
+    def add_fields(self, fields: list[Field]) -> None:
+        """The last edit before the answer leaves: what the exchange has gathered for it."""
+        self.headers = self.headers + fields
 
     def snapshot(self) -> tuple[Any, ...]:
         return (*Message.snapshot(self), self.status)
