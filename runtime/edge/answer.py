@@ -53,12 +53,15 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 def whole_answer(response: Response, body: bytes, dates: Dates) -> bytes:
     """The usual answer in one piece: to HTTP/1.1, its body held, the connection kept open."""
     if response.__class__ is ReceivedResponse:
-        head = response.head
-        if response.headers is head.headers:
+        head, late = response.head, response.late
+        if response.headers is head.headers or (late is not None and response.headers is late[0]):
             lines = head.lines
             if lines is None:
                 lines = head.lines = _lines(head.headers)
             if lines:
+                for lower, name, value in late[1] if late is not None else ():
+                    if lower not in LOOKED_AT:
+                        lines += b"%b: %b\r\n" % (name, value)
                 return b"%b%bContent-Length: %d\r\n\r\n%b" % (START_LINES[response.status], lines, len(body), body)
     parts = [START_LINES[response.status]]
     dated = False

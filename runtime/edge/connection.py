@@ -53,8 +53,8 @@ class ServerConnection(Outgoing):
         if self._serving or self.exchange is not None:
             return
         self._serving = True
-        edge = self.edge
-        budget = edge.settings.pipelined
+        edge, wheel = self.edge, self._wheel
+        budget = edge.pipelined
         while not self.congested and self.farewell is None:
             head = self.head
             if head is None:
@@ -68,26 +68,28 @@ class ServerConnection(Outgoing):
                 edge.loop.call_soon(self.serve)
                 break
             budget -= 1
+            now = wheel.now
+            self.deadline = now + edge.request_ticks
             try:
                 if self.complete:
+                    self.due = self.deadline
                     body, self.body = self.body, b""
-                    exchange = self._entry.exchange(head, body, None)
-                    self.usual = head.keep_alive and head.version is HTTP_1_1 and head.method != "HEAD"
+                    self.exchange = exchange = self._entry.exchange(head, body, None)
+                    keep = head.keep_alive
+                    self.usual = keep and head.version is HTTP_1_1 and head.method != "HEAD"
                 else:
+                    self.due = now + RATE_WINDOW
                     self.open_upload(head)
                     self._received = 0
-                    exchange = self._entry.exchange(head, None, self.upload)
+                    self.exchange = exchange = self._entry.exchange(head, None, self.upload)
+                    keep = head.keep_alive
                     self.usual = False
             except WireError as error:
                 self.refuse(error)
                 break
-            self.exchange = exchange
-            self.close_after = not head.keep_alive
-            now = self._wheel.now
-            self.deadline = now + edge.request_ticks
-            self.due = self.deadline if self.complete else now + RATE_WINDOW
+            self.close_after = not keep
             if self.due < self.seen:
-                self._wheel.hasten(self)
+                wheel.hasten(self)
             self._coroutine = edge.handle(exchange)
             self.advance()
             if self.exchange is not None:

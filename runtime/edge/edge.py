@@ -70,6 +70,7 @@ class Edge:
     def configure(self, settings: EdgeSettings) -> None:
         """Connections that are open keep the wire limits they began with."""
         self.settings = settings
+        self.pipelined = settings.pipelined
         self.header_ticks = ticks(settings.header)
         self.idle_ticks = ticks(settings.idle)
         self.request_ticks = ticks(settings.request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policylang.sdk import Request, Response
+from policylang.sdk import Field, Request, Response
 from runtime.edge.stream import BodyStream
 from runtime.wire.memo import KnownFields
 from runtime.wire.response import ResponseHead
@@ -42,8 +42,18 @@ class ReceivedRequest(Request):
 
 
 class ReceivedResponse(Response):
-    """An upstream's answer that came whole. `head` says what it was, for as long as nobody sets `headers` anew."""
+    """An upstream's answer that came whole. `head` says what it was, for as long as nobody sets `headers` anew.
 
-    __slots__ = ("head",)
+    `late`: the fields that were added to those of `head` in the end, which made `headers` what it is.
+    """
+
+    __slots__ = ("head", "late")
 
     head: ResponseHead
+    late: tuple[list[Field], list[Field]] | None
+
+    def add_fields(self, fields: list[Field]) -> None:
+        before = self.headers
+        self.headers = both = before + fields
+        if before is self.head.headers:
+            self.late = (both, fields)
