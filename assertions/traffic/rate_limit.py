@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from policylang.sdk import Assertion, Decision, Duration, Exchange, Expr, Key, Outcome, Rate, param
 
@@ -24,6 +24,7 @@ class RateLimit(Assertion):
     """
 
     name: ClassVar[str] = "rate_limit"
+    waits: ClassVar[bool | None] = True
     failures: ClassVar[Mapping[str, int]] = {"rate-exceeded": 429}
 
     limit: Rate = param("How many pass in how long.", positional=True)
@@ -33,12 +34,20 @@ class RateLimit(Assertion):
     name_: str | None = param("Share one counter between all limits of this name; stands in the fields.", default=None)
     log_only: bool = param("Count and report, but let everything pass.", default="false")
 
-    async def evaluate(self, exchange: Exchange) -> Outcome:
+    def evaluate(self, exchange: Exchange) -> Outcome:
         environment = exchange.environment
         count, window, burst = self._numbers
-        decision = await environment.store.admit(
+        decision = environment.store.admit(
             self.per(exchange) + self._kind, count, window, burst, environment.clock.monotonic()
         )
+        if decision.__class__ is Decision:
+            return self._decided(exchange, decision)
+        return self._asked(exchange, cast(Coroutine[Any, Any, Decision], decision))
+
+    async def _asked(self, exchange: Exchange, waiting: Coroutine[Any, Any, Decision]) -> Outcome:
+        return self._decided(exchange, await waiting)
+
+    def _decided(self, exchange: Exchange, decision: Decision) -> Outcome:
         _, remaining, reset, _ = decision
         exchange.add_field(b"ratelimit-policy", b"RateLimit-Policy", self._policy)
         exchange.add_field(b"ratelimit", b"RateLimit", b"%s;r=%d;t=%d" % (self._quoted, remaining, math.ceil(reset)))

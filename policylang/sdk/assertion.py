@@ -59,6 +59,8 @@ class Assertion:
     """It only watches (logs, counts): an `else` of such alone swallows the failure."""
     answers: ClassVar[bool] = False
     """After it there is a `response`: `route` and its like."""
+    waits: ClassVar[bool | None] = None
+    """Whether it may wait; None: what `evaluate` is says it. True lets a plain `def` give a coroutine when it must."""
     takes_block: ClassVar[bool] = False
     """Stands around a block: `async def evaluate(self, exchange, block)`, where `await block(exchange)` runs it. That
     gives None when the block passed; anything else is handed on. Such an assertion has no outputs."""
@@ -105,7 +107,7 @@ def card_of(cls: type[Assertion]) -> Card:
         failures=dict(cls.failures),
         errors=dict(cls.errors),
         effects=cls.effects,
-        waits=inspect.iscoroutinefunction(cls.evaluate),
+        waits=inspect.iscoroutinefunction(cls.evaluate) if cls.waits is None else cls.waits,
         observes=cls.observes,
         answers=cls.answers,
         takes_block=cls.takes_block,

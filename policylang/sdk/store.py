@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from policylang.sdk.window import Decision
 
@@ -10,12 +11,13 @@ __all__ = ["Decision", "Store"]
 
 
 class Store(Protocol):
-    async def admit(
+    def admit(
         self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
-    ) -> Decision:
+    ) -> Decision | Coroutine[Any, Any, Decision]:
         """Count `cost` against `limit` per `window` nanoseconds, if it may pass.
 
         `burst` (nanoseconds) above 0 makes it a bucket of limit x burst / window. `now` is the clock's monotonic
-        time. `count=False` only asks. Raises Unavailable when the store cannot answer in time or is full.
+        time. `count=False` only asks. A store that is at hand answers at once, one that is not gives a coroutine.
+        Raises Unavailable when the store cannot answer in time or is full.
         """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from policylang.sdk.exchange import Exchange
@@ -10,6 +10,7 @@ from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failure
 from policylang.tree.outcome import (
     CANCELLED,
+    COROUTINE,
     RESPONDED,
     Entry,
     Outcome,
@@ -77,15 +78,30 @@ class Invoke(Leaf):
 
 
 class InvokeWaiting(Leaf):
+    """As Invoke, of an assertion that may wait: what it gives at once costs no coroutine."""
+
     __slots__ = ("evaluate",)
 
     def __init__(self, place: Place, evaluate: Evaluate) -> None:
         super().__init__(place)
         self.evaluate = evaluate
 
-    async def run(self, exchange: Exchange) -> Outcome:
+    def run(self, exchange: Exchange) -> Outcome | Coroutine[Any, Any, Outcome]:
         try:
-            outcome = await self.evaluate(exchange)
+            outcome = self.evaluate(exchange)
+        except Exception as error:
+            return self.caught(exchange, error)
+        if outcome.__class__ is COROUTINE:
+            return self._wait(exchange, outcome)
+        if outcome is not None:
+            return self.unexpected(exchange, outcome)
+        if exchange.journal is not None:
+            exchange.journal.append(self.passed)
+        return None
+
+    async def _wait(self, exchange: Exchange, waiting: Coroutine[Any, Any, Outcome]) -> Outcome:
+        try:
+            outcome = await waiting
         except Exception as error:
             return self.caught(exchange, error)
         except GeneratorExit:

@@ -84,7 +84,7 @@ class Tree:
                 inside = ()
                 return await self._finish(exchange, service, None, False)
             if exchange.fields is not None:
-                response.headers = response.headers + exchange.fields
+                response.add_fields(exchange.fields)
             return response
         except GeneratorExit:
             note(exchange, inside, CANCELLED)
@@ -115,7 +115,7 @@ class Tree:
         response = exchange.response
         assert response is not None
         if exchange.fields is not None:
-            response.headers = response.headers + exchange.fields
+            response.add_fields(exchange.fields)
         return response
 
 

@@ -26,7 +26,7 @@ class MachineStore:
         self._report = report
         self._last = ""
 
-    async def admit(
+    def admit(
         self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
     ) -> Decision:
         try:

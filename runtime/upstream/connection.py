@@ -169,6 +169,7 @@ class UpstreamConnection(Protocol):
             self.pool.release(self)
             response = ReceivedResponse(head.status, head.headers, body)
             response.head = head
+            response.late = None
             waiter.fire(response)
         else:
             self._answered(waiter, head)
