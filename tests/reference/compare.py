@@ -14,6 +14,8 @@ from reference.interpreter import Result, World, interpret
 from reference.policy import Policy
 from reference.real import Answer, Real
 
+SECRETS = ("s3cr3t", "t2", "YTpi", "sid=s1", "quoted")
+
 
 class Pair:
     """One policy in both. Raises ValueError, with the diagnostics, where the checker refuses it."""
@@ -24,6 +26,8 @@ class Pair:
         environment = self.real.environment
         self.world = World(name=environment.name, version=environment.version, node=environment.node)
         self.parallel = "parallel {" in text
+        self.moves_secrets = "reveal(" in text or "set " in text
+        """Messages carry what is private, and what is read from them later is not."""
 
     def differences(self, message: Exchange) -> tuple[list[str], Result, Answer]:
         """Raises whatever either of them raises: neither may."""
@@ -34,7 +38,10 @@ class Pair:
         result = interpret(self.plain, world, copy.deepcopy(message.request), message.client)
         if self.world.uncertain and not result.skipped:
             return [], result, answer
-        return list(differences(result, answer, self.parallel)), result, answer
+        found = list(differences(result, answer, self.parallel))
+        if not self.moves_secrets:
+            found += leaks(answer)
+        return found, result, answer
 
     @property
     def goes_on(self) -> bool:
@@ -64,6 +71,16 @@ def differences(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:
         yield f"limits: {limits}, the tree {found}"
     if [in_short(call) for call in plain.calls] != [in_short(call) for call in real.calls]:
         yield f"upstream calls: {plain.calls}, the tree {real.calls}"
+
+
+def leaks(real: Answer) -> Iterable[str]:
+    """Credentials of the generated messages in a log or a failure."""
+    shown = [text for _, text in real.logs] + [real.detail]
+    if real.failure is not None and real.is_problem:
+        shown.append(real.body.decode("utf-8", "replace"))
+    for text in shown:
+        if any(secret in text for secret in SECRETS):
+            yield f"a leak: {text!r}"
 
 
 def same_journal(plain: Result, real: Answer, parallel: bool) -> bool:

@@ -148,19 +148,34 @@ class Clock:
 
 
 class Store:
-    def __init__(self) -> None:
+    """Answers at once, or from a coroutine, or after a wait that takes no time: in turn."""
+
+    def __init__(self, clock: Clock) -> None:
         self.states: dict[bytes, bytes] = {}
         self.away = False
+        self.clock = clock
+        self.turn = 0
 
-    async def admit(
+    def admit(
         self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
-    ) -> Decision:
+    ) -> Decision | Coroutine[Any, Any, Decision]:
+        self.turn = (self.turn + 1) % 3
+        if self.turn:
+            return self._later(key, limit, window, now, cost)
+        return self._decide(key, limit, window, now, cost)
+
+    async def _later(self, key: bytes, limit: int, window: int, now: int, cost: int) -> Decision:
+        if self.turn == 2:
+            await self.clock.sleep(0)
+        return self._decide(key, limit, window, now, cost)
+
+    def _decide(self, key: bytes, limit: int, window: int, now: int, cost: int) -> Decision:
         if self.away:
             raise Unavailable("store")
         decision, state = admit_window(self.states.get(key), limit, window, now, cost)
         if state is not None:
             self.states[key] = state
-        return Decision(*decision)
+        return decision
 
 
 class Body:
@@ -202,7 +217,6 @@ class Upstream:
 @dataclass
 class Environment:
     clock: Clock = field(default_factory=Clock)
-    store: Store = field(default_factory=Store)
     answers: list[Any] = field(default_factory=list)
     calls: list[Any] = field(default_factory=list)
     logs: list[tuple[str, str]] = field(default_factory=list)
@@ -213,6 +227,7 @@ class Environment:
     body_limit: int = 1 << 20
 
     def __post_init__(self) -> None:
+        self.store = Store(self.clock)
         self.upstreams = {name: Upstream(name, self) for name in ("one", "two")}
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
@@ -251,6 +266,7 @@ class Answer:
     limits: list[tuple[str, str]]
     calls: list[Any]
     defects: list[BaseException]
+    is_problem: bool
     detail: str = ""
 
 
@@ -289,7 +305,8 @@ class Real:
             [pair for pair in headers if not pair[0].startswith("RateLimit")], response.body,
             [(place.name, place.line, word_of(outcome)) for place, outcome in exchange.journal],
             environment.logs, [pair for pair in headers if pair[0] == "RateLimit"], environment.calls,
-            environment.defects, failure.detail if failure else "",
+            environment.defects, any(value.startswith("application/problem") for _, value in headers),
+            failure.detail if failure else "",
         )  # fmt: skip
 
 
