@@ -3,43 +3,24 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer  # type: ignore[import-untyped]
 
-from policylang.sdk import Failed, Failure, Field, Kind, Response, UpstreamCall, Waiter
-from runtime.edge.forwarding import CLAIMS
+from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waiter
 from runtime.edge.request import ReceivedRequest, ReceivedResponse
 from runtime.edge.stream import BodyStream
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
+from runtime.upstream.heads import BODY_EXPECTED, METHODS, field_lines, method_start, opening_for, target_of
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
-from runtime.wire.write import (
-    CHUNKED,
-    HOST_AND_HOPS,
-    LAST_CHUNK,
-    check_field_name,
-    check_field_value,
-    chunk,
-    content_length,
-)
+from runtime.wire.write import CHUNKED, LAST_CHUNK, chunk, content_length
 
 if TYPE_CHECKING:
     from runtime.upstream.pool import Server, UpstreamPool
-
-# The gateway speaks for itself about these, and about framing: what came in is not passed on.
-WRITTEN_ANEW: Final = (
-    HOST_AND_HOPS | CLAIMS | {b"content-length", b"expect", b"via", b"x-request-id"}
-)
-_BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
-_METHODS: Final = {
-    method: method.encode() + b" " for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-}
-
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class UpstreamConnection(Protocol):
@@ -92,12 +73,12 @@ class UpstreamConnection(Protocol):
         ):
             target = request.received_target
         else:
-            target = _target(request, call)
+            target = target_of(request, call)
         known = request.known
         if known is None or request.headers is not known.headers:
-            lines = _lines(request.headers)
+            lines = field_lines(request.headers)
         elif known.forwarded is None:
-            lines = known.forwarded = _lines(known.headers)
+            lines = known.forwarded = field_lines(known.headers)
         else:
             lines = known.forwarded
         body = request.body
@@ -106,10 +87,10 @@ class UpstreamConnection(Protocol):
             self._upload = upload = cast(BodyStream, request.source)
             self._chunked = upload.length is None
             framing = (CHUNKED if upload.length is None else content_length(upload.length)) + b"\r\n"
-        elif body or method in _BODY_EXPECTED:
+        elif body or method in BODY_EXPECTED:
             framing = b"%b\r\n%b" % (content_length(len(body)), body)
-        opening = request.opening if call.host is None else _opening(request, call.host)
-        head = (_METHODS.get(method) or _method(method), target, opening, request.id.encode(), lines, framing)
+        opening = request.opening if call.host is None else opening_for(request, call.host)
+        head = (METHODS.get(method) or method_start(method), target, opening, request.id.encode(), lines, framing)
         self._expect(method)
         waiter: Waiter[Response] = Waiter()
         self.waiter = waiter
@@ -351,48 +332,4 @@ class UpstreamConnection(Protocol):
                 cast(Any, self.transport).abortConnection()
 
 
-def _target(request: ReceivedRequest, call: UpstreamCall) -> bytes:
-    """The target that the policy has chosen. It comes from a template, or from what the policy wrote into the path."""
-    target = call.target
-    if target is None:
-        target = request.path.encode()
-        if request.query_string is not None:
-            target += b"?" + request.query_string
-    if _NOT_IN_TARGETS.search(target):
-        raise _unsendable("the path or query has white space or a control character")
-    return target
-
-
-def _opening(request: ReceivedRequest, host: str) -> bytes:
-    """The opening for another Host than the one that was asked for."""
-    before, _, rest = request.opening.partition(b"\r\nVia: ")
-    line, _, _ = before.partition(b"\r\n")
-    try:
-        value = check_field_value(host.encode("ascii"))
-    except ValueError:
-        raise _unsendable("the host has a character that none can have") from None
-    return b"%b\r\nHost: %b\r\nVia: %b" % (line, value, rest)
-
-
-def _method(method: str) -> bytes:
-    try:
-        return check_field_name(method.encode("ascii")) + b" "  # both are tokens
-    except ValueError:
-        raise _unsendable("the method is not a token") from None
-
-
-def _unsendable(detail: str) -> Failed:
-    return Failed(Failure("unsendable-request", 400, detail, kind=Kind.ERROR))
-
-
-def _lines(headers: list[Field]) -> bytes:
-    """The end of the id's line, and the fields that go on as they came."""
-    parts = [b"\r\n"]
-    for lower, name, value in headers:
-        if lower not in WRITTEN_ANEW:
-            parts += (name, b": ", value, b"\r\n")
-    return b"".join(parts)
-
-
-_NOT_IN_TARGETS: Final = re.compile(rb"[^!-~]")
 _CUT: Final = broken("the connection was lost").failure
