@@ -1,8 +1,8 @@
 """The functions of the language, by what they work on."""
 
-from assertions.functions import addresses, encoding, extract, hashing, lists, moments, numbers, text
+from assertions.functions import addresses, arithmetic, encoding, extract, hashing, lists, moments, text
 
 FUNCTIONS = (
     *addresses.FUNCTIONS, *encoding.FUNCTIONS, *extract.FUNCTIONS, *hashing.FUNCTIONS, *lists.FUNCTIONS,
-    *moments.FUNCTIONS, *numbers.FUNCTIONS, *text.FUNCTIONS,
+    *arithmetic.FUNCTIONS, *moments.FUNCTIONS, *text.FUNCTIONS,
 )  # fmt: skip
