@@ -17,7 +17,7 @@ from policylang.check.scope import State, Var
 from policylang.check.walk import Walk
 from policylang.diagnostics import Diagnostic, Label
 from policylang.sdk.card import FunctionCard, ParamCard
-from policylang.sdk.outcome import wrong_type
+from policylang.sdk.outcome import missing_value, wrong_type
 from policylang.sdk.types import Type
 from policylang.source import Span
 from policylang.syntax import nodes as n
@@ -199,7 +199,8 @@ _CHECKS: dict[str, FunctionCard] = {}
 def _typed(value: p.Expr, kind: Type) -> p.Expr:
     """The argument, held to the parameter's type where only the message can tell."""
     got = value.type
-    sure = kind.optional or not got.optional
+    # an element of a JSON list is as good as there, and may be `none`
+    sure = kind.optional or not (got.optional or got.name == "json")
     if kind.name == "unknown" or (sure and kind.name in ("json", got.name)):
         return value
     if kind.name not in _PYTHON and got.name != kind.name and sure:
@@ -220,9 +221,11 @@ def _check_card(kind: Type) -> FunctionCard:
     python = _PYTHON.get(kind.name)
 
     def check(value: Any) -> Any:
-        if value is None and kind.optional:
-            return None
-        if value is None or (python is not None and not isinstance(value, python)):
+        if value is None:
+            if kind.optional:
+                return None
+            raise missing_value("the argument is `none`")
+        if python is not None and not isinstance(value, python):
             raise wrong_type(f"the argument is not {phrase(kind)}")
         if kind.name == "number" and isinstance(value, bool):
             raise wrong_type("the argument is not a number")

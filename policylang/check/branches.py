@@ -257,6 +257,7 @@ def check_for(walk: Walk, node: n.For) -> p.Statement:
     element = kind.of if kind.name == "list" and kind.of is not None else t.JSON
     if kind.name not in ("list", "json"):
         element = UNKNOWN
+    maybe = element.optional and element.name != "json"  # what is JSON is looked at when it is used
     entry = walk.state
     counters = dict(walk.frame.counters)
     start = entry
@@ -264,7 +265,7 @@ def check_for(walk: Walk, node: n.For) -> p.Statement:
         tainted = len(walk.frame.tainted)
         walk.frame.counters = dict(counters)
         walk.state = start.copy()
-        slot = bind_name(walk, node.name, node.name_span, kept_type(element, False), "loop", iterable.private)
+        slot = bind_name(walk, node.name, node.name_span, kept_type(element, maybe), "loop", iterable.private)
         body = check_block(walk, node.body)
         end = walk.state
         again = _next_round(start, end)
