@@ -7,7 +7,7 @@ import hmac
 import secrets
 import uuid as uuids
 
-from assertions.functions.numbers import whole
+from assertions.functions.arithmetic import whole
 from policylang.sdk import function
 
 _T = {"text": "Text, taken as UTF-8, or bytes (`request.body`)."}

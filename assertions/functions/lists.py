@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from assertions.functions.numbers import whole
+from assertions.functions.arithmetic import whole
 from policylang.sdk import Json, function, wrong_type
 
 _L = {"list": "A list."}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assertions.functions.numbers import whole
+from assertions.functions.arithmetic import whole
 from policylang.sdk import function, wrong_type
 
 _T = {"text": "The text."}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, Protocol
 
 _PLAIN_REPEAT = 256
@@ -75,7 +76,7 @@ def _plain(text: str) -> re.Pattern[str] | None:
             return None
     try:
         compiled = re.compile(source, re.ASCII)
-        parsed: Any = re._parser.parse(source, re.ASCII)  # type: ignore[attr-defined]
+        parsed: Any = import_module("re._parser").parse(source, re.ASCII)
     except (re.error, RecursionError, OverflowError):
         return None
     return compiled if _cannot_backtrack(list(parsed)) else None

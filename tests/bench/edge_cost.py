@@ -124,8 +124,9 @@ def main() -> None:
                     if run.refused or run.broken:
                         raise SystemExit(f"{run.refused} answers were refused, {run.broken} connections broke")
                     user, system = after[0] - split[0], after[1] - split[1]
+                    share = 100 * system / max(1, user + system)
                     print(
-                        f"{name:6} {cpu / run.answers / 1000:6.2f} us a request, {100 * system / max(1, user + system):3.0f} %"
+                        f"{name:6} {cpu / run.answers / 1000:6.2f} us a request, {share:3.0f} %"
                         f" of it in the kernel; {run.answers / run.seconds:7.0f} requests/s, "
                         f"core {100 * cpu / 1e9 / took:3.0f} % busy",
                         flush=True,
