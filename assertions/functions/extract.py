@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from policylang.sdk import Failed, Failure, Json, Kind, Message, function, wrong_type
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.parse import parse_xml
 from policylang.sdk.patterns import compile_pattern
 

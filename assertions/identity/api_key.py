@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from policylang.sdk import Assertion, Exchange, Expr, Outcome, Principal, param
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 
 
 class ApiKey(Assertion):

@@ -12,7 +12,7 @@ from policylang.check.kinds import phrases
 from policylang.check.program import Bound
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.card import ParamCard
 from policylang.source import Span
 from policylang.syntax import nodes as n

@@ -18,7 +18,7 @@ from policylang.check.walk import Walk
 from policylang.diagnostics import Diagnostic, Label
 from policylang.sdk.card import FunctionCard, ParamCard
 from policylang.sdk.outcome import missing_value, wrong_type
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 from policylang.source import Span
 from policylang.syntax import nodes as n
 

@@ -7,8 +7,8 @@ from policylang.check.members import CONTEXT
 from policylang.check.scope import Clash, State, Var, merge
 from policylang.check.walk import Walk
 from policylang.diagnostics import Label
-from policylang.sdk import types as t
-from policylang.sdk.types import Type
+from policylang.sdk import static_types as t
+from policylang.sdk.static_types import Type
 from policylang.source import Span
 
 

@@ -15,7 +15,7 @@ from policylang.check.scope import Ended, State, Var
 from policylang.check.swallowing import swallows
 from policylang.check.walk import Walk, is_unknown
 from policylang.check.writes import conflicts
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.networks import Networks
 from policylang.syntax import nodes as n
 

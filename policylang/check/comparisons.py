@@ -10,7 +10,7 @@ from policylang.check.literals import address, network, networks
 from policylang.check.measures import MEASURED, missing_unit
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Label
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.patterns import compile_pattern
 from policylang.syntax import nodes as n
 

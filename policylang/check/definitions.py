@@ -15,9 +15,9 @@ from policylang.check.scope import Slots, Var
 from policylang.check.swallowing import observes
 from policylang.check.walk import Frame, Walk
 from policylang.diagnostics import Label
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.card import ParamCard
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 from policylang.source import Span
 from policylang.syntax import nodes as n
 

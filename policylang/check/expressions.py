@@ -10,8 +10,8 @@ from policylang.check.kinds import INTERPOLATES, JSON_KINDS, element_join, join,
 from policylang.check.narrowing import narrow, present_names
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Label
-from policylang.sdk import types as t
-from policylang.sdk.types import Type
+from policylang.sdk import static_types as t
+from policylang.sdk.static_types import Type
 from policylang.sdk.values import Duration, Rate, Size
 from policylang.syntax import nodes as n
 

@@ -13,7 +13,7 @@ from policylang.check.literals import address, header_value
 from policylang.check.measures import missing_unit
 from policylang.check.walk import Walk, unknown
 from policylang.diagnostics import Edit, Fix, Label
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.card import ParamCard
 from policylang.sdk.values import UpstreamName
 from policylang.source import Span

@@ -13,10 +13,10 @@ from policylang.check.literals import place_of
 from policylang.check.special import ALL, ENV, FILE, MAP, REVEAL, SECRET, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.card import FunctionCard
 from policylang.sdk.outcome import Failed
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
 
 _SIGNATURES = {card.name: signature_of(card.name, card.params) for card in SPECIAL.values()}

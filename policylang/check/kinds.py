@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from policylang.sdk import types as t
-from policylang.sdk.types import Type
+from policylang.sdk import static_types as t
+from policylang.sdk.static_types import Type
 from policylang.sdk.values import Duration, Ip, Rate, Size, Time
 
 UNKNOWN = Type("unknown", optional=True)

@@ -9,7 +9,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.check.kinds import NETWORKS
 from policylang.check.walk import Walk, unknown
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.networks import Networks, read_address
 from policylang.sdk.values import Ip
 from policylang.source import Span

@@ -6,8 +6,8 @@ from policylang.check import program as p
 from policylang.check.kinds import phrase, type_of
 from policylang.check.literals import header_name
 from policylang.check.walk import Walk, is_unknown, unknown
-from policylang.sdk import types as t
-from policylang.sdk.types import BODY_FIELDS, PRIVATE_FIELDS, PRIVATE_HEADERS, RECORDS
+from policylang.sdk import static_types as t
+from policylang.sdk.static_types import BODY_FIELDS, PRIVATE_FIELDS, PRIVATE_HEADERS, RECORDS
 from policylang.source import Span
 from policylang.syntax import nodes as n
 

@@ -12,8 +12,8 @@ from policylang.check.kinds import join, phrase
 from policylang.check.measures import MEASURED, missing_unit
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Label
-from policylang.sdk import types as t
-from policylang.sdk.types import Type
+from policylang.sdk import static_types as t
+from policylang.sdk.static_types import Type
 from policylang.sdk.values import Duration, Size
 from policylang.syntax import nodes as n
 

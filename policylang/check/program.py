@@ -12,7 +12,7 @@ from typing import Any
 
 from policylang.record import record
 from policylang.sdk.card import Card, FunctionCard, ParamCard
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 from policylang.source import Source, Span
 
 
@@ -47,7 +47,7 @@ class MessageRef(Expr):
 
 @record
 class MessageField(Expr):
-    """`request.method`, `response.status`…: a field named in `types.RECORDS`. BODY_FIELDS need the held body."""
+    """`request.method`, `response.status`…: a field named in `static_types.RECORDS`. BODY_FIELDS need the held body."""
 
     message: str
     field: str

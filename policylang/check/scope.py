@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from policylang.check.kinds import join
 from policylang.check.program import Const
 from policylang.diagnostics import Label
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 from policylang.source import Span
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.card import FunctionCard, ParamCard
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 
 
 def _never(*_: Any) -> Any:

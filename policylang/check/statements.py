@@ -18,9 +18,9 @@ from policylang.check.narrowing import narrow, present_names
 from policylang.check.special import FAIL, RESPOND, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.card import Card, ParamCard
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
 
 _RESPOND = signature_of("respond", RESPOND)

@@ -16,8 +16,8 @@ from policylang.check.paths import read_methods
 from policylang.check.scope import Ended
 from policylang.check.walk import Walk, is_unknown
 from policylang.diagnostics import Label
-from policylang.sdk import types as t
-from policylang.sdk.types import Type
+from policylang.sdk import static_types as t
+from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
 
 _FIELDS: dict[str, dict[str, tuple[str, tuple[Type, ...]]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.exchange import Exchange, Request, Response
 from policylang.sdk.message import Message
 from policylang.sdk.values import Duration, Expr, Ip, Key, Principal, Rate, Size, Target, Time, UpstreamName

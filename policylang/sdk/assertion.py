@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform,
 from policylang.sdk.annotations import Reading
 from policylang.sdk.card import Card, ParamCard
 from policylang.sdk.outcome import Failure, Kind
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 
 if TYPE_CHECKING:
     from policylang.sdk.exchange import Exchange

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 
 
 @dataclass(frozen=True, slots=True)

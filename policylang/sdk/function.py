@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 from policylang.sdk.annotations import Reading, read_types
 from policylang.sdk.assertion import split_doc
 from policylang.sdk.card import FunctionCard, ParamCard
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 
 
 def function(

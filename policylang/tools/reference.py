@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from policylang.catalog import load_catalog
 from policylang.sdk.card import Card, FunctionCard, ParamCard
-from policylang.sdk.types import Type
+from policylang.sdk.static_types import Type
 
 
 @cache

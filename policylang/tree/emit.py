@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from policylang.check import program as p
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.networks import Networks
 from policylang.sdk.outcome import Failed

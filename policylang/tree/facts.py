@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from policylang.check import program as p
-from policylang.sdk.types import BODY_FIELDS
+from policylang.sdk.static_types import BODY_FIELDS
 
 REQUEST = 1
 RESPONSE = 2

@@ -227,7 +227,9 @@ def safe(target: str) -> str:
 
 
 def unsafe() -> Failing:
-    return Failing("unsafe-path", 400, kind="error")
+    failing = Failing("unsafe-path", 400, kind="error")
+    failing.blames_expression = True
+    return failing
 
 
 def _probe_refuse(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:

@@ -75,7 +75,7 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
             answers.append(dice.choice(UPSTREAM_FAILURES))
             continue
         body, content_type = make_body(dice)
-        fields = [("X-A", dice.choice(("up", "gold"))), ("X-B", "1"), ("X-B", "2")][: dice.randint(0, 3)]
+        fields = [("X-A", dice.choice(("up", "gold", ".."))), ("X-B", "1"), ("X-B", "2")][: dice.randint(0, 3)]
         if content_type is not None:
             fields.append(("Content-Type", content_type))
         answers.append(Response(

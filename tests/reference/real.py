@@ -33,7 +33,7 @@ from policylang.sdk import (
     card_of,
     param,
 )  # fmt: skip
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.message import Field
 from policylang.sdk.window import admit_window
 from policylang.tree import compile_program

@@ -267,7 +267,7 @@ def test_an_argument_is_held_to_the_parameters_type() -> None:
     assert check("x") == "x"
     with pytest.raises(Exception, match="wrong-type"):
         check(5)
-    with pytest.raises(Exception, match="wrong-type"):
+    with pytest.raises(Exception, match="missing-value"):
         check(None)
 
 

@@ -18,7 +18,7 @@ from tree_policies import Policy, value_of
 
 from policylang.check import program as p
 from policylang.sdk import Duration, Failed, Ip, Size
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.bench import BenchEnvironment, make_exchange, run
 from policylang.source import Source, Span
 from policylang.tree import arithmetic

@@ -23,7 +23,7 @@ from policylang.sdk import (
     card_of,
     param,
 )
-from policylang.sdk import types as t
+from policylang.sdk import static_types as t
 from policylang.sdk.bench import BenchEnvironment, StubUpstream, make_exchange, make_response, run
 from policylang.tree import compile_program
 
