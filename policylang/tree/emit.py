@@ -209,13 +209,15 @@ def _field(source: Source, expr: p.MessageField, depth: int) -> str:
 
 
 def _named(source: Source, expr: p.Named, depth: int) -> str:
-    message = f"x.{'response' if expr.message == 'response' else 'request'}"
     if expr.kind == "header":
         if isinstance(expr.key, p.Const):
             key = source.constant(str(expr.key.value).lower().encode("utf-8", "surrogateescape"))
         else:
             key = f"{source.string(expr.key, depth)}.lower().encode('utf-8', 'surrogatepass')"
-        return f"{message}.header_values({key})" if expr.all else f"{message}.header({key})"
+        look_up = f"x.{expr.message}.header_values({key})" if expr.all else f"x.{expr.message}.header({key})"
+        if expr.message == "response":  # `on failure` may be there before one
+            return f"({'[]' if expr.all else 'None'} if x.response is None else {look_up})"
+        return look_up
     key = source.string(expr.key, depth)
     if expr.kind == "query":
         return f"query_values(x.request, {key})" if expr.all else f"x.request.query_value({key})"

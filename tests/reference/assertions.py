@@ -161,6 +161,8 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
         if request.streams:
             raise Failing("body-too-large", 413)
         at.world.uncertain = True  # it was refused, or the policy has made it
+    if request.too_long():
+        at.world.uncertain = True  # for a later statement it may have to be held, and cannot be
     request.sent = True
     stub = at.world.next_answer(upstream.name)
     at.upstream_calls.append((
@@ -170,7 +172,7 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     if isinstance(stub, str):
         raise Failing(stub, 504 if stub == "upstream-timeout" else 502, kind="error")
     at.state.response = Response(
-        status=stub.status, headers=list(stub.headers), body=stub.body, streams=stub.streams
+        status=stub.status, headers=list(stub.headers), body=stub.body, streams=stub.streams, most=at.world.body_limit
     )
     return ()
 

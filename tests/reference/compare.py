@@ -24,7 +24,8 @@ class Pair:
         self.real = Real(text, FILES)
         self.plain = Policy(text, FILES)
         environment = self.real.environment
-        self.world = World(name=environment.name, version=environment.version, node=environment.node)
+        self.world = World(name=environment.name, version=environment.version, node=environment.node,
+                           body_limit=environment.body_limit)
         self.parallel = "parallel {" in text
         self.moves_secrets = "reveal(" in text or "set " in text
         """Messages carry what is private, and what is read from them later is not."""

@@ -84,7 +84,7 @@ class Generator:
             else:
                 lines.append(self.statements.respond(after))
         if self.chance.happens(0.25):
-            failed = Scope(names=(Name("failure", "failure", settable=False),), captures=captures)
+            failed = Scope(names=(Name("failure", "failure", settable=False),), captures=captures, response_maybe=True)
             inner, _, ends = self.statements.block(failed, 1, self.dice.randint(1, 2))
             if ends and self.chance.happens(0.4):
                 inner.append(self.statements.respond(failed))
@@ -108,7 +108,7 @@ class Generator:
             default = {"string": ' = "std"', "number": " = 3"}[type] if optional else ""
             text.append(f"{'private ' if self.chance.happens(0.1) else ''}{word}: {type}{default}")
         scope = Scope(
-            names=tuple(Name(word, type, settable=False) for word, type, _ in parameters), in_service=False,
+            names=tuple(Name(word, type, settable=False) for word, type, _ in parameters),
             may_respond=self.chance.happens(0.3), may_route=False, may_write=self.chance.happens(0.6),
         )  # fmt: skip
         responds = scope.may_respond

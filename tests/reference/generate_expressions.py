@@ -33,7 +33,8 @@ class Scope:
     response: bool = False
     response_body: bool = True
     """In `global after` it may be the gateway's own document."""
-    in_service: bool = True
+    response_maybe: bool = False
+    """In `on failure` there may be one."""
     may_respond: bool = True
     may_route: bool = True
     may_write: bool = True
@@ -154,6 +155,8 @@ class Expressions:
         ]  # fmt: skip
         if scope.response:
             leaf += [lambda: f'response.header["{chance.one(*HEADERS)}"]', lambda: "response.content_type"]
+        elif scope.response_maybe:
+            leaf += [lambda: f'response.header["{chance.one(*HEADERS)}"]']
         if depth > 0:
             leaf += [
                 lambda: f"base64_decode({self.string(scope, depth - 1)})",
@@ -168,6 +171,8 @@ class Expressions:
         leaf = [lambda: self.literal("number"), lambda: self.literal("number")]
         if scope.response:
             leaf.append(lambda: "response.status")
+        elif scope.response_maybe:
+            leaf.append(lambda: "(response.status ?? 7)")
         failures = scope.of("failure")
         if failures:
             leaf += [lambda: f"{chance.dice.choice(failures).name}.{chance.one('status', 'line')}"]
@@ -208,6 +213,7 @@ class Expressions:
             lambda: f"{self.number(scope, 0)} in {chance.one('1..3', '0..10', '200..299')}",
             lambda: f'client.ip {chance.one("in", "in")} ["10.0.0.0/8", "192.0.2.1"]',
             lambda: f"user {chance.one('==', '!=')} none",
+            lambda: f"{'response' if scope.response_maybe else 'user'} {chance.one('==', '!=')} none",
             lambda: f"request.size {chance.one('<', '>=', '==')} {chance.one('60B', '1KB')}",
             lambda: f"now {chance.one('<', '>=')} {chance.one('time(2)', 'time(60)')}",
             lambda: f"(duration({self.string(scope, 0)}) ?? 2s) {chance.one('<', '>=', '==')} 1500ms",
@@ -247,7 +253,7 @@ class Expressions:
             lambda: f"request.json.{chance.one(*MEMBERS)}", lambda: f"request.json.{chance.one(*MEMBERS)}",
             lambda: "user.claims",
         ]  # fmt: skip
-        if scope.response and scope.response_body:
+        if (scope.response or scope.response_maybe) and scope.response_body:
             leaf += [lambda: f"response.json.{chance.one(*MEMBERS)}", lambda: 'jsonpath("$.a", in: response)']
         if depth <= 0:
             return chance.call(*leaf)

@@ -100,5 +100,5 @@ def make_body(dice: random.Random) -> tuple[bytes, str | None]:
         (b"", None), (b"", None), (b"plain text", "text/plain"), (b"{", "application/json"),
         (b'{"a": 1, "a": 2}', "application/json"), (b"\xff\xfe", None), (b'"lone"', "application/json"),
         (b"<r><a>1</a></r>", "application/xml"), (b'{"a": NaN}', "application/json"),
-        (b"gold" * 40, "text/plain; charset=utf-8"),
+        (b"gold" * 40, "text/plain; charset=utf-8"), (b'{"a": "' + b"long" * 1000 + b'"}', None),
     ))  # fmt: skip

@@ -57,6 +57,7 @@ class World:
     version: str = ""
     node: str = ""
     store_away: bool = False
+    body_limit: int = 1 << 20
     counters: dict[Any, list[int]] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
     """Responses or names of failures, given to `route` in turn; the last one again and again."""
@@ -98,6 +99,7 @@ class Evaluation:
         self.policy = policy
         self.world = world
         self.state = State(request)
+        request.most = world.body_limit
         self.client_ip, self.client_port = client
         self.variables: dict[str, Known] = {}
         self.captures: dict[str, str] = {}

@@ -31,6 +31,8 @@ class Message:
     arrived: bool = False
     sent: bool = False
     limit: int | None = None
+    most: int = 1 << 20
+    """The gateway's own limit for what is held."""
 
     def _unreadable(self, what: str, detail: str) -> Failing:
         return Failing(f"unreadable-{what}", self.fault, detail, kind="error")
@@ -58,7 +60,7 @@ class Message:
         return None if value is None else value.split(";")[0].strip().lower()
 
     def too_long(self) -> bool:
-        return self.limit is not None and len(self.body) > self.limit
+        return len(self.body) > (self.most if self.limit is None else min(self.limit, self.most))
 
     def hold(self) -> None:
         """The whole body is needed now."""

@@ -224,7 +224,7 @@ class Environment:
     name: str = "edge"
     version: str = "1"
     node: str = "n1"
-    body_limit: int = 1 << 20
+    body_limit: int = 3000
 
     def __post_init__(self) -> None:
         self.store = Store(self.clock)
