@@ -93,7 +93,7 @@ def _limit_size(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     limit: Size = at.value(given["limit"]).value
     message.limit = limit.bytes if message.limit is None else min(limit.bytes, message.limit)
     if message.streams and message.sent and len(message.body) > limit.bytes:
-        at.world.uncertain = True
+        at.world.unclear = True
     if message.streams:
         declared = message.header("content-length")
         too_long = declared is not None and declared.isdigit() and int(declared) > limit.bytes
@@ -160,9 +160,9 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     if request.limit is not None and len(request.body) > request.limit:
         if request.streams:
             raise Failing("body-too-large", 413)
-        at.world.uncertain = True  # it was refused, or the policy has made it
+        at.world.unclear = True  # it was refused, or the policy has made it
     if request.too_long():
-        at.world.uncertain = True  # for a later statement it may have to be held, and cannot be
+        at.world.unclear = True  # for a later statement it may have to be held, and cannot be
     request.sent = True
     stub = at.world.next_answer(upstream.name)
     at.upstream_calls.append((

@@ -37,7 +37,7 @@ class Pair:
         world.pass_time(message.later)
         world.answers, world.store_away = list(message.answers), message.store_away
         result = interpret(self.plain, world, copy.deepcopy(message.request), message.client)
-        if self.world.uncertain and not result.skipped:
+        if world.unclear:
             return [], result, answer
         found = list(differences(result, answer, self.parallel))
         if not self.moves_secrets:
@@ -47,7 +47,7 @@ class Pair:
     @property
     def goes_on(self) -> bool:
         """What follows is laid down by the language."""
-        return not self.world.uncertain
+        return not (self.world.uncertain or self.world.unclear)
 
 
 def differences(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:

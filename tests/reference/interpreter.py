@@ -62,7 +62,9 @@ class World:
     answers: list[Any] = field(default_factory=list)
     """Responses or names of failures, given to `route` in turn; the last one again and again."""
     uncertain: bool = False
-    """Something happened whose outcome is not laid down: what follows cannot be compared."""
+    """A `parallel` failed while another branch may have counted: the exchanges that follow cannot be compared."""
+    unclear: bool = False
+    """Something happened whose outcome is not laid down: this exchange cannot be compared either."""
 
     def monotonic(self) -> int:
         return self.now
@@ -220,7 +222,7 @@ class Evaluation:
             if message is not None and reads_body((expr,), name):
                 message.hold()
             elif message is not None and message.too_long() and reads_body((expr,), name, everywhere=True):
-                self.world.uncertain = True  # only where a constant is seen through, it need not be held
+                self.world.unclear = True  # only where a constant is seen through, it need not be held
 
     def _do(self, statement: n.Statement) -> str:
         match statement:
