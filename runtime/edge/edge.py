@@ -26,11 +26,12 @@ class OnDone(Protocol):
     """Called when an answer is written or given up. `received`, `sent`: body bytes; times in monotonic ns.
 
     `status` 499: the client left first. `method`, `path` (as it came, without the query) and `host` as they came.
+    `server`: the upstream's that was asked last, empty for none; `answered`: the status it gave, 0 for none.
     """
 
     def __call__(
         self, exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, *,
-        method: str, path: str, host: str,
+        method: str, path: str, host: str, server: str, answered: int, retries: int,
     ) -> None: ...  # fmt: skip
 
 
@@ -143,6 +144,8 @@ class Edge:
             self.on_done(
                 exchange, status, received, sent, self.monotonic(), 0 if trace is None else trace.upstream,
                 method=head.method, path=head.path.decode("latin-1"), host=host,
+                server="" if trace is None else trace.server, answered=0 if trace is None else trace.status,
+                retries=0 if trace is None else max(0, trace.attempts - 1),
             )  # fmt: skip
 
     def refused(self, client: str, error: WireError) -> None:

@@ -2,10 +2,11 @@
 
 Fields, in this order: `time` (when the request began, RFC 3339), `duration` and of it `upstream_duration` and
 `own_duration` (seconds), `client`, `method`, `host`, `path` (as it came, without the query), `protocol`, `status`,
-`received` and `sent` (body bytes), `service`, `route` (the service's path pattern), `policy` (its hash), `user`,
-`request` (its id), `failure`, `assertion`, `file`, `line`, `verdict` (a list of `assertion`, `file`, `line`, `outcome`,
-and `failure` where it failed), `cut` (the names of fields that were too long). What is unknown is left out. Nothing of
-a message but method, host and path is ever written.
+`received` and `sent` (body bytes), `upstream` (the server that was asked last), `upstream_status`, `retries`,
+`service`, `route` (the service's path pattern), `policy` (its hash), `user`, `request` (its id), `failure`,
+`assertion`, `file`, `line`, `verdict` (a list of `assertion`, `file`, `line`, `outcome`, and `failure` where it
+failed), `cut` (the names of fields that were too long). What is unknown is left out. Nothing of a message but method,
+host and path is ever written.
 """
 
 from __future__ import annotations
@@ -93,10 +94,14 @@ class PolicyLog:
         method: str = "",
         path: str = "",
         host: str = "",
+        server: str = "",
+        answered: int = 0,
+        retries: int = 0,
     ) -> None:
         """One line. `received` and `sent`: body bytes; `ended`: monotonic ns; `upstream`: ns spent waiting for it.
 
-        `method`, `path` and `host` as they came, where the policy may have changed them since.
+        `method`, `path` and `host` as they came, where the policy may have changed them since. `server`: the last one
+        that was asked, `answered` the status that it gave, 0 for none.
         """
         request = exchange.request
         duration = ended - exchange.started
@@ -114,6 +119,12 @@ class PolicyLog:
             "received": received,
             "sent": sent,
         }
+        if server:
+            record["upstream"] = server
+            if answered:
+                record["upstream_status"] = answered
+            if retries:
+                record["retries"] = retries
         service = exchange.service
         route = self._routes.get(service)
         if route is not None:

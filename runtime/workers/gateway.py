@@ -229,13 +229,12 @@ class Gateway:
 
 
 def _log_exchange(
-    exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, *,
-    method: str, path: str, host: str,
-) -> None:  # fmt: skip
+    exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, **came: Any
+) -> None:
     environment: Any = exchange.environment
     log: PolicyLog | None = environment.policy_log
     if log is not None:
-        log.write(exchange, status, received, sent, ended, upstream, method=method, path=path, host=host)
+        log.write(exchange, status, received, sent, ended, upstream, **came)
 
 
 def _version() -> str:

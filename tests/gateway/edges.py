@@ -288,7 +288,7 @@ async def bench(
     )  # fmt: skip
 
     def on_done(
-        exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, **came: str
+        exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, **came: Any
     ) -> None:
         made.done.append((exchange, status, received, sent))
 
