@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from policylang.sdk import Exchange, Response, UpstreamCall, Waiter
 from runtime.edge.edge import Edge, Handler
@@ -314,6 +317,19 @@ def to(*origins: Origin, **settings: Any) -> UpstreamSettings:
     return UpstreamSettings(
         tuple(server_address(f"http://127.0.0.1:{origin.port}") for origin in origins), **settings
     )
+
+
+Test = Callable[[], Coroutine[Any, Any, None]]
+
+
+def both_loops(test: Test) -> Callable[[bool], None]:
+    @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
+    @functools.wraps(test)
+    def on_a_loop(fast: bool) -> None:
+        run(test, fast)
+
+    del on_a_loop.__wrapped__  # type: ignore[attr-defined]
+    return on_a_loop
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]], fast: bool = True, patience: float = PATIENCE) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import json
 import sys
 import weakref
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,19 +15,7 @@ from policylang.sdk import Exchange, Response, Waiter
 from runtime.edge.settings import EdgeSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from edges import Wire, bench, forward, request, run, say
-
-Test = Callable[[], Coroutine[Any, Any, None]]
-
-
-def both_loops(test: Test) -> Callable[[bool], None]:
-    @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
-    @functools.wraps(test)
-    def on_a_loop(fast: bool) -> None:
-        run(test, fast)
-
-    del on_a_loop.__wrapped__  # type: ignore[attr-defined]
-    return on_a_loop
+from edges import Wire, bench, both_loops, forward, request, say
 
 
 async def load_and_say(exchange: Exchange) -> Response:

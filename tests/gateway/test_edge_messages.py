@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from policylang.sdk import Exchange, Response, UpstreamCall
 
 sys.path.insert(0, str(Path(__file__).parent))
-from edges import Origin, bench, forward, replying, request, run, say
-
-Test = Callable[[], Coroutine[Any, Any, None]]
-
-
-def both_loops(test: Test) -> Callable[[bool], None]:
-    @pytest.mark.parametrize("fast", [True, False], ids=["uvloop", "asyncio"])
-    @functools.wraps(test)
-    def on_a_loop(fast: bool) -> None:
-        run(test, fast)
-
-    del on_a_loop.__wrapped__  # type: ignore[attr-defined]
-    return on_a_loop
+from edges import Origin, bench, both_loops, forward, replying, request, say
 
 
 @both_loops
