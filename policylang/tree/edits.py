@@ -142,11 +142,10 @@ def _remove_header(message: Message, name: str) -> None:
 
 
 def _set_query(request: Request, name: str, value: Any) -> None:
-    """A list makes the name stand as often. The other pairs keep their bytes."""
-    values = [text_of(each) for each in value] if isinstance(value, (list, tuple)) else [text_of(value)]
-    kept = _other_pairs(request, name)
-    kept += [f"{quote_plus(name)}={quote_plus(each, errors='surrogateescape')}".encode() for each in values]
-    request.set_query(b"&".join(kept) if kept else None)
+    """The name stands once, whatever a message's JSON holds. The other pairs keep their bytes."""
+    text = string_of(value)
+    pair = f"{quote_plus(name)}={quote_plus(text, errors='surrogateescape')}".encode()
+    request.set_query(b"&".join([*_other_pairs(request, name), pair]))
 
 
 def _remove_query(request: Request, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from reference.generate import FILES
@@ -20,9 +20,9 @@ SECRETS = ("s3cr3t", "t2", "YTpi", "sid=s1", "quoted")
 class Pair:
     """One policy in both. Raises ValueError, with the diagnostics, where the checker refuses it."""
 
-    def __init__(self, text: str) -> None:
-        self.real = Real(text, FILES)
-        self.plain = Policy(text, FILES)
+    def __init__(self, text: str, files: Mapping[str, bytes] = FILES) -> None:
+        self.real = Real(text, files)
+        self.plain = Policy(text, files)
         environment = self.real.environment
         self.world = World(name=environment.name, version=environment.version, node=environment.node,
                            body_limit=environment.body_limit)

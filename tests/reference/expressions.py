@@ -295,8 +295,7 @@ def _every(expr: n.Expr, at: Evaluation) -> Known:
     else:
         assert isinstance(expr, n.Index)
         base, key = evaluate(expr.base, at), evaluate(expr.key, at)
-    assert isinstance(base.value, Table)
-    return base.value.every(key.value)
+    return Known([]) if base.value is None else base.value.every(key.value)
 
 
 @cache

@@ -228,7 +228,7 @@ class Environment:
 
     def __post_init__(self) -> None:
         self.store = Store(self.clock)
-        self.upstreams = {name: Upstream(name, self) for name in ("one", "two")}
+        self.upstreams: dict[str, Upstream] = {}
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.logs.append((level, text))
@@ -278,7 +278,8 @@ class Real:
         if checked.program is None:
             raise ValueError(checked.diagnostics)
         self.tree = compile_program(checked.program)
-        self.environment = Environment()
+        self.environment = environment = Environment()
+        environment.upstreams = {u.name: Upstream(u.name, environment) for u in checked.program.upstreams}
 
     def handle(self, message: Message) -> Answer:
         environment = self.environment

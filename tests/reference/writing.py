@@ -33,7 +33,9 @@ def _write(target: n.Expr, known: Known, at: Evaluation) -> None:
     message, table, name = _place(target, at)
     value = known.value
     if table == "header":
-        message.set_header(name, header_value(value))
+        values = header_values(value)
+        message.remove_header(name)
+        message.headers += [(name, each) for each in values]
     elif table == "query":
         assert isinstance(message, Request)
         message.set_query(name, text_only(value))
@@ -112,6 +114,11 @@ def header_value(value: Any) -> str:
     return str(text)
 
 
+def header_values(value: Any) -> list[str]:
+    """A list gives a field for each of its elements."""
+    return [header_value(each) for each in value] if isinstance(value, (list, tuple)) else [header_value(value)]
+
+
 def dump(value: Any) -> bytes:
     def other(odd: Any) -> Any:
         return str(odd)
@@ -129,7 +136,7 @@ def respond(statement: n.Respond, at: Evaluation) -> None:
             for entry in argument.value.entries:
                 known = at.value(entry.value)
                 try:
-                    headers.append((entry.key, header_value(known.value)))
+                    headers += [(entry.key, each) for each in header_values(known.value)]
                 except Failing as failing:
                     raise at._blame(failing, entry.value) from None
             continue
