@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from policylang.check import program as p
@@ -83,7 +83,7 @@ def _bytes(value: Any) -> bytes:
 
 def _headers(statement: p.Respond) -> Callable[[Exchange], list[Field]]:
     names = [header_name(name) for name, _ in statement.headers]
-    values = [_header_values(value) for _, value in statement.headers]
+    values = [_header_value(value) for _, value in statement.headers]
     kind: Callable[[Exchange], Any] | None = None
     if statement.content_type is not None:
         kind = compiled(statement.content_type)
@@ -98,22 +98,15 @@ def _headers(statement: p.Respond) -> Callable[[Exchange], list[Field]]:
         if kind is not None:
             fields.append((b"content-type", b"Content-Type", header_value(kind(exchange))))
         for (lower, name), value in zip(names, values, strict=True):
-            for each in value(exchange):
-                fields.append((lower, name, each))
+            fields.append((lower, name, value(exchange)))
         return fields
 
     return headers
 
 
-def _header_values(expr: p.Expr) -> Callable[[Exchange], Sequence[bytes]]:
-    """A list gives a field for each of its elements."""
+def _header_value(expr: p.Expr) -> Callable[[Exchange], bytes]:
     value = compiled(expr)
-
-    def values(exchange: Exchange) -> Sequence[bytes]:
-        found = value(exchange)
-        return [header_value(each) for each in found] if isinstance(found, (list, tuple)) else (header_value(found),)
-
-    return guarded(expr, values)
+    return guarded(expr, lambda exchange: header_value(value(exchange)))
 
 
 def failing(statement: p.Fail) -> Callable[[Exchange], Failure]:

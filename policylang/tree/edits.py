@@ -59,7 +59,7 @@ def _set_named(place: p.NamedPlace, value: p.Expr) -> Act:
         )
         return source.function()
     get, key, function = _message_of(place.message), compiled(place.key), compiled(value)
-    write = _WRITERS[place.kind]
+    write = _set_fields if place.kind == "header" and value.type.name == "list" else _WRITERS[place.kind]
     return guarded(
         value, lambda exchange: write(get(exchange), string_of(key(exchange)), function(exchange)),
         place.message == "request",
@@ -125,13 +125,16 @@ def header_value(value: Any) -> bytes:
 
 def _set_header(message: Message, name: str, value: Any) -> None:
     lower, written = header_name(name)
-    if isinstance(value, (list, tuple)):
-        values = [header_value(each) for each in value]
-        message.remove_header(lower)
-        for each in values:
-            message.add_header(lower, written, each)
-    else:
-        message.set_header(lower, written, header_value(value))
+    message.set_header(lower, written, header_value(value))
+
+
+def _set_fields(message: Message, name: str, value: Any) -> None:
+    """What is known to be a list gives a field for each element; a message's JSON does not choose how many."""
+    lower, written = header_name(name)
+    values = [header_value(each) for each in value]
+    message.remove_header(lower)
+    for each in values:
+        message.add_header(lower, written, each)
 
 
 def _remove_header(message: Message, name: str) -> None:

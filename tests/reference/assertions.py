@@ -152,6 +152,8 @@ def key_text(value: Any) -> str:
 def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     upstream = given["upstream"]
     assert isinstance(upstream, n.Name)
+    if at.state.request.too_long():
+        at.world.unclear = True  # for a later statement it may have to be held, and cannot be
     target = None
     if "path" in given:
         target = target_text(given["path"], at)
@@ -161,8 +163,6 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
         if request.streams:
             raise Failing("body-too-large", 413)
         at.world.unclear = True  # it was refused, or the policy has made it
-    if request.too_long():
-        at.world.unclear = True  # for a later statement it may have to be held, and cannot be
     request.sent = True
     stub = at.world.next_answer(upstream.name)
     at.upstream_calls.append((

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reference import values as v
 from reference.message import Message, Request, Response, single
 from reference.values import Failing, Interval, Known
-from reference.walk import children, walk
+from reference.walk import walk
 
 from policylang.catalog import load_catalog
 from policylang.sdk.card import FunctionCard, ParamCard
@@ -322,54 +322,35 @@ def plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def inside(exprs: tuple[n.Expr, ...], everywhere: bool = False) -> Iterator[n.Expr]:
-    """Expressions and all that stands in them and can be reached, or `everywhere` in them."""
-    if everywhere:
-        yield from (node for node in walk(exprs) if isinstance(node, n.Expr))
-        return
-    for expr in exprs:
-        yield expr
-        yield from inside(tuple(part for part in reachable(expr) if isinstance(part, n.Expr)))
+def inside(exprs: tuple[n.Expr, ...]) -> Iterator[n.Expr]:
+    """Expressions and all that stands in them."""
+    return (node for node in walk(exprs) if isinstance(node, n.Expr))
 
 
-def reachable(expr: n.Expr) -> tuple[n.Node, ...]:
-    """What stands right in an expression, without what a constant beside it leaves out."""
-    match expr:
-        case n.Binary(op="??" | "and" | "or", left=left) if (known := constant(left)) is not None:
-            decided = known.value is not None if expr.op == "??" else known.value is (expr.op == "or")
-            return (left,) if decided else (left, expr.right)
-        case n.Conditional(condition=condition) if (known := constant(condition)) is not None:
-            return (expr.then,) if known.value else (expr.orelse,)
-    parts: tuple[n.Node, ...] = ()
-    for part in children(expr):
-        for each in part if isinstance(part, tuple) else (part,):
-            parts += (each.value,) if isinstance(each, (n.Argument, n.MapEntry)) else (each,)
-    return parts
-
-
-def constant(expr: n.Expr) -> Known | None:
-    """The value of an expression that reads no name."""
-    if any(isinstance(part, n.Name) or (isinstance(part, n.CallExpr) and part.name == "map") for part in walk(expr)):
-        return None
-    try:
-        return evaluate(expr, NOWHERE)
-    except Failing:
-        return None
+def optional_parts(exprs: tuple[n.Expr, ...]) -> Iterator[n.Expr]:
+    """What may be left out when these are worked out."""
+    for expr in inside(exprs):
+        if isinstance(expr, n.Binary) and expr.op in ("??", "and", "or"):
+            yield expr.right
+        elif isinstance(expr, n.Conditional):
+            yield from (expr.then, expr.orelse)
 
 
 def reads_message(exprs: tuple[n.Expr, ...], name: str) -> bool:
     return any(isinstance(e, n.Name) and e.name == name for e in inside(exprs))
 
 
-def reads_body(exprs: tuple[n.Expr, ...], name: str, everywhere: bool = False) -> bool:
-    """Whether some part of these reads the body of `request` or `response`."""
+def reads_body(exprs: tuple[n.Expr, ...], name: str, perhaps: bool = False) -> bool:
+    """Whether some part of these reads the body of `request` or `response`; `perhaps`: one that may be left out."""
+    if perhaps:
+        return reads_body(tuple(optional_parts(exprs)), name)
     whole = set()
-    for e in inside(exprs, everywhere):
+    for e in inside(exprs):
         if isinstance(e, n.Member) and isinstance(e.base, n.Name) and e.base.name == name:
             if e.name in BODY_WORDS:
                 return True
             whole.add(id(e.base))
-    return any(isinstance(e, n.Name) and e.name == name and id(e) not in whole for e in inside(exprs, everywhere))
+    return any(isinstance(e, n.Name) and e.name == name and id(e) not in whole for e in inside(exprs))
 
 
 __all__ = ["NOWHERE", "Record", "Response", "evaluate", "inside", "reads_body", "reads_message"]

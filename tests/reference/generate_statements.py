@@ -104,9 +104,10 @@ class Statements:
             return [f"set {name.name} = {expressions.make(type, scope, 2)}"], scope, True
         message = "response" if scope.response and self.chance.happens(0.5) else "request"
         if choice == "query":
-            return [f"set request.query.{self.chance.one(*QUERIES)} = {expressions.string(scope, 1)}"], scope, True
+            return [f"set request.query.{self.chance.one(*QUERIES)} = {self.written(scope)}"], scope, True
         if choice == "cookie":
-            return ['set request.cookie.c = "fresh"'], scope, True
+            cookie = self.chance.one('"fresh"', self.written(scope))
+            return [f"set request.cookie.c = {cookie}"], scope, True
         if choice == "body":
             if self.chance.happens(0.5):
                 return [f"set {message}.json = {expressions.map(scope, 1)}"], scope, True
@@ -118,13 +119,21 @@ class Statements:
             path = self.chance.one('"/new/x y"', '"/new?q=1"', expressions.string(scope, 1))
             return [f"set request.path = {path}"], scope, True
         if choice == "field" and self.chance.happens(0.2):
-            return ['set request.query = "q=new&q=newer"'], scope, True
+            query = self.chance.one('"q=new&q=newer"', expressions.string(scope, 1))
+            return [f"set request.query = {query}"], scope, True
         if choice == "field":
-            return [f'set request.method = "{self.chance.one("GET", "POST", "PUT")}"'], scope, True
+            method = self.chance.one('"GET"', '"POST"', '"PUT"', self.written(scope))
+            return [f"set request.method = {method}"], scope, True
         return [self.set_header(message, self.chance.one(*HEADERS), scope)], scope, True
 
     def set_header(self, message: str, header: str, scope: Scope) -> str:
-        return f'set {message}.header["{header}"] = {self.expressions.string(scope, 2)}'
+        return f'set {message}.header["{header}"] = {self.written(scope, 2)}'
+
+    def written(self, scope: Scope, depth: int = 1) -> str:
+        """What is put where text belongs: text, or at times what only the message can say."""
+        if self.chance.happens(self.chance.daring / 2):
+            return self.expressions.json(scope, 0)
+        return self.expressions.string(scope, depth)
 
     def remove(self, scope: Scope) -> tuple[Lines, Scope, bool]:
         message = "response" if scope.response and self.chance.happens(0.4) else "request"

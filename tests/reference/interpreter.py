@@ -219,10 +219,12 @@ class Evaluation:
         if isinstance(statement, n.Call) and statement.name == "limit_size":
             return
         for name, message in (("request", self.state.request), ("response", self.state.response)):
-            if message is not None and reads_body((expr,), name):
+            if message is None:
+                continue
+            if message.too_long() and reads_body((expr,), name, perhaps=True):
+                self.world.unclear = True  # what a constant or another value leaves out need not be held
+            if reads_body((expr,), name):
                 message.hold()
-            elif message is not None and message.too_long() and reads_body((expr,), name, everywhere=True):
-                self.world.unclear = True  # only where a constant is seen through, it need not be held
 
     def _do(self, statement: n.Statement) -> str:
         match statement:

@@ -16,24 +16,28 @@ from policylang.syntax import nodes as n
 if TYPE_CHECKING:
     from reference.interpreter import Evaluation, State
 
-TABLES = ("header", "query", "cookie")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+TOKEN = LETTERS + "!#$%&'*+-.^_`|~"
+"""RFC 9110, 5.6.2"""
+COOKIE = "".join(chr(i) for i in range(0x21, 0x7F) if chr(i) not in '",;\\')
+"""RFC 6265, 4.1.1"""
 
 
 def write(target: n.Expr, known: Known, at: Evaluation, source: n.Expr) -> None:
     try:
-        _write(target, known, at)
+        _write(target, known, at, source)
     except Failing as failing:
         raise at._blame(failing, source) from None
 
 
-def _write(target: n.Expr, known: Known, at: Evaluation) -> None:
+def _write(target: n.Expr, known: Known, at: Evaluation, source: n.Expr) -> None:
     if isinstance(target, n.Name):
         at.variables[target.name] = Known(known.value, known.private)
         return
     message, table, name = _place(target, at)
     value = known.value
     if table == "header":
-        values = header_values(value)
+        values = header_values(value, source)
         message.remove_header(name)
         message.headers += [(name, each) for each in values]
     elif table == "query":
@@ -41,7 +45,10 @@ def _write(target: n.Expr, known: Known, at: Evaluation) -> None:
         message.set_query(name, text_only(value))
     elif table == "cookie":
         assert isinstance(message, Request)
-        message.set_cookie(name, header_value(value))
+        text = text_only(value)
+        if not all(c in COOKIE for c in text):
+            raise unsafe_value()
+        message.set_cookie(name, text)
     else:
         _write_field(message, name, value)
 
@@ -62,6 +69,10 @@ def _write_field(message: Message, name: str, value: Any) -> None:
         text = text_only(value)
         if name == "path":
             text = written_path(text)
+        if name == "method" and not (text and all(c in TOKEN for c in text)):
+            raise unsafe_value()
+        if name == "query" and any(not "!" <= c <= "~" or c == "#" for c in text):
+            raise unsafe_value()
         setattr(message, "query_string" if name == "query" else name, text)
 
 
@@ -97,6 +108,12 @@ def _place(target: n.Expr, at: Evaluation) -> tuple[Message, str, str]:
     return at.value(base).value, "", name
 
 
+def unsafe_value() -> Failing:
+    failing = Failing("unsafe-value", 400, kind="error")
+    failing.blames_expression = True
+    return failing
+
+
 def text_only(value: Any) -> str:
     if value is None:
         raise missing_value("none where text is needed")
@@ -114,9 +131,10 @@ def header_value(value: Any) -> str:
     return str(text)
 
 
-def header_values(value: Any) -> list[str]:
-    """A list gives a field for each of its elements."""
-    return [header_value(each) for each in value] if isinstance(value, (list, tuple)) else [header_value(value)]
+def header_values(value: Any, source: n.Expr) -> list[str]:
+    """What is known to be a list gives a field for each of its elements."""
+    known = isinstance(source, n.ListValue) or (isinstance(source, n.CallExpr) and source.name in ("all", "split"))
+    return [header_value(each) for each in value] if known else [header_value(value)]
 
 
 def dump(value: Any) -> bytes:
@@ -136,7 +154,7 @@ def respond(statement: n.Respond, at: Evaluation) -> None:
             for entry in argument.value.entries:
                 known = at.value(entry.value)
                 try:
-                    headers += [(entry.key, each) for each in header_values(known.value)]
+                    headers.append((entry.key, header_value(known.value)))
                 except Failing as failing:
                     raise at._blame(failing, entry.value) from None
             continue
