@@ -67,7 +67,7 @@ class Statements:
             return leaf(scope)
         form = dice.choice((
             self.all, self.any, self.any, self.none, self.parallel, self.if_, self.if_, self.match, self.match,
-            self.for_, self.try_, self.try_, self.else_, self.else_, self.else_,
+            self.for_, self.try_, self.try_, self.else_, self.else_, self.else_, self.taken_back,
         ))  # fmt: skip
         return form(scope, depth)
 
@@ -406,6 +406,27 @@ class Statements:
         right, other, ends = self.branch(scope, depth, None, swallow=True)
         afters = [after, other] if ends else [after]
         return [*left[:-1], f"{left[-1]} else {{", *right, "}"], self.joined(scope, afters), True
+
+    def taken_back(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
+        """A branch that writes and then fails for sure, and a way on."""
+        if not scope.may_write:
+            return self.any(scope, depth)
+        body: Lines = []
+        inner = scope
+        for _ in range(self.chance.dice.randint(1, 3)):
+            lines, inner, _ = self.chance.dice.choice((self.set, self.set, self.let, self.remove, self.catalog))(inner)
+            body += lines
+        refusal = self.chance.one('probe.refuse "n1"', 'require request.host == "nowhere"')
+        body.append(refusal if self.chance.happens(0.7) else self.chance.one("probe.error", "probe.away"))
+        branch = ["all {", *indented(body), "}"]
+        form = self.chance.one("any", "none", "try", "else")
+        if form == "any":
+            return ["any {", *indented(branch), "    ignore", "}"], scope, True
+        if form == "none" and not any("respond" in line for line in body):
+            return ["none {", *indented(branch), "}"], scope, True
+        if form == "else":
+            return [*branch[:-1], "} else {", "    ignore", "}"], scope, True
+        return ["try {", *indented(body), "} catch {", "    ignore", "}"], scope, True
 
     # --- branches ---
 
