@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import ClassVar
 
 from policylang.sdk import Assertion, Duration, Exchange, Expr, Outcome, Target, UpstreamCall, UpstreamName, param
@@ -29,7 +30,11 @@ class Route(Assertion):
     timeout: Duration | None = param("How long the head of the answer may take.", default=None)
 
     async def evaluate(self, exchange: Exchange) -> Outcome:
-        target = None if self.path is None else self.path(exchange)
-        call = UpstreamCall(target, None if self.timeout is None else self.timeout.seconds)
+        call = self._call if self.path is None else UpstreamCall(self.path(exchange), self._call.timeout)
         exchange.response = await exchange.environment.upstreams[self.upstream.name].send(exchange, call)
         return None
+
+    @cached_property
+    def _call(self) -> UpstreamCall:
+        """What is asked where the path stays as it was matched: the same for every message."""
+        return UpstreamCall(None, None if self.timeout is None else self.timeout.seconds)

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal, cast
 
-from policylang.sdk import Assertion, Decision, Duration, Exchange, Expr, Key, Outcome, Rate, param
+from policylang.sdk import Assertion, Decision, Duration, Exchange, Expr, Field, Key, Outcome, Rate, param
 
 _PROBLEM = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 
@@ -48,10 +48,13 @@ class RateLimit(Assertion):
         return self._decided(exchange, await waiting)
 
     def _decided(self, exchange: Exchange, decision: Decision) -> Outcome:
-        _, remaining, reset, _ = decision
-        exchange.add_field(b"ratelimit-policy", b"RateLimit-Policy", self._policy)
-        exchange.add_field(b"ratelimit", b"RateLimit", b"%s;r=%d;t=%d" % (self._quoted, remaining, math.ceil(reset)))
-        if decision[0]:
+        admitted, remaining, reset, _ = decision
+        left = (b"ratelimit", b"RateLimit", b"%b;r=%d;t=%d" % (self._quoted, remaining, math.ceil(reset)))
+        if exchange.fields is None:
+            exchange.fields = [self._policy, left]
+        else:
+            exchange.fields += (self._policy, left)
+        if admitted:
             return None
         return self._over(decision, exchange)
 
@@ -82,13 +85,11 @@ class RateLimit(Assertion):
         return b'"%s"' % (self.name_ or "default").encode()
 
     @cached_property
-    def _policy(self) -> bytes:
-        quota = self.limit.count
+    def _policy(self) -> Field:
+        quota, window = self.limit.count, self.limit.window
         if self.burst.seconds:
-            return b"%s;q=%d;w=%d" % (
-                self._quoted, int(quota * self.burst.seconds / self.limit.window), math.ceil(self.burst.seconds)
-            )  # fmt: skip
-        return b"%s;q=%d;w=%d" % (self._quoted, quota, self.limit.window)
+            quota, window = int(quota * self.burst.seconds / window), math.ceil(self.burst.seconds)
+        return (b"ratelimit-policy", b"RateLimit-Policy", b"%b;q=%d;w=%d" % (self._quoted, quota, window))
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -72,6 +72,7 @@ class Entry:
         request.opening = opening(self.client.ip, self.host, "http", version, via) if via else self._opening
         request.streams = None
         request.known = known
+        request.edits = None
         exchange = Exchange(request, self.client, edge.environment, edge.monotonic())
         if edge.traced:
             request.trace = Trace()

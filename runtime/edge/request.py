@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from policylang.sdk import Field, Request, Response
 from runtime.edge.stream import BodyStream
-from runtime.wire.memo import KnownFields
+from runtime.wire.memo import KnownFields, Rest
 from runtime.wire.response import ResponseHead
+
+LOOKED_UP = 32
+"""How many values of one known head are kept as text."""
 
 
 class Trace:
@@ -26,12 +29,13 @@ class ReceivedRequest(Request):
     `received_target` is what goes upstream while the policy leaves `path` and `query_string` as they were received.
     `opening`: a request's head from behind the target to `X-Request-ID: `, Host and everything that the gateway says of
     the client in it; the same for all requests of a connection to one host, and checked. `known`: what was made of its
-    fields when they came before. `streams`: answers that stream, some of which may be left over when the policy is
-    done.
+    fields when they came before; `edits`: what the policy has made of those, as long as `headers` is its first part.
+    `streams`: answers that stream, some of which may be left over when the policy is done.
     """
 
-    __slots__ = ("known", "opening", "received_path", "received_query", "received_target", "streams", "trace")
+    __slots__ = ("edits", "known", "opening", "received_path", "received_query", "received_target", "streams", "trace")
 
+    edits: tuple[list[Field], tuple[bytes, ...], tuple[Field, ...], Rest] | None
     known: KnownFields | None
     received_target: bytes
     received_path: str
@@ -39,6 +43,48 @@ class ReceivedRequest(Request):
     opening: bytes
     streams: list[BodyStream] | None
     trace: Trace | None
+
+    def header(self, lower: bytes) -> str | None:
+        known = self.known
+        if known is None or self.headers is not known.headers:
+            return Request.header(self, lower)
+        texts = known.texts
+        if lower in texts:
+            return texts[lower]
+        text = Request.header(self, lower)
+        if len(texts) < LOOKED_UP:
+            texts[lower] = text
+        return text
+
+    def set_header(self, lower: bytes, name: bytes, value: bytes) -> None:
+        if not self._edit(lower, ((lower, name, value),)):
+            Request.set_header(self, lower, name, value)
+
+    def remove_header(self, lower: bytes) -> None:
+        if not self._edit(lower, ()):
+            Request.remove_header(self, lower)
+
+    def _edit(self, lower: bytes, new: tuple[Field, ...]) -> bool:
+        """Replace the fields of a name in a known head: what stays of it was made before."""
+        known, edits = self.known, self.edits
+        if known is None or lower == b"cookie":
+            return False
+        names: tuple[bytes, ...] = (lower,)
+        added = new
+        if self.headers is known.headers:
+            pass
+        elif edits is not None and self.headers is edits[0]:
+            if any(field[0] == lower for field in edits[2]):
+                return False
+            names, added = (*edits[1], lower), edits[2] + new
+        else:
+            return False
+        rest = known.without(names)
+        if rest is None:
+            return False
+        self.headers = headers = [*rest.headers, *added]
+        self.edits = (headers, names, added, rest)
+        return True
 
 
 class ReceivedResponse(Response):

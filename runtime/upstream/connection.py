@@ -14,7 +14,7 @@ from runtime.edge.request import ReceivedRequest, ReceivedResponse
 from runtime.edge.stream import BodyStream
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
-from runtime.upstream.heads import BODY_EXPECTED, METHODS, field_lines, method_start, opening_for, target_of
+from runtime.upstream.heads import BODY_EXPECTED, METHODS, lines_of, method_start, opening_for, target_of
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
 from runtime.wire.write import CHUNKED, LAST_CHUNK, chunk, content_length
@@ -74,13 +74,7 @@ class UpstreamConnection(Protocol):
             target = request.received_target
         else:
             target = target_of(request, call)
-        known = request.known
-        if known is None or request.headers is not known.headers:
-            lines = field_lines(request.headers)
-        elif known.forwarded is None:
-            lines = known.forwarded = field_lines(known.headers)
-        else:
-            lines = known.forwarded
+        lines = lines_of(request)
         body = request.body
         framing = b"\r\n"
         if body is None:

@@ -55,7 +55,26 @@ def _unsendable(detail: str) -> Failed:
     return Failed(Failure("unsendable-request", 400, detail, kind=Kind.ERROR))
 
 
-def field_lines(headers: list[Field]) -> bytes:
+def lines_of(request: ReceivedRequest) -> bytes:
+    """The end of the id's line, and the fields that go on; what is left of a known head was put together before."""
+    headers, known, edits = request.headers, request.known, request.edits
+    if known is not None and headers is known.headers:
+        rest = known.rests[()]
+        added: tuple[Field, ...] = ()
+    elif edits is not None and headers is edits[0]:
+        rest, added = edits[3], edits[2]
+    else:
+        return _field_lines(headers)
+    lines = rest.lines
+    if lines is None:
+        lines = rest.lines = _field_lines(rest.headers)
+    for lower, name, value in added:
+        if lower not in WRITTEN_ANEW:
+            lines = b"%b%b: %b\r\n" % (lines, name, value)
+    return lines
+
+
+def _field_lines(headers: list[Field]) -> bytes:
     """The end of the id's line, and the fields that go on as they came."""
     parts = [b"\r\n"]
     for lower, name, value in headers:

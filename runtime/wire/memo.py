@@ -19,17 +19,30 @@ LONGEST: Final = 2048
 """Bytes of a head that is kept."""
 MOST: Final = 1024
 """How many are kept; then all are forgotten."""
+RESTS: Final = 16
+"""How many ways to take fields away are kept of one head."""
 REST: Final = 32 * MOST
 """For how many heads nothing is kept after keeping has not paid."""
+
+
+class Rest:
+    """Some of the fields of a known head. `lines`: what goes upstream of them; made by who sends them first."""
+
+    __slots__ = ("headers", "lines")
+
+    def __init__(self, headers: list[Field]) -> None:
+        self.headers = headers
+        self.lines: bytes | None = None
 
 
 class KnownFields:
     """What the fields of a request without a body say. `closer`: whoever forwards it has to look at each field.
 
-    `forwarded`: the lines that go upstream while nobody edits `headers`; made by who sends them first.
+    `rests`: what is left of `headers` without the fields of some names, in the order in which a policy takes them away;
+    the first, without none, is all. `texts`: values that were looked up, by lower-case name.
     """
 
-    __slots__ = ("closer", "connection", "dropped", "forwarded", "headers", "host", "keep_alive")
+    __slots__ = ("closer", "connection", "dropped", "headers", "host", "keep_alive", "rests", "texts")
 
     def __init__(
         self,
@@ -45,7 +58,17 @@ class KnownFields:
         self.connection = connection
         self.dropped = dropped
         self.closer = True
-        self.forwarded: bytes | None = None
+        self.rests: dict[tuple[bytes, ...], Rest] = {(): Rest(headers)}
+        self.texts: dict[bytes, str | None] = {}
+
+    def without(self, names: tuple[bytes, ...]) -> Rest | None:
+        """None where policies take away more than is worth keeping."""
+        rest = self.rests.get(names)
+        if rest is None and len(self.rests) < RESTS:
+            before = self.without(names[:-1])
+            if before is not None:
+                rest = self.rests[names] = Rest([field for field in before.headers if field[0] != names[-1]])
+        return rest
 
 
 class Memo(Generic[T]):
