@@ -327,6 +327,7 @@ class Evaluation:
             self.world.now = began
             self.state, self.variables = copy.deepcopy(entry_state), dict(entry_variables)
             if failure is not None:
+                self.state = entry_state
                 self._skip(branch)
                 continue
             try:
@@ -335,6 +336,10 @@ class Evaluation:
                 failure = failing
             latest = max(latest, self.world.now)
             writing.merge(entry_state, self.state, merged_state)
+            for kept in (entry_state, merged_state):
+                keep_what_arrived(self.state.request, kept.request)
+                if self.state.response is not None and kept.response is not None:
+                    keep_what_arrived(self.state.response, kept.response)
             merged_variables.update({
                 name: known for name, known in self.variables.items() if entry_variables.get(name) is not known
             })  # fmt: skip
@@ -347,6 +352,9 @@ class Evaluation:
 
     def _skip(self, branch: n.Statement) -> None:
         """A branch after one that has failed: how far it gets is not laid down, so none of them has written."""
+        self.state.request.sent = True
+        if self.state.response is not None:
+            self.state.response.sent = True
         end = branch.span.source.position(branch.span.end)[0]
         self.skipped.append((branch.span.line, end))
         for node in walk(branch):

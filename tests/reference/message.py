@@ -21,7 +21,7 @@ ONCE = {
 @dataclass
 class Message:
     """`fault` is the status of what is unreadable here. `streams`: the body has not been held yet; `arrived`: it was
-    held on the way. `sent`: a `route` has taken it, and may have held it for another."""
+    held on the way. `sent`: a `route` has taken it, or a branch that was given up has read it: it may be held."""
 
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
