@@ -174,7 +174,7 @@ class Incoming(Protocol):
         if self._continue_due:
             self._continue_due = False
             if self.upload is not None and self.upload.received == 0:
-                cast(Any, self.transport).write(CONTINUE)
+                cast(Any, self.transport).post(CONTINUE)
 
     def pause_body(self) -> None:
         self._paused = True

@@ -42,7 +42,7 @@ class Outgoing(Incoming):
 
     def connectionMade(self) -> None:
         transport = cast(Any, self.transport)
-        self._write = transport.write
+        self._write = transport.post
         transport.registerProducer(self, True)
         peer = transport.getPeer()
         self._entry = Entry(self.edge, getattr(peer, "host", ""), getattr(peer, "port", 0))

@@ -13,6 +13,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -28,13 +29,49 @@ HIGH_WATER = 64 * 1024
 """Bytes; the loops' own default: above it they call `pause_writing`."""
 
 
+class Outbox:
+    """What was posted in this turn of a loop, written when all that had come has been looked at.
+
+    A write wakes whoever reads at the other end; written one behind the other, a dozen messages wake it once, where
+    between them it would have time to fall asleep again. That is most of what a write costs (measured: a third of a
+    routed request).
+    """
+
+    __slots__ = ("_call_soon", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._waiting: list[tuple[LoopTransport, bytes]] = []
+
+    def post(self, transport: LoopTransport, data: bytes) -> None:
+        if not self._waiting:
+            self._call_soon(self.flush)
+        self._waiting.append((transport, data))
+
+    def flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for transport, data in waiting:
+            transport.write(data)
+
+
+_OUTBOXES: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
+
+
+def outbox_of(loop: asyncio.AbstractEventLoop) -> Outbox:
+    """The one of a loop: order among its transports is that of their posts."""
+    outbox = _OUTBOXES.get(loop)
+    if outbox is None:
+        outbox = _OUTBOXES[loop] = Outbox(loop)
+    return outbox
+
+
 @implementer(ITCPTransport, IConsumer, IPushProducer)
 class LoopTransport(asyncio.BaseProtocol):
     """Give it to the loop as the protocol. It makes the connection for one Twisted protocol and dies with it."""
 
     # No name `get_buffer` here: by it the loop would take this for a BufferedProtocol.
     __slots__ = (
-        "_half_closed", "_loop_transport", "_producer", "_pull", "data_received", "disconnecting", "protocol",
+        "_half_closed", "_loop_transport", "_producer", "_pull", "data_received", "disconnecting", "outbox", "protocol",
         "write", "writeSequence",
     )  # fmt: skip
 
@@ -50,11 +87,16 @@ class LoopTransport(asyncio.BaseProtocol):
         self.write: Callable[[bytes], None] = _unconnected
         self.writeSequence: Callable[[Iterable[bytes]], None] = _unconnected
 
+    def post(self, data: bytes) -> None:
+        """Write at the end of this turn of the loop. Whoever posts does not write: that would come first."""
+        self.outbox.post(self, data)
+
     # --- the loop's side ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._loop_transport = loop_transport = cast(asyncio.Transport, transport)
         self.write = loop_transport.write
+        self.outbox = outbox_of(asyncio.get_running_loop())
         self.writeSequence = loop_transport.writelines
         self.protocol.makeConnection(self)  # type: ignore[no-untyped-call]
 
@@ -101,11 +143,13 @@ class LoopTransport(asyncio.BaseProtocol):
 
     def loseConnection(self) -> None:
         """Close when everything written is sent."""
+        self.outbox.flush()
         self.disconnecting = True
         self._loop_transport.close()
 
     def abortConnection(self) -> None:
         """Close at once; what was written and is not sent yet is lost."""
+        self.outbox.flush()
         self.disconnecting = True
         self._loop_transport.abort()
 
@@ -120,6 +164,7 @@ class LoopTransport(asyncio.BaseProtocol):
         return self._loop_transport.get_write_buffer_size()
 
     def loseWriteConnection(self) -> None:
+        self.outbox.flush()
         if not self._half_closed and not self.disconnecting:
             self._half_closed = True
             self.write = self.writeSequence = _drop

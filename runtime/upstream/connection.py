@@ -58,7 +58,7 @@ class UpstreamConnection(Protocol):
 
     def connectionMade(self) -> None:
         transport = cast(Any, self.transport)
-        self._write = transport.write
+        self._write = transport.post
         transport.registerProducer(self, True)
 
     # --- a request goes out ---
