@@ -19,7 +19,7 @@ from policylang.tree.answers import answer, failing
 from policylang.tree.arguments import evaluation
 from policylang.tree.edits import remove_place, set_place
 from policylang.tree.emit import compiled, condition
-from policylang.tree.facts import REQUEST, RESPONSE, binds, bodies, needs, touches, wants_request, writes
+from policylang.tree.facts import REQUEST, RESPONSE, all_needs, binds, bodies, needs, touches, wants_request, writes
 from policylang.tree.outcome import Entry, Place, Run, Step
 from policylang.tree.parallel import Lane, Parallel, ParallelWaiting
 from policylang.tree.patterns import cases_of, texts_of
@@ -219,7 +219,8 @@ def _parallel(statement: p.Group, place: Place, wanted: bool) -> Row:
         waiting = waiting or waits
         lanes.append(Lane(place_of(each), run, writes(each), binds(each)))
     node = ParallelWaiting(tuple(lanes)) if waiting else Parallel(tuple(lanes))
-    return _block(place, statement, node.run, waiting)
+    # A body comes but once, and a branch may work on a copy of the message: what any of them reads is held before.
+    return _block(place, statement, node.run, waiting, all_needs(statement))
 
 
 def _if(statement: p.If, wanted: bool) -> Row:

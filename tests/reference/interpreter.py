@@ -216,7 +216,7 @@ class Evaluation:
         return outcome
 
     def _hold(self, statement: n.Statement, expr: n.Expr) -> None:
-        if isinstance(statement, n.Call) and statement.name == "limit_size":
+        if is_limit(statement):
             return
         for name, message in (("request", self.state.request), ("response", self.state.response)):
             if message is None:
@@ -319,6 +319,7 @@ class Evaluation:
         return PASSED
 
     def _parallel(self, statement: n.Group) -> str:
+        self._hold_for_all(statement)
         began, entry_state, entry_variables = self.world.now, self.state, self.variables
         merged_state, merged_variables = copy.deepcopy(entry_state), dict(entry_variables)
         latest = began
@@ -350,11 +351,25 @@ class Evaluation:
         self.state, self.variables = merged_state, merged_variables
         return PASSED
 
+    def _hold_for_all(self, statement: n.Group) -> None:
+        """A body comes but once: what any branch may read is held before the first begins."""
+        inside = [node for node in self._everything_in(statement) if isinstance(node, n.Statement)]
+        for name, message in (("request", self.state.request), ("response", self.state.response)):
+            exprs = [e for s in inside if not is_limit(s) for e in (*own_exprs(s), *conditions(s))]
+            if message is not None and reads_body(tuple(exprs), name):
+                if message.too_long() and reads_body(tuple(exprs), name, perhaps=True):
+                    self.world.unclear = True
+                message.hold()
+
+    def _everything_in(self, node: n.Node) -> list[n.Node]:
+        """With the bodies of the assertions that are called."""
+        found = list(walk(node))
+        for call in [each for each in found if isinstance(each, n.Call) and each.name in self.policy.assertions]:
+            found += self._everything_in(self.policy.assertions[call.name].body)
+        return found
+
     def _skip(self, branch: n.Statement) -> None:
         """A branch after one that has failed: how far it gets is not laid down, so none of them has written."""
-        self.state.request.sent = True
-        if self.state.response is not None:
-            self.state.response.sent = True
         end = branch.span.source.position(branch.span.end)[0]
         self.skipped.append((branch.span.line, end))
         for node in walk(branch):
@@ -469,6 +484,15 @@ def name_of(statement: n.Statement) -> str:
     if isinstance(statement, n.Group):
         return statement.kind
     return type(statement).__name__.lower()
+
+
+def is_limit(statement: n.Statement) -> bool:
+    """It judges a body without holding it."""
+    return isinstance(statement, n.Call) and statement.name == "limit_size"
+
+
+def conditions(statement: n.Statement) -> list[n.Expr]:
+    return [arm.condition for arm in statement.arms] if isinstance(statement, n.If) else []
 
 
 def own_exprs(statement: n.Statement) -> list[n.Expr]:

@@ -179,13 +179,16 @@ class Store:
 
 
 class Body:
-    """A body that is not held yet."""
+    """A body that is not held yet, and comes but once."""
 
     def __init__(self, data: bytes, too_large: int) -> None:
         self.data = data
         self.too_large = too_large
+        self.gone = False
 
     async def collect(self, limit: int) -> bytes:
+        assert not self.gone, "a body was read that nobody has kept"
+        self.gone = len(self.data) <= limit
         if len(self.data) > limit:
             raise Failed(Failure("body-too-large", self.too_large, kind=Kind.REFUSAL))
         return self.data
