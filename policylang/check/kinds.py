@@ -14,6 +14,8 @@ NETWORKS = Type("networks")
 """Addresses and networks that stand beside an ip, read when the policy is checked: sdk.networks.Networks."""
 
 INTERPOLATES = frozenset({"string", "number", "boolean", "duration", "size", "rate", "ip", "time", "json", "unknown"})
+RECORD_KINDS = frozenset({"request", "response", "client", "certificate", "principal", "failure"})
+"""What has members but no value that could be written down."""
 JSON_KINDS = frozenset({"string", "number", "boolean", "list", "map", "json", "none", "unknown"})
 ORDERED = frozenset({"string", "number", "duration", "size", "time"})
 NOT_VALUES = frozenset({"request", "response", "client", "service", "gateway", "networks"})
@@ -33,6 +35,8 @@ def phrase(kind: Type) -> str:
         return "`none`"
     if name == "json":
         return "JSON"
+    if name == "any":
+        return "a value"
     if name == "range":
         return "a range"
     if name in ("request", "response"):
@@ -68,8 +72,10 @@ def accepts(wanted: Type, got: Type) -> bool:
         if want == "list":
             return wanted.of is None or got.of is None or accepts(wanted.of, got.of)
         return True
-    if have == "unknown" or want == "any":
+    if have == "unknown":
         return True
+    if want == "any":
+        return have not in RECORD_KINDS
     if want == "json":
         return have in JSON_KINDS
     if have == "json":
