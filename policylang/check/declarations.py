@@ -8,9 +8,11 @@ from typing import Any
 from policylang.check import program as p
 from policylang.check.arguments import assign, bind, signature_of
 from policylang.check.fitting import fit
+from policylang.check.gateway_cards import split_address
 from policylang.check.literals import place_of
 from policylang.check.scope import Slots
-from policylang.check.settings import GATEWAY, UPSTREAM, Setting, split_address
+from policylang.check.setting import Setting
+from policylang.check.settings import GATEWAY, UPSTREAM
 from policylang.check.special import MAP_DECLARATION
 from policylang.check.unit import DeclaredMap, Unit
 from policylang.check.walk import Frame, Walk
@@ -20,8 +22,8 @@ from policylang.source import Span
 from policylang.syntax import nodes as n
 
 _LATER = {
-    "gateway": frozenset({"admin", "trust", "tls", "trusted_proxies"}),
-    "upstream": frozenset({"health", "circuit", "tls", "resolve", "hedge"}),
+    "gateway": frozenset({"trust", "tls"}),
+    "upstream": frozenset({"resolve", "hedge"}),
 }
 """Settings that are planned: said to be so, rather than to be unknown."""
 _MAP = signature_of("map", MAP_DECLARATION)
@@ -125,7 +127,7 @@ def _left_out(unit: Unit, found: Sequence[p.Setting], cards: Mapping[str, Card],
     written = {setting.name for setting in found}
     made: list[p.Setting] = []
     for name, card in cards.items():
-        if name in written or _kind(card).needed:
+        if name in written or _kind(card).needed or not _kind(card).left_out:
             continue
         bound, _ = bind(walk, signature_of(name, card.params), (), span)
         values = {each.param.name: each.value.value for each in bound if isinstance(each.value, p.Const)}

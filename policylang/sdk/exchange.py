@@ -29,7 +29,12 @@ class UpstreamClient(Protocol):
     """Sends the exchange's request and gives the answer's head; the body streams."""
 
     async def send(self, exchange: Exchange, call: UpstreamCall) -> Response:
-        """Raises Failed: 502 `upstream-unreachable`, `upstream-broken`, 504 `upstream-timeout` (kind ERROR)."""
+        """Raises Failed: 502 `upstream-unreachable`, `upstream-broken`, 503 `upstream-unavailable`, 504
+        `upstream-timeout` (kind ERROR)."""
+        ...
+
+    def mirror(self, exchange: Exchange, call: UpstreamCall) -> None:
+        """Send a copy of the request, whose body is held, and forget it: nobody waits, and no failure is told."""
         ...
 
 
@@ -40,7 +45,7 @@ class UpstreamCall:
     statement may read or send it again), else it streams.
     """
 
-    __slots__ = ("host", "method", "target", "timeout")
+    __slots__ = ("host", "method", "retries", "target", "timeout")
 
     def __init__(
         self,
@@ -48,9 +53,11 @@ class UpstreamCall:
         timeout: float | None = None,
         method: str | None = None,
         host: str | None = None,
+        retries: int | None = None,
     ) -> None:
         self.target = target
-        self.timeout = timeout  # seconds, to the answer's head
+        self.timeout = timeout  # seconds, to the answer's head, for all tries together; None: the upstream's own
+        self.retries = retries  # further tries where that is safe; None: the upstream's own
         self.method = method
         self.host = host
 

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
-from zope.interface import implementer  # type: ignore[import-untyped]
+from zope.interface import implementer
 
 from policylang.sdk import Exchange, Failure, Kind, Response, Waiter
 from runtime.edge.answer import problem

@@ -20,7 +20,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IHalfCloseableProtocol, IPushProducer, ITCPTransport
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from zope.interface import implementer  # type: ignore[import-untyped]
+from zope.interface import implementer
 
 DONE = Failure(ConnectionDone())  # type: ignore[no-untyped-call]
 """Why a connection ended that ended well; made once, as a Failure is expensive."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Protocol
-from zope.interface import implementer  # type: ignore[import-untyped]
+from zope.interface import implementer
 
 from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waiter
 from runtime.edge.request import ReceivedRequest, ReceivedResponse

@@ -68,7 +68,7 @@ def gateway_settings(settings: Iterable[Setting]) -> GatewaySettings:
         elif setting.name == "store":
             given["store"] = str(values.get("path") or "")
         elif setting.name == "timeouts":
-            given |= {name: values[name].seconds for name in ("drain", "drain_delay")}
+            given |= {name: values[name].seconds for name in ("drain", "drain_delay") if values[name] is not None}
     if listen:
         given["listen"] = tuple(dict.fromkeys(listen))
     return GatewaySettings(**given)

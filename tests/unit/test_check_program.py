@@ -362,23 +362,26 @@ def test_settings_have_every_parameter() -> None:
     assert [s.values["address"] for s in found.gateway if s.name == "listen"] == ["0.0.0.0:80", "[::1]:8080"]
     assert settings["workers"] == {"count": 1}
     assert settings["store"] == {"kind": "embedded", "path": None}
-    assert settings["access_log"] == {"to": "stdout"}
+    assert settings["access_log"] == {"to": "stdout", "sample": 1}
     assert settings["limits"] == {
-        "body": Size(1048576), "header": Size(32768), "request_line": Size(8192), "fields": 100,
-        "chunk_extensions": Size(16384), "pipelined": 16, "connections": 10_000, "body_rate": Size(500),
+        "body": Size(1048576), "decoded": Size(10485760), "header": Size(32768), "request_line": Size(8192),
+        "fields": 100, "chunk_extensions": Size(16384), "pipelined": 16, "connections": 10_000,
+        "body_rate": Size(500), "json_depth": 128, "xml_depth": 128, "xml_text": Size(10485760),
     }  # fmt: skip
     assert settings["timeouts"]["drain"] == Duration(30)
     upstream = {setting.name: setting.values for setting in found.upstreams[0].settings}
-    assert upstream == {
-        "server": {"url": "http://127.0.0.1:9000", "weight": 1}, "balance": {"how": "round_robin"},
-        "timeouts": {"connect": Duration(5), "head": Duration(30), "between": Duration(30), "idle": Duration(4)},
-        "connections": {"count": 1000},
+    assert set(upstream) == {"server", "balance", "outliers", "retries", "timeouts", "connections"}
+    assert upstream["server"] == {"url": "http://127.0.0.1:9000", "weight": 1, "backup": False}
+    assert upstream["balance"] == {"how": "round_robin", "on": None}
+    assert upstream["timeouts"] == {
+        "connect": Duration(5), "head": Duration(30), "between": Duration(30), "idle": Duration(4),
     }  # fmt: skip
 
 
 def test_without_a_gateway_the_defaults_hold() -> None:
     settings = {setting.name: setting.values for setting in program('service s "/" { respond 200 }').gateway}
-    assert settings["listen"] == {"address": "127.0.0.1:8080"}
+    assert settings["listen"]["address"] == "127.0.0.1:8080"
+    assert settings["listen"]["cert"] is None
     assert settings["name"] == {"text": "polgate"}
 
 
