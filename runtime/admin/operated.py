@@ -1,0 +1,63 @@
+"""What the admin listener may ask of the process that it stands in: the supervisor, seen from another thread."""
+
+from __future__ import annotations
+
+from typing import NotRequired, Protocol, TypedDict
+
+
+class WorkerStatus(TypedDict):
+    """One worker. `state`: `starting`, `ready` or `leaving`; `policy`: the hash it serves, empty while it has none."""
+
+    slot: int
+    pid: int
+    state: str
+    policy: str
+    generation: int
+    started: float  # wall, seconds
+
+
+class ReloadStatus(TypedDict):
+    """The last attempt. `text`: what was wrong, as the operator is shown it; empty when it went well."""
+
+    at: float  # wall, seconds
+    ok: bool
+    text: str
+
+
+class Status(TypedDict):
+    """A snapshot. Times are wall clock, in seconds since the epoch."""
+
+    name: str
+    version: str
+    pid: int
+    started: float
+    policy: str  # the hash that every worker is to serve
+    generation: int
+    loaded: float  # when that policy was taken up
+    workers_wanted: int
+    workers: list[WorkerStatus]
+    listeners: list[str]
+    reloading: bool
+    draining: bool
+    running: bool  # every worker was ready once: the start is over
+    restarts: int  # workers that took the place of one that died
+    store: str  # empty: fine; else what is wrong with it, in a sentence
+    last_reload: ReloadStatus | None
+    certificates: NotRequired[dict[str, float]]  # a certificate's file -> when it expires (wall, seconds)
+
+
+class Operated(Protocol):
+    """All of it may be called from any thread."""
+
+    def status(self) -> Status:
+        """Never waits for a worker."""
+
+    def reload(self, timeout: float) -> tuple[bool, str]:
+        """Read the policy again and wait for the result, at most `timeout` seconds.
+
+        True and a sentence when every worker serves it; False and the diagnostics or the reason when the old one goes
+        on. One that begins while another runs waits for a reading of its own.
+        """
+
+    def drain(self) -> None:
+        """As TERM does: begin to drain, and return at once."""
