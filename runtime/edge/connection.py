@@ -33,8 +33,8 @@ class ServerConnection(Outgoing):
 
     __slots__ = ("_advance", "_coroutine", "_received", "_serving", "_unsent", "_waiter")
 
-    def __init__(self, edge: Edge) -> None:
-        super().__init__(edge)
+    def __init__(self, edge: Edge, source: tuple[str, int] | None = None) -> None:
+        super().__init__(edge, source)
         self._coroutine: Coroutine[Waiter[Any], None, Response] | None = None
         self._waiter: Waiter[Any] | None = None
         self._advance = self.advance  # bound once

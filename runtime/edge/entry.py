@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from policylang.sdk import Client, Exchange
 from runtime.edge.forwarding import NOTICED, inspect, opening
+from runtime.edge.peer import Peer
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import BodyStream
 from runtime.wire.fields import HTTP_1_1
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 class Entry:
     """Makes the exchanges of one connection; what is the same for all of them is made once."""
 
-    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host")
+    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host", "peer")
 
-    def __init__(self, edge: Edge, ip: str, port: int) -> None:
+    def __init__(self, edge: Edge, peer: Peer) -> None:
         self._edge = edge
         self._new_id = edge.ids.new
-        self.client = Client(ip, port)
+        self.peer = peer
+        self.client = Client(peer.ip, peer.port, peer.cert)
         self._host: bytes | None = None
         self.host = ""  # of the last request
         self._opening = b""
@@ -52,7 +54,7 @@ class Entry:
             # What goes upstream names the version: a request of HTTP/1.0 leaves nothing to the next one.
             self._host = head.host if version == "1.1" else None
             self.host = head.host.decode()
-            self._opening = opening(self.client.ip, self.host, "http", version)
+            self._opening = opening(self.client.ip, self.host, self.peer.scheme, version)
         query: bytes | None = None
         if path is head.target:
             target = path
@@ -64,12 +66,12 @@ class Entry:
         text = path.decode()
         request = ReceivedRequest(
             head.method, text, query, headers, host=self.host, version=version, id=id or self._new_id(), body=body,
-            source=source,
+            source=source, scheme=self.peer.scheme,
         )  # fmt: skip
         request.received_target = target
         request.received_path = text
         request.received_query = query
-        request.opening = opening(self.client.ip, self.host, "http", version, via) if via else self._opening
+        request.opening = opening(self.client.ip, self.host, self.peer.scheme, version, via) if via else self._opening
         request.streams = None
         request.known = known
         request.edits = None

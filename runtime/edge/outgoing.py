@@ -10,6 +10,7 @@ from runtime.edge.answer import BODILESS, answer_head, problem, whole_answer
 from runtime.edge.entry import Entry
 from runtime.edge.farewell import Farewell
 from runtime.edge.incoming import Incoming
+from runtime.edge.peer import peer_at
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import WINDOW, BodyStream
 from runtime.edge.wheel import NEVER, ticks
@@ -26,12 +27,14 @@ class Outgoing(Incoming):
     """`download` is the answer's body while it streams. `usual`: nothing of the request asks for a special answer.
 
     `status` and `sent` (body bytes) are what the log will say. `congested`: the client takes less than it is sent.
+    `source`: the address in a PROXY header.
     """
 
-    __slots__ = ("_chunked", "_dates", "_entry", "_write", "congested", "download", "sent", "status", "usual")
+    __slots__ = ("_chunked", "_dates", "_entry", "_write", "congested", "download", "sent", "source", "status", "usual")
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, source: tuple[str, int] | None) -> None:
         super().__init__(edge)
+        self.source = source
         self.download: BodyStream | None = None
         self.usual = False
         self.congested = False
@@ -44,8 +47,7 @@ class Outgoing(Incoming):
         transport = cast(Any, self.transport)
         self._write = transport.post
         transport.registerProducer(self, True)
-        peer = transport.getPeer()
-        self._entry = Entry(self.edge, getattr(peer, "host", ""), getattr(peer, "port", 0))
+        self._entry = Entry(self.edge, peer_at(transport, self.source))
 
     # --- the answer ---
 

@@ -176,6 +176,10 @@ class LoopTransport(asyncio.BaseProtocol):
     def getHost(self) -> IPv4Address | IPv6Address | UNIXAddress:
         return _address(self._loop_transport.get_extra_info("sockname"))
 
+    def detail(self, name: str) -> Any:
+        """What the loop knows of the connection by this name (`peername`, `ssl_object`), or None."""
+        return self._loop_transport.get_extra_info(name)
+
     def getHandle(self) -> Any:
         return self._loop_transport.get_extra_info("socket")
 
