@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from runtime.admin import client
 from runtime.workers.settings import PolicyRefused
 from runtime.workers.sockets import CannotListen, split_address
 
@@ -43,6 +44,8 @@ def _command(arguments: list[str]) -> int:
     if found.command is None:
         parser.print_help(sys.stderr)
         return USAGE
+    if found.command in client.COMMANDS:
+        return client.run(found, os.environ)
     return _run(found)
 
 
@@ -69,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--listen", type=_address, action="append", metavar="ADDRESS",
         help="where to listen instead of where the policy says, as in 127.0.0.1:8080; several may be given",
     )  # fmt: skip
+    client.add_commands(commands)
     return parser
 
 
