@@ -14,6 +14,9 @@ HTTP_1_1: Final[Version] = (1, 1)
 
 NO_NAMES: Final[frozenset[bytes]] = frozenset()
 
+LONGEST_LENGTH: Final = 20
+"""Digits of a Content-Length: 2^64 has as many. Python turns no more than 4,300 digits into a number."""
+
 # Fields that say where a message ends, whom it is for or what becomes of the connection: the only ones that the
 # readers look at, and none of them may come as a trailer (RFC 9110 6.5.1).
 FRAMING: Final = frozenset(

@@ -13,7 +13,7 @@ import httptools
 
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.memo import KnownFields, requests_known
-from runtime.wire.request_head import USUAL_START, RequestHead, known_request_head, read_request_head
+from runtime.wire.request_head import USUAL_START, RequestHead, known_request_head, read_request_head, too_many_fields
 from runtime.wire.tape import Tape
 
 __all__ = ["RequestHead", "RequestReader", "RequestSink"]
@@ -198,6 +198,8 @@ class RequestReader:
 
     def _fail(self, error: WireError) -> None:
         self.close()
+        self._held.clear()
+        self._tape.forget()
         self._sink.request_error(error)
 
     def _cut(self, data: bytes, position: int) -> int:
@@ -224,10 +226,16 @@ class RequestReader:
         except httptools.HttpParserUpgrade:
             upgrade = True
         except httptools.HttpParserError as error:
-            raise _refusal(error, bytes(held[:256]) + piece) from None
+            # What is wrong first counts, however the bytes were split.
+            raise self._too_many_fields() or _refusal(error, bytes(held[:256]) + piece) from None
         if too_long:
             raise self._head_too_long()
         if not tape.heads:
+            # A field of four bytes takes a hundred once it is read: so many that no head may have are not kept.
+            many = self._too_many_fields()
+            if many is not None:
+                raise many
+            tape.gather()
             held += piece
             self._keep_tail(piece)
             return
@@ -268,6 +276,9 @@ class RequestReader:
         self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
         self._tape.rewind()
 
+    def _too_many_fields(self) -> WireError | None:
+        return too_many_fields(self._limits) if len(self._tape.fields) > self._limits.fields else None
+
     def _head_too_long(self) -> WireError:
         limits = self._limits
         if sum(map(len, self._tape.start)) > limits.request_line:
@@ -302,6 +313,8 @@ class RequestReader:
             refusal = _refusal(error, b"")
         data = tape.take_body()
         ended = tape.ends > 0
+        if not ended:
+            tape.drop_trailers()
         self._keep_tail(piece)
         self._framing_bytes += len(piece) - len(data)
         allowed = self._limits.chunk_extensions + _CHUNK_FRAMING * tape.chunks

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from runtime.wire.authority import read_authority
-from runtime.wire.fields import HTTP_1_0, HTTP_1_1, NO_NAMES, Field, Version, connection_options
+from runtime.wire.fields import HTTP_1_0, HTTP_1_1, LONGEST_LENGTH, NO_NAMES, Field, Version, connection_options
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.memo import KnownFields
 
@@ -100,7 +100,7 @@ def read_request_head(
     if len(raw) > limits.request_line and len(method) + len(target) + _VERSION_AND_SPACES > limits.request_line:
         raise WireError(414, "request-line-too-long", f"the request line is longer than {limits.request_line} bytes")
     if len(fields) > limits.fields:
-        raise WireError(431, "too-many-fields", f"the request has more than {limits.fields} header fields")
+        raise too_many_fields(limits)
 
     # Where `HTTP/1.1` stands right behind method and target, nothing else can be in front of or between them. llhttp
     # also takes empty lines before, several spaces, ICE, RTSP and versions from 0.9 to 2.0.
@@ -187,9 +187,9 @@ def _apply(head: RequestHead, said: dict[bytes, bytes]) -> None:
     if b"transfer-encoding" in said:
         _read_coding(head, said[b"transfer-encoding"], length)
     elif length is not None:
-        # llhttp has refused what is no number or above 2^64.
-        if not length.isdigit():
-            raise _bad_framing("the content-length is not a number")
+        # llhttp has refused what is no number or above 2^64, but not zeros without end in front of it.
+        if not length.isdigit() or len(length) > LONGEST_LENGTH:
+            raise _bad_framing("the content-length is not a number of at most 20 digits")
         head.content_length = int(length)
     connection = said.get(b"connection")
     if connection is not None:
@@ -254,6 +254,10 @@ def _read_coding(head: RequestHead, coding: bytes, length: bytes | None) -> None
             raise WireError(501, "transfer-coding-not-implemented", "the only transfer coding understood is `chunked`")
         raise _bad_framing("the transfer-encoding must be exactly `chunked`")
     head.chunked = True
+
+
+def too_many_fields(limits: WireLimits) -> WireError:
+    return WireError(431, "too-many-fields", f"the request has more than {limits.fields} header fields")
 
 
 def _bad_framing(detail: str) -> WireError:

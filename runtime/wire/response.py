@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import httptools
 
-from runtime.wire.fields import HTTP_1_0, HTTP_1_1, NO_NAMES, Field, Version, connection_options
+from runtime.wire.fields import HTTP_1_0, HTTP_1_1, LONGEST_LENGTH, NO_NAMES, Field, Version, connection_options
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.memo import Memo
 from runtime.wire.tape import Tape
@@ -254,6 +254,10 @@ class ResponseReader:
             elif too_long:
                 detail = f"the head of the upstream's answer is longer than {limits.header_bytes} bytes"
                 raise WireError(502, "response-head-too-large", detail)
+            else:
+                # As in requests: what no head may have is not kept until the head is complete.
+                self._check_fields(tape.fields)
+                tape.gather()
 
     def _read_rest(self, head: ResponseHead, data: bytes) -> None:
         if self._method == "HEAD" and not self._tape.ends:
@@ -297,15 +301,13 @@ class ResponseReader:
     def _make_head(self, status: int, version: Version) -> ResponseHead:
         tape = self._tape
         head = ResponseHead(status, tape.head_start, version, tape.head_fields)
-        if len(head.headers) > self._limits.fields:
-            detail = f"the upstream's answer has more than {self._limits.fields} header fields"
-            raise WireError(502, "response-head-too-large", detail)
+        self._check_fields(head.headers)
         if head.reason not in REASONS and _CONTROL.search(head.reason):
             raise _malformed("its reason phrase has a control character")
         coding = connection = b""
         for name, value in tape.head_framing:
             if name == b"content-length":
-                if head.content_length is not None or not value.isdigit():
+                if head.content_length is not None or not value.isdigit() or len(value) > LONGEST_LENGTH:
                     raise _malformed("its content-length is not one number")
                 head.content_length = int(value)
             elif name == b"transfer-encoding":
@@ -329,6 +331,11 @@ class ResponseReader:
             head.keep_alive = False
         return head
 
+    def _check_fields(self, fields: list[Field]) -> None:
+        if len(fields) > self._limits.fields:
+            detail = f"the upstream's answer has more than {self._limits.fields} header fields"
+            raise WireError(502, "response-head-too-large", detail)
+
     # -- bodies
 
     def _read_body(self, data: bytes) -> None:
@@ -345,6 +352,8 @@ class ResponseReader:
         extra = False
         if head.chunked:
             self._allowance -= size - len(data)
+            if not ended:
+                tape.drop_trailers()
             if ended:
                 # An answer ends with one empty line; llhttp would pass over a second one, and begin a second answer.
                 extra = (
@@ -397,6 +406,8 @@ class ResponseReader:
     def _fail(self, error: WireError) -> None:
         self._spent = self._failed = True
         self._method = self._head = None
+        self._held.clear()
+        self._tape.forget()
         self._sink.response_error(error)
 
 

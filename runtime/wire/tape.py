@@ -7,7 +7,11 @@ returned.
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.wire.fields import FRAMING, Field
+
+_PIECES: Final = 16
 
 
 class Tape:
@@ -35,7 +39,6 @@ class Tape:
         "on_status",
         "on_url",
         "own_body",
-
         "start",
     )
 
@@ -95,6 +98,17 @@ class Tape:
             self.own_body = 0
         return data
 
+    def gather(self) -> None:
+        """Make one piece of a start line that trickles in: small pieces take forty times their bytes."""
+        if len(self.start) > _PIECES:
+            self.start[:] = [b"".join(self.start)]
+
+    def drop_trailers(self) -> None:
+        """Forget the trailers so far, but not that some of them belong into a head."""
+        if self.fields:
+            self.fields.clear()
+            del self.framing[1:]
+
     def rewind(self) -> None:
         """Be ready for the next message."""
         self.heads = self.ends = self.chunks = 0
@@ -106,3 +120,9 @@ class Tape:
             self.start.clear()
         if self.body:
             self.body.clear()
+
+    def forget(self) -> None:
+        """Nothing is read any more: what was refused must not be held for as long as its connection takes to end."""
+        self.rewind()
+        self.head_fields = []
+        self.head_framing = []
