@@ -31,7 +31,7 @@ CLIENT_LEFT: Final = 499
 class ServerConnection(Outgoing):
     """Drives the evaluation: until it waits, and on from there when the value is there, without a turn of the loop."""
 
-    __slots__ = ("_advance", "_coroutine", "_received", "_serving", "_unsent", "_waiter")
+    __slots__ = ("_advance", "_coroutine", "_rated", "_received", "_serving", "_unsent", "_waiter")
 
     def __init__(self, edge: Edge, source: tuple[str, int] | None = None) -> None:
         super().__init__(edge, source)
@@ -39,6 +39,7 @@ class ServerConnection(Outgoing):
         self._waiter: Waiter[Any] | None = None
         self._advance = self.advance  # bound once
         self._received = 0
+        self._rated = 0  # the tick at which the body's rate is looked at next
         self._serving = False
         self._unsent = 0
 
@@ -78,7 +79,8 @@ class ServerConnection(Outgoing):
                     keep = head.keep_alive
                     self.usual = keep and head.version is HTTP_1_1 and head.method != "HEAD"
                 else:
-                    self.due = now + RATE_WINDOW
+                    self._rated = now + RATE_WINDOW
+                    self.due = min(self._rated, self.deadline)
                     self.open_upload(head)
                     self._received = 0
                     self.exchange = exchange = self._entry.exchange(head, None, self.upload)
@@ -188,13 +190,18 @@ class ServerConnection(Outgoing):
             else:
                 self._wait(self.deadline - now)
             return
-        received, self._received = self._received, upload.received
-        if upload.wanted and not upload.paused and upload.received - received < self.edge.rate_in_window:
-            self._time_out(408, "body-timeout", "the body of the request came too slowly")
-        elif now >= self.deadline and not upload.piped:
+        if now >= self._rated:
+            self._rated = now + RATE_WINDOW
+            received, self._received = self._received, upload.received
+            if upload.wanted and not upload.paused and upload.received - received < self.edge.rate_in_window:
+                self._time_out(408, "body-timeout", "the body of the request came too slowly")
+                return
+        if upload.piped:
+            self._wait(self._rated - now)
+        elif now >= self.deadline:
             self._time_out(408, "request-timeout", "the request took too long")
         else:
-            self._wait(RATE_WINDOW)
+            self._wait(min(self._rated, self.deadline) - now)
 
     def _time_out(self, status: int, name: str, detail: str) -> None:
         self._cancel()
@@ -204,10 +211,14 @@ class ServerConnection(Outgoing):
         self.answer(problem(status, name, detail))
 
     def _moved(self) -> bool:
-        """Whether the client has taken something of what waits for it since this was last asked."""
-        unsent: int = cast(Any, self.transport).unsent
+        """Whether the client has taken enough of what waits for it since this was last asked.
+
+        It has a rate to keep as an upload has: who takes a byte a minute would hold an upstream's connection for ever.
+        More than before means that the rest was taken in between, and there was room for something new.
+        """
+        unsent: int = cast(Any, self.transport).outstanding
         before, self._unsent = self._unsent, unsent
-        return unsent != 0 and unsent != before
+        return unsent > before or before - unsent >= self.edge.rate_in_idle
 
     def _wait(self, count: int) -> None:
         self.due = self._wheel.now + count

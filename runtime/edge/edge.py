@@ -76,6 +76,7 @@ class Edge:
         self.idle_ticks = ticks(settings.idle)
         self.request_ticks = ticks(settings.request)
         self.rate_in_window = int(settings.body_rate * RATE_WINDOW * TICK)
+        self.rate_in_idle = int(settings.body_rate * settings.idle)
 
     def use(
         self, handle: Handler, environment: Environment, on_done: OnDone | None = None, journal: bool = False

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from runtime.edge.wheel import NEVER, ticks
+from runtime.edge.wheel import NEVER, TICK, ticks
 
 if TYPE_CHECKING:
     from runtime.edge.incoming import Incoming
 
 _DISCARDING, _HALF_CLOSED, _FLUSHING = "discarding", "half closed", "flushing"
 _STALLED: Final = 300
-"""Ticks in which a client must have taken something of what waits for it."""
+"""Ticks in which a client must have taken of what waits for it what the slowest body has."""
 
 
 class Farewell:
@@ -21,7 +21,7 @@ class Farewell:
     closed for writing, and for good when the client closes too, 2 s later at the latest.
     """
 
-    __slots__ = ("_connection", "_left", "_state", "_transport", "_unsent", "_wheel", "due", "seen")
+    __slots__ = ("_connection", "_least", "_left", "_state", "_transport", "_unsent", "_wheel", "due", "seen")
 
     def __init__(self, connection: Incoming, asked: bool) -> None:
         """`asked`: the client said that this was its last request, and it has sent all of it."""
@@ -31,6 +31,7 @@ class Farewell:
         self.due = self.seen = NEVER
         settings = connection.edge.settings
         self._left = settings.discard
+        self._least = int(settings.body_rate * _STALLED * TICK)
         self._unsent = -1
         if asked:
             self._state = _FLUSHING
@@ -61,8 +62,9 @@ class Farewell:
         if self._state is _DISCARDING:
             self._half_close()
             return
-        unsent = self._transport.unsent
-        if unsent and unsent != self._unsent:  # the client is slow, but it reads
+        transport = self._transport
+        unsent = transport.outstanding if transport.unsent else 0
+        if unsent and (self._unsent < 0 or self._unsent - unsent >= self._least):  # the client is slow, but it reads
             self._unsent = unsent
             self._wait(_STALLED)
         else:
