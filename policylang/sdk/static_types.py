@@ -50,6 +50,8 @@ KEY = Type("key")
 """Only parameters have it: takes any value that interpolates, or a list of them."""
 TARGET = Type("target")
 """Only parameters have it: a path as text, each interpolated string encoded as one segment."""
+QUERY = Type("query")
+"""Only parameters have it: a map of names and values, or text."""
 UPSTREAM = Type("upstream")
 SYMBOL = Type("symbol")
 ANY = Type("any", optional=True)
@@ -74,7 +76,10 @@ RECORDS: dict[str, dict[str, Type]] = {
         "body": BYTES,
     },
     "client": {"ip": IP, "port": NUMBER, "cert": CERTIFICATE.maybe()},
-    "certificate": {"subject": STRING, "issuer": STRING, "serial": STRING, "fingerprint": STRING},
+    "certificate": {
+        "subject": STRING, "issuer": STRING, "serial": STRING, "fingerprint": STRING, "names": list_of(STRING),
+        "not_after": TIME,
+    },
     "principal": {"id": STRING, "roles": list_of(STRING), "claims": JSON},
     "failure": {
         "name": STRING, "status": NUMBER, "title": STRING, "detail": STRING, "assertion": STRING, "line": NUMBER,

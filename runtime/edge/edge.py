@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from policylang.sdk import Clock, Environment, Exchange, Response, Waiter
 from runtime.edge.answer import Dates
@@ -17,6 +17,10 @@ from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import TICK, Wheel, ticks
 from runtime.wire.limits import WireError
 from runtime.wire.request import RequestHead
+
+if TYPE_CHECKING:
+    from runtime.tls import ServerTls
+    from runtime.tls.transport import ServerTransport
 
 Handler: TypeAlias = Callable[[Exchange], Coroutine[Waiter[Any], None, Response]]
 """`Tree.handle`: gives the final answer, never raises except when it is closed, suspends only by yielding Waiters."""
@@ -57,6 +61,7 @@ class Edge:
         self.ids = RequestIds()
         self.dates = Dates(clock.wall)
         self.connections: set[ServerConnection] = set()
+        self.handshakes: set[ServerTransport] = set()
         self.draining = False
         self.handle: Handler
         self.environment: Environment
@@ -89,12 +94,17 @@ class Edge:
 
     # --- listeners ---
 
-    async def listen(self, listening: socket.socket) -> None:
+    def accepting(self, tls: ServerTls | None = None) -> Callable[[], LoopTransport]:
+        """What makes the loop's protocol for an accepted connection, which the loop takes for a plain one."""
+        if tls is None:
+            return lambda: LoopTransport(ServerConnection(self))
+        secure = tls
+        return lambda: secure.transport(lambda: ServerConnection(self), self)
+
+    async def listen(self, listening: socket.socket, tls: ServerTls | None = None) -> None:
         """Accept the connections of a socket that is bound and listens."""
         listening.setblocking(False)
-        self._servers.append(
-            await self.loop.create_server(lambda: LoopTransport(ServerConnection(self)), sock=listening, backlog=2048)
-        )
+        self._servers.append(await self.loop.create_server(self.accepting(tls), sock=listening, backlog=2048))
 
     def stop_listening(self) -> None:
         """Accept no more. The loop closes the sockets it was given (their duplicates elsewhere live on)."""
@@ -105,6 +115,8 @@ class Edge:
     def drain(self) -> None:
         """From now on answers say `Connection: close`, and connections without a request are closed."""
         self.draining = True
+        for handshake in list(self.handshakes):
+            handshake.abortConnection()
         for connection in list(self.connections):
             connection.drain()
 
@@ -116,11 +128,18 @@ class Edge:
 
     def abort(self) -> None:
         """Cut everything."""
+        for handshake in list(self.handshakes):
+            handshake.abortConnection()
         for connection in list(self.connections):
             transport: Any = connection.transport
             transport.abortConnection()
 
     # --- what connections report ---
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there are as many connections as there may be, those in their TLS handshake among them."""
+        return len(self.connections) + len(self.handshakes) >= self.settings.connections
 
     def opened(self, connection: ServerConnection) -> bool:
         """False for one too many: it is answered and closed."""

@@ -1,0 +1,88 @@
+"""Files that are taken up again when they change: looked at once a second, by one timer for a whole process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from typing import Final, Protocol
+from weakref import WeakSet
+
+EVERY: Final = 1.0
+"""Seconds."""
+
+Mark = tuple[tuple[int, int, int] | None, ...]
+
+
+class Watched(Protocol):
+    def look(self) -> None:
+        """See whether a file has changed. Raises nothing."""
+        ...
+
+
+class Files:
+    """Some files and what they looked like last.
+
+    A change counts when it has stood for one look: of a certificate and its key, two files, only one may be there yet.
+    """
+
+    __slots__ = ("_paths", "_seen", "mark")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = tuple(paths)
+        self.mark = self._seen = marks(self._paths)
+
+    def changed(self) -> bool:
+        """True once for each change."""
+        now = marks(self._paths)
+        settled, self._seen = now == self._seen, now
+        if not settled or now == self.mark:
+            return False
+        self.mark = now
+        return True
+
+
+def marks(paths: Iterable[str]) -> Mark:
+    """What tells one state of files from another; None for one that is not there."""
+    return tuple(map(_mark, paths))
+
+
+def _mark(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class Watch:
+    """Everything of a process that is made of files. What is let go of elsewhere is watched no more."""
+
+    def __init__(self) -> None:
+        self._watched: WeakSet[Watched] = WeakSet()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, watched: Watched) -> None:
+        self._watched.add(watched)
+
+    def look(self) -> None:
+        for watched in list(self._watched):
+            watched.look()
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look every second from now on."""
+        self.stop()
+        self._timer = loop.call_later(EVERY, self._go_on, loop)
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.look()
+        self._timer = loop.call_later(EVERY, self._go_on, loop)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+WATCH: Final = Watch()
+"""The one of this process."""
