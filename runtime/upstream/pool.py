@@ -13,10 +13,12 @@ from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import BodyStream
 from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import NEVER, Wheel, ticks
+from runtime.upstream.alone import Alone
 from runtime.upstream.balance import first_turns, next_turn
 from runtime.upstream.connection import UpstreamConnection
 from runtime.upstream.dial import Dial
 from runtime.upstream.failures import Stale, broken, timeout
+from runtime.upstream.mirror import copy_of, send_copy
 from runtime.upstream.settings import ServerAddress, UpstreamSettings
 
 # RFC 9110 9.2.2: only these may be sent again when nobody knows what became of the first time.
@@ -67,6 +69,7 @@ class UpstreamPool:
         self._only = self.servers[0] if len(self.servers) == 1 else None
         self.queue: deque[Turn] = deque()
         self.open = 0
+        self.copies = 0
         self.closing = False
         self._weights = [address.weight for address in settings.servers]
         self._turns = first_turns(self._weights)
@@ -140,6 +143,21 @@ class UpstreamPool:
     else:
         # A generator may give its waiter away by itself; a coroutine would need another generator for that.
         send = coroutine(_send)
+
+    def mirror(self, exchange: Exchange, call: UpstreamCall) -> None:
+        """Send a copy of the request, unless too many are under way. Not tried again: a copy is not worth it."""
+        copied = copy_of(exchange) if self.copies < self.settings.mirrored else None
+        if copied is None:
+            return
+
+        def ended(error: Exception | None) -> None:
+            self.copies -= 1
+            if error is not None:
+                exchange.environment.defect(error, exchange)
+
+        self.copies += 1
+        once = UpstreamCall(call.target, call.timeout, method=call.method, host=call.host, retries=0)
+        Alone(send_copy(self.send, copied, once, self.wheel, self.head_ticks), ended).advance()
 
     def _next(self) -> Server:
         chosen, self._turns = next_turn(self._weights, self._turns)

@@ -44,6 +44,7 @@ class UpstreamSettings:
     between: float = 30.0
     idle: float = 4.0
     connections: int = 1000
+    mirrored: int = 100
     limits: WireLimits = field(default_factory=WireLimits)
 
 
@@ -70,6 +71,7 @@ def upstream_settings(settings: Sequence[Setting]) -> UpstreamSettings:
             given.update({name: values[name].seconds for name in ("connect", "head", "between", "idle")})
         elif setting.name == "connections":
             given["connections"] = int(values["count"])
+            given["mirrored"] = int(values["mirrored"])
     if not servers:
         raise ValueError("an upstream needs at least one server")
     return UpstreamSettings(tuple(servers), **given)
