@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from policylang.sdk import Clock, Environment, Exchange, Response, Waiter
 from runtime.edge.answer import Dates
 from runtime.edge.connection import RATE_WINDOW, ServerConnection
+from runtime.edge.forwarded import Claims, Told
 from runtime.edge.forwarding import RequestIds
+from runtime.edge.networks import Networks
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.settings import EdgeSettings
 from runtime.edge.transport import LoopTransport
@@ -63,12 +65,15 @@ class Edge:
         self.connections: set[ServerConnection] = set()
         self.handshakes: set[ServerTransport] = set()
         self.draining = False
+        self.parting = False  # answers say `Connection: close`; everything else is as ever
         self.handle: Handler
         self.environment: Environment
         self.on_done: OnDone | None = None
         self.on_refused: OnRefused | None = None
         self.traced = False
         self.journal = False
+        self.trusted = Networks()
+        self.behind_proxies: dict[tuple[str, str, str, str, bytes, Claims], tuple[Told, bytes]] = {}
         self._servers: list[asyncio.Server] = []
         self._emptied: asyncio.Future[None] | None = None
         self.configure(settings)
@@ -81,6 +86,12 @@ class Edge:
         self.idle_ticks = ticks(settings.idle)
         self.request_ticks = ticks(settings.request)
         self.rate_in_window = int(settings.body_rate * RATE_WINDOW * TICK)
+        if settings.trusted != self.trusted:
+            # Whoever is not trusted any more is not believed any more, also on a connection that is open.
+            self.trusted = settings.trusted
+            self.behind_proxies.clear()
+            for connection in self.connections:
+                connection.trust()
         self.rate_in_idle = int(settings.body_rate * settings.idle)
 
     def use(
@@ -114,7 +125,7 @@ class Edge:
 
     def drain(self) -> None:
         """From now on answers say `Connection: close`, and connections without a request are closed."""
-        self.draining = True
+        self.draining = self.parting = True
         for handshake in list(self.handshakes):
             handshake.abortConnection()
         for connection in list(self.connections):

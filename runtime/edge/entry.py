@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from policylang.sdk import Client, Exchange
-from runtime.edge.forwarding import NOTICED, inspect, opening
+from runtime.edge.forwarded import believe
+from runtime.edge.forwarding import NOTICED, Seen, inspect, opening
 from runtime.edge.peer import Peer
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import BodyStream
@@ -17,15 +18,25 @@ if TYPE_CHECKING:
     from runtime.edge.edge import Edge
 
 
-class Entry:
-    """Makes the exchanges of one connection; what is the same for all of them is made once."""
+KEPT = 4096
+"""How many clients behind trusted proxies are remembered; then all are forgotten."""
+LONGEST = 512
+"""Bytes of what proxies say that is remembered."""
 
-    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host", "peer")
+
+class Entry:
+    """Makes the exchanges of one connection; what is the same for all of them is made once.
+
+    `client`: of requests for which no trusted proxy speaks. `trusted`: the peer is one.
+    """
+
+    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host", "peer", "trusted")
 
     def __init__(self, edge: Edge, peer: Peer) -> None:
         self._edge = edge
         self._new_id = edge.ids.new
         self.peer = peer
+        self.trusted = peer.ip in edge.trusted
         self.client = Client(peer.ip, peer.port, peer.cert)
         self._host: bytes | None = None
         self.host = ""  # of the last request
@@ -39,15 +50,16 @@ class Entry:
             path = normal_path(path)
         headers = head.headers
         known = head.known
-        id, via = "", b""
+        seen = None
         if known is None or known.closer:
             for field in headers:
                 if field[0] in NOTICED:
-                    headers, id, via = inspect(headers)
+                    seen = inspect(headers, self.trusted)
+                    headers = seen.headers
                     break
             if head.connection:
                 headers = [field for field in headers if field[0] not in head.connection]
-            if known is not None and headers is known.headers:
+            if known is not None and headers is known.headers and seen is None:
                 known.closer = False
         version = "1.1" if head.version is HTTP_1_1 else "1.0"
         if head.host is not self._host or version != "1.1":
@@ -65,21 +77,51 @@ class Entry:
             target = path
         text = path.decode()
         request = ReceivedRequest(
-            head.method, text, query, headers, host=self.host, version=version, id=id or self._new_id(), body=body,
+            head.method, text, query, headers, host=self.host, version=version, body=body,
+            id=self._new_id() if seen is None or not seen.id else seen.id,
             source=source, scheme=self.peer.scheme,
         )  # fmt: skip
         request.received_target = target
         request.received_path = text
         request.received_query = query
-        request.opening = opening(self.client.ip, self.host, self.peer.scheme, version, via) if via else self._opening
+        request.opening = self._opening
         request.streams = None
         request.known = known
         request.edits = None
         exchange = Exchange(request, self.client, edge.environment, edge.monotonic())
+        if seen is not None and (seen.via or seen.claims is not None):
+            self._tell(exchange, request, seen)
         if edge.traced:
-            request.trace = Trace()
+            request.trace = trace = Trace()
+            trace.peer = self.peer
+            if seen is not None:
+                trace.trace_id = seen.trace_id
             if edge.journal:
                 exchange.journal = []
         else:
             request.trace = None
         return exchange
+
+    def _tell(self, exchange: Exchange, request: ReceivedRequest, seen: Seen) -> None:
+        """Say what came through other proxies, and who the client is according to those that are trusted."""
+        peer, host, version, via = self.peer, request.host, request.version, seen.via
+        claims = seen.claims
+        if claims is None:
+            request.opening = opening(peer.ip, host, peer.scheme, version, via)
+            return
+        memo = self._edge.behind_proxies
+        key = (peer.ip, peer.scheme, host, version, via, claims)
+        behind = memo.get(key)
+        if behind is None:
+            told = believe(peer.ip, claims, self._edge.trusted)
+            behind = (told, opening(peer.ip, host, peer.scheme, version, via, told))
+            if sum(len(said) for said in (via, *claims) if said is not None) <= LONGEST:
+                if len(memo) >= KEPT:
+                    memo.clear()
+                memo[key] = behind
+        told, request.opening = behind
+        if told.scheme:
+            request.scheme = told.scheme
+        if told.chain:
+            # The certificate, where one was shown, is the proxy's: the client's nobody has seen here.
+            exchange.client = Client(told.ip, told.port, peer.cert)

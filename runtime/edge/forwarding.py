@@ -1,7 +1,8 @@
 """What the gateway tells an upstream about the client, and the ids of requests.
 
-Whatever a client says about its own address, protocol or host is removed: nobody has vouched for it. The lines that
-take its place are the same for all requests of a connection to one host, so they are put together once.
+Whatever a client says about its own address, protocol or host is removed: nobody has vouched for it. What a trusted
+proxy says is passed on as far as it is believed, and the proxy added to it. The lines that say so are the same for all
+requests of a connection to one host, or of one client through one proxy, so they are put together once.
 """
 
 from __future__ import annotations
@@ -9,58 +10,115 @@ from __future__ import annotations
 import random
 import re
 import secrets
-from typing import Final
+from collections.abc import Set
+from typing import Final, NamedTuple
 
 from policylang.sdk import Field
+from runtime.edge.forwarded import Claims, Told
 from runtime.wire.limits import WireError
 
 CLAIMS: Final = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
-NOTICED: Final = CLAIMS | {b"via", b"x-request-id"}
+_BELIEVED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")  # as Claims has them
+NOTICED: Final = CLAIMS | {b"via", b"x-request-id", b"traceparent", b"tracestate"}
 """Fields without which a request needs no closer look."""
 
+_TRACES: Final = frozenset({b"traceparent", b"tracestate"})
+_TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOPS: Final = 10
 
 
-def opening(ip: str, host: str, scheme: str, version: str, via: bytes = b"") -> bytes:
+def opening(
+    ip: str, host: str, scheme: str, version: str, via: bytes = b"", told: Told | None = None
+) -> bytes:
     """A request's head from behind the target to `X-Request-ID: `.
 
-    `host` as it goes upstream and as the client named it, `version` of the request (`1.1`), `via` as it came. RFC 7239
-    (Forwarded; an IPv6 address and what is no token stand in quotes), RFC 9110 7.6.3 (Via).
+    `ip` and `scheme` of our peer, `host` as it goes upstream and as the request names it, `version` of the request
+    (`1.1`), `via` as it came; `told` by our peer, where that is a trusted proxy. RFC 7239 (Forwarded), RFC 9110 7.6.3
+    (Via).
     """
-    node = f'"[{ip}]"' if ":" in ip else ip
-    lines = [f"Forwarded: for={node};proto={scheme}", f"X-Forwarded-For: {ip}", f"X-Forwarded-Proto: {scheme}"]
-    if host:
-        at = host if _TOKEN.fullmatch(host) else f'"{host}"'
-        lines[0] = f"Forwarded: for={node};host={at};proto={scheme}"
-        lines.append(f"X-Forwarded-Host: {host}")
+    first = scheme, host
+    elements: list[str] = []
+    chain = [ip or "unknown"]
+    if told is not None:
+        first = told.scheme or scheme, told.host or host
+        chain = [*told.chain, ip]
+    for place, each in enumerate(chain):
+        node = f'"[{each}]"' if ":" in each else each
+        ways = first if place == 0 else (scheme, host) if place == len(chain) - 1 else ("", "")
+        host_at = ways[1] if _TOKEN.fullmatch(ways[1]) else f'"{ways[1]}"'
+        at = f";host={host_at}" if ways[1] else ""
+        elements.append(f"for={node}{at}" + (f";proto={ways[0]}" if ways[0] else ""))
+    lines = [f"Forwarded: {', '.join(elements)}", f"X-Forwarded-For: {', '.join(chain)}"]
+    lines.append(f"X-Forwarded-Proto: {first[0]}")
+    if first[1]:
+        lines.append(f"X-Forwarded-Host: {first[1]}")
     passed = via + b", " if via else b""
     return b" HTTP/1.1\r\nHost: %b\r\nVia: %b%b polgate\r\n%b\r\nX-Request-ID: " % (
         host.encode("ascii"), passed, version.encode("ascii"), "\r\n".join(lines).encode("ascii"),
     )  # fmt: skip
 
 
-def inspect(headers: list[Field]) -> tuple[list[Field], str, bytes]:
-    """The fields without a client's claims, the request id it gave (empty if none is sane), and Via as it came.
+class Seen(NamedTuple):
+    """What a closer look at a request's fields has found.
+
+    `headers`: without what nobody may say of himself, and without ids that are none. `id`: of the request, `trace_id`:
+    of the trace it belongs to; both empty where none came, or none that is sane. `via` and `claims` as they came.
+    """
+
+    headers: list[Field]
+    id: str
+    via: bytes
+    claims: Claims | None
+    trace_id: str
+
+
+def inspect(headers: list[Field], trusted: bool = False) -> Seen:
+    """`trusted`: claims of this peer are worth reading.
 
     Raises WireError 508 for a request that has come through so many gateways of this kind that it must be going round.
     """
-    id, via = b"", b""
-    ids = 0
+    said: dict[bytes, bytes] = {}
+    ids = parents = 0
     for lower, _, value in headers:
-        if lower == b"x-request-id":
-            ids += 1
-            id = value
-        elif lower == b"via":
-            via = via + b", " + value if via else value
+        if lower in NOTICED and value:
+            if lower == b"x-request-id":
+                ids += 1
+            elif lower == b"traceparent":
+                parents += 1
+            said[lower] = said[lower] + b", " + value if lower in said else value
+    via = said.get(b"via", b"")
     if via.count(b" polgate") >= _HOPS:
         raise WireError(508, "loop-detected", f"the request has come through {_HOPS} gateways of this kind")
-    sane = ids == 1 and _SANE_ID.fullmatch(id) is not None
-    kept = [field for field in headers if field[0] not in CLAIMS and (sane or field[0] != b"x-request-id")]
-    return kept, id.decode() if sane else "", via
+    drop: Set[bytes] = CLAIMS
+    id = said.get(b"x-request-id", b"")
+    if ids != 1 or _SANE_ID.fullmatch(id) is None:
+        drop = drop | {b"x-request-id"}
+        id = b""
+    trace_id = trace_id_of(said[b"traceparent"]) if parents == 1 else ""
+    if not trace_id:
+        # W3C Trace Context 4.3: without a parent that can be read the state means nothing.
+        drop = drop | _TRACES
+    claims: Claims | None = None
+    if trusted:
+        claims = Claims(*map(said.get, _BELIEVED))
+        if not any(claims):
+            claims = None
+    kept = [field for field in headers if field[0] not in drop]
+    return Seen(kept if len(kept) < len(headers) else headers, id.decode(), via, claims, trace_id)
+
+
+def trace_id_of(traceparent: bytes) -> str:
+    """The trace id of a valid `traceparent` (W3C Trace Context 3.2), else nothing."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    # Version ff is none; one to come may say more behind a dash, the present one must not.
+    if match is None or match[1] == b"ff" or (match[1] == b"00" and match[4] is not None):
+        return ""
+    trace, parent = match[2], match[3]
+    return trace.decode() if trace.strip(b"0") and parent.strip(b"0") else ""
 
 
 class RequestIds:

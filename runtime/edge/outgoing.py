@@ -49,6 +49,10 @@ class Outgoing(Incoming):
         transport.registerProducer(self, True)
         self._entry = Entry(self.edge, peer_at(transport, self.source))
 
+    def trust(self) -> None:
+        """Look again whether the peer is a proxy whose word counts."""
+        self._entry.trusted = self._entry.peer.ip in self.edge.trusted
+
     # --- the answer ---
 
     def answer(self, response: Response) -> None:
@@ -61,7 +65,7 @@ class Outgoing(Incoming):
             and len(body) <= WINDOW
             and request.streams is None
             and response.status not in BODILESS
-            and not self.edge.draining
+            and not self.edge.parting
         ):
             self._write(whole_answer(response, body, self._dates))
             # As `finish` does it, with what cannot be here left out.
@@ -88,7 +92,7 @@ class Outgoing(Incoming):
         source = cast("BodyStream | None", response.source)
         if request.streams is not None:
             self.refuse_streams(request, source)
-        if self.edge.draining or not (self.complete or self.rest_is_small()):
+        if self.edge.parting or not (self.complete or self.rest_is_small()):
             self.close_after = True
         if body is not None:
             length: int | None = len(body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from policylang.sdk import Field, Request, Response
+from runtime.edge.peer import Peer
 from runtime.edge.stream import BodyStream
 from runtime.wire.memo import KnownFields, Rest
 from runtime.wire.response import ResponseHead
@@ -14,13 +15,15 @@ LOOKED_UP = 32
 class Trace:
     """What the access log wants to know of an exchange; made only where somebody listens. Times in ns."""
 
-    __slots__ = ("attempts", "server", "status", "upstream")
+    __slots__ = ("attempts", "peer", "server", "status", "trace_id", "upstream")
 
     def __init__(self) -> None:
         self.upstream = 0  # spent waiting for the heads of answers
         self.attempts = 0  # how often a server was asked, or tried to be
         self.server = ""  # the last one
         self.status = 0  # of its answer
+        self.peer: Peer | None = None  # of the connection that the request came over
+        self.trace_id = ""  # of its `traceparent`
 
 
 class ReceivedRequest(Request):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from runtime.edge.networks import Networks
 from runtime.wire.limits import WireLimits
 
 
@@ -24,7 +25,8 @@ class EdgeSettings:
 
     `pipelined`: so many requests of one connection are answered in a row before the others get their turn. Of an early
     refused request at most `discard` bytes are read, or for `discard_time`; then the connection is closed for writing,
-    and `linger` later for good.
+    and `linger` later for good. `trusted`: proxies whose word about the client counts; `timed`: who is sent
+    Server-Timing.
     """
 
     name: str = "polgate"
@@ -39,6 +41,8 @@ class EdgeSettings:
     discard_time: float = 1.0
     linger: float = 2.0
     wire: WireLimits = field(default_factory=WireLimits)
+    trusted: Networks = field(default_factory=Networks)
+    timed: Networks = field(default_factory=Networks)
 
 
 def edge_settings(settings: Sequence[Setting]) -> EdgeSettings:
@@ -59,6 +63,10 @@ def edge_settings(settings: Sequence[Setting]) -> EdgeSettings:
             )
         elif setting.name == "timeouts":
             given.update({name: values[name].seconds for name in ("header", "idle", "request")})
+        elif setting.name == "trusted_proxies":
+            given["trusted"] = Networks(values["networks"])
+        elif setting.name == "server_timing":
+            given["timed"] = Networks(values["networks"])
         elif setting.name == "name":
             given["name"] = next(iter(values.values()))
     return EdgeSettings(**given)
