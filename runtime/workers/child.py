@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
@@ -27,7 +28,8 @@ class State(Enum):
 class Child:
     """A running worker. `seen` is when it last gave a sign of life; `deadline` when it is killed unless it has gone.
 
-    `condemned`: it was told to abort, and at its deadline it is killed.
+    `condemned`: it was told to abort, and at its deadline it is killed. `policy`, `generation`: what it has said it
+    serves; `began`: the wall clock's time of its start, in seconds.
     """
 
     def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float) -> None:
@@ -38,6 +40,9 @@ class Child:
         self.started = self.seen = now
         self.deadline: float | None = None
         self.condemned = False
+        self.policy = ""
+        self.generation = 0
+        self.began = time.time()
 
     @property
     def pid(self) -> int:
@@ -55,11 +60,15 @@ class Child:
 
 
 class Slot:
-    """A place for one worker, with its sockets by address as the policy has it. They outlive the workers in it."""
+    """A place for one worker, with its sockets by address as the policy has it. They outlive the workers in it.
+
+    `shares`: the addresses whose sockets other slots have too.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.sockets: dict[str, socket.socket] = {}
+        self.shares: set[str] = set()
         self.child: Child | None = None
         self.young_deaths = 0
         self.next_start: float | None = 0.0

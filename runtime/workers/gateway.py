@@ -11,21 +11,21 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from policylang.sdk import Environment, Exchange, UpstreamClient
-from runtime.edge.connection import ServerConnection
+from policylang.sdk.circuits import Circuits
 from runtime.edge.edge import Edge, Handler
 from runtime.edge.environment import GatewayEnvironment, SystemClock
 from runtime.edge.settings import EdgeSettings, edge_settings
-from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import Wheel
 from runtime.observe.access_log import AccessLog, PolicyLog
 from runtime.observe.events import EventLog
 from runtime.stores.machine import MachineStore
+from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, upstream_settings
 from runtime.workers.control import Message
+from runtime.workers.listeners import Listeners, Tls
 from runtime.workers.policy import check_again, unpack
-from runtime.workers.settings import OFF, STDOUT
-from runtime.workers.sockets import BACKLOG
+from runtime.workers.settings import OFF, STDOUT, ListenerSettings, unpacked_listeners
 
 FLUSH = 0.1
 """Seconds that a log line may wait for company."""
@@ -50,6 +50,7 @@ class Compiled:
     upstreams: Mapping[str, UpstreamSettings]
     routes: Mapping[str, str]
     access_log: str
+    listeners: tuple[ListenerSettings, ...]
 
 
 def compile_policy(message: Message) -> Compiled:
@@ -68,6 +69,7 @@ def compile_policy(message: Message) -> Compiled:
             for service in program.services
         },
         access_log=message["access_log"],
+        listeners=unpacked_listeners(message["listeners"]),
     )
 
 
@@ -79,7 +81,7 @@ class PolicyEnvironment(GatewayEnvironment):
 
 
 class Gateway:
-    """One for a worker. Raises OSError when the log cannot be opened."""
+    """One for a worker. Raises OSError when the log cannot be opened, ValueError for a listener that cannot be made."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, store: MachineStore, events: EventLog, compiled: Compiled
@@ -91,10 +93,12 @@ class Gateway:
         self.wheel = Wheel(self.clock)
         self.edge = Edge(compiled.edge, loop, self.clock, self.wheel)
         self.pools: dict[str, UpstreamPool] = {}
+        self.circuits = Circuits()
         self.access_log: AccessLog | None = None
         self._log_place = OFF
         self._next_log: tuple[str, AccessLog | None] | None = None
-        self._servers: dict[str, asyncio.Server] = {}
+        self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
+        self._next_tls: Tls = {}
         self._version = _version()
         self._node = socket.gethostname()
         self.prepare(compiled)
@@ -103,8 +107,12 @@ class Gateway:
     # --- the policy ---
 
     def prepare(self, compiled: Compiled) -> None:
-        """Open what `install` will need and what may be refused. Raises OSError for the log's file."""
+        """Open what `install` will need and what may be refused.
+
+        Raises OSError for the log's file, ValueError for a listener.
+        """
         self.abandon()
+        self._next_tls = self.listeners.prepare(compiled.listeners)
         place = compiled.access_log
         if place != self._log_place:
             log = None if place == OFF else AccessLog(1 if place == STDOUT else place, self.clock.wall)
@@ -115,6 +123,7 @@ class Gateway:
         if self._next_log is not None and self._next_log[1] is not None:
             self._next_log[1].sink.close()
         self._next_log = None
+        self._next_tls = {}
 
     def install(self, compiled: Compiled) -> None:
         """Serve this policy, which was prepared, from now on; what has begun goes on with the one it has.
@@ -140,11 +149,13 @@ class Gateway:
         environment: Any = PolicyEnvironment(
             name=compiled.edge.name, version=self._version, node=self._node, clock=self.clock, store=self.store,
             upstreams=upstreams, body_limit=compiled.edge.body, write_log=self._write_log,
-            write_defect=self._write_defect,
+            write_defect=self._write_defect, circuit=self.circuits.get,
         )  # fmt: skip
         logged = self.access_log is not None
         if self.access_log is not None:
             environment.policy_log = self.access_log.for_policy(compiled.hash, compiled.routes)
+        self.listeners.install(compiled.listeners, self._next_tls)
+        self._next_tls = {}
         self.edge.configure(compiled.edge)
         serving: Environment = environment
         self.edge.use(compiled.tree.handle, serving, _log_exchange if logged else None, journal=logged)
@@ -172,6 +183,7 @@ class Gateway:
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
         self.wheel.start(self.loop)
+        WATCH.start(self.loop)
         self._flush()
         self._sweep()
 
@@ -185,26 +197,32 @@ class Gateway:
         # The workers started at different moments, so they seldom ask for the write lock at the same time.
         self.loop.call_later(self.store.sweep(self.clock.monotonic()), self._sweep)
 
-    async def listen(self, name: str, listening: socket.socket) -> None:
-        """Accept the connections of a listening socket under the name that the policy gives its address."""
-        listening.setblocking(False)
-        self._servers[name] = await self.loop.create_server(
-            lambda: LoopTransport(ServerConnection(self.edge)), sock=listening, backlog=BACKLOG
-        )
+    async def listen(self, name: str, listening: socket.socket, shared: bool = False) -> None:
+        """Accept the connections of a listening socket under the name that the policy gives its address.
+
+        `shared`: other workers have the same socket.
+        """
+        await self.listeners.listen(name, listening, shared)
+
+    async def change_listeners(self) -> None:
+        """Give the open listeners the options that were installed; the sockets stay."""
+        await self.listeners.change()
 
     def keep_listeners(self, names: list[str]) -> None:
         """Close those that are not named; their connections go on."""
-        for name in [name for name in self._servers if name not in names]:
-            self._servers.pop(name).close()
+        self.listeners.keep(names)
 
     # --- the end ---
 
-    async def drain(self, delay: float, timeout: float) -> None:
-        """Accept for `delay` seconds more, answer what has been asked for within `timeout`, then cut. Returns empty."""
-        await asyncio.sleep(delay)
+    def part(self) -> None:
+        """The end is near: everything is served as before, and answers tell the clients not to come back here."""
+        self.edge.parting = True
+
+    async def drain(self, timeout: float) -> None:
+        """Accept no more, answer what has been asked for within `timeout` seconds, then cut. Returns empty."""
         await asyncio.sleep(0)  # what has queued up by now is accepted in this turn
         self.keep_listeners([])
-        self.edge.draining = True
+        self.edge.draining = self.edge.parting = True
         deadline = self.loop.time() + timeout
         await asyncio.sleep(min(SETTLE, timeout))
         self.edge.drain()

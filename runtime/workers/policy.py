@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from policylang.diagnostics import Diagnostic, Severity
 from runtime.workers.control import Message
-from runtime.workers.settings import Loaded, PolicyRefused, gateway_settings
+from runtime.workers.settings import ListenerSettings, Loaded, PolicyRefused, gateway_settings, packed_listeners
 
 if TYPE_CHECKING:
     from policylang.check.program import Program
@@ -41,9 +41,12 @@ class Reader:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise PolicyRefused(f"cannot read `{error.filename}`: {reason}", unreadable=True) from None
-        settings = gateway_settings(program.gateway)
+        try:
+            settings = gateway_settings(program.gateway)
+        except ValueError as error:
+            raise PolicyRefused(str(error)) from None
         if self._listen:
-            settings = replace(settings, listen=tuple(dict.fromkeys(self._listen)))
+            settings = replace(settings, listen=tuple(map(ListenerSettings, dict.fromkeys(self._listen))))
         if self._workers is not None:
             settings = replace(settings, workers=self._workers)
         loaded = Loaded(self._paths, dict(program.files), program.hash, settings)
@@ -86,6 +89,7 @@ def pack(loaded: Loaded) -> Message:
         "files": {name: base64.b64encode(data).decode() for name, data in loaded.files.items()},
         "hash": loaded.hash,
         "access_log": settings.access_log,
+        "listeners": packed_listeners(settings),
     }
 
 

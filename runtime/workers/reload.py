@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from runtime.workers.child import Child, Slot, State
 from runtime.workers.control import Message
+from runtime.workers.inherited import sharing
+from runtime.workers.operation import CannotOperate
 from runtime.workers.policy import pack
 from runtime.workers.settings import Loaded, PolicyRefused
-from runtime.workers.sockets import CannotListen, open_sockets, url
+from runtime.workers.sockets import CannotListen, open_sockets
 
 if TYPE_CHECKING:
-    from runtime.workers.supervisor import Supervisor
+    from runtime.workers.supervisor import Admin, Supervisor
 
 PREPARE_DEADLINE = 60.0
 """Seconds that reading and checking, and then compiling in all workers, may take each."""
@@ -34,6 +36,8 @@ class Reload:
         self._loaded: Loaded | None = None
         self._waiting: set[Child] = set()
         self._committed = False
+        self._admin: Admin | None = None
+        self._admin_changed = False
         self._opened: dict[str, list[socket.socket]] = {}
 
     # --- reading, in a thread: the workers are watched and replaced meanwhile ---
@@ -66,10 +70,12 @@ class Reload:
         first = supervisor.slots[0].sockets
         ports = {one.getsockname()[1] for one in first.values()}
         try:
-            for address in loaded.settings.listen:
+            for address in loaded.settings.addresses:
                 if address not in first:
-                    self._opened[address] = open_sockets(address, len(supervisor.slots), ours=ports)
-        except CannotListen as error:
+                    self._opened[address] = supervisor.open(address, len(supervisor.slots), ports)
+            if loaded.settings.admin != old.settings.admin:
+                self._admin = supervisor.open_admin(loaded.settings, supervisor.operation)
+        except (CannotListen, CannotOperate) as error:
             self._fail(supervisor, str(error))
             return
         self.compiling = True
@@ -93,6 +99,8 @@ class Reload:
         if did == "refused" and not self._committed:
             self._fail(supervisor, f"worker {child.slot}: {message.get('text')}")
         elif did in ("prepared", "committed") and (did == "committed") == self._committed:
+            if self._committed:
+                child.policy, child.generation = supervisor.current.hash, self.generation
             self._waiting.discard(child)
             self._commit_if_ready(supervisor)
 
@@ -107,12 +115,14 @@ class Reload:
     def judge(self, supervisor: Supervisor, now: float) -> None:
         if now > self._deadline:
             if self._committed:
-                supervisor.reload_ended()  # who has not said so is stuck, and is killed for that
+                self._succeeded(supervisor)  # who has not said so is stuck, and is killed for that
             else:
                 self._fail(supervisor, f"it took longer than {PREPARE_DEADLINE:g} s")
 
-    def abandon(self, supervisor: Supervisor) -> None:
-        if not self._committed:
+    def abandon(self, supervisor: Supervisor, why: str) -> None:
+        if self._committed:
+            self._succeeded(supervisor)
+        else:
             for slot in supervisor.slots:
                 if slot.child is not None:
                     slot.child.channel.send({"do": "abandon", "generation": self.generation})
@@ -120,11 +130,14 @@ class Reload:
                 for one in sockets:
                     one.close()
             self._opened = {}
-        supervisor.reload_ended()
+            if self._admin is not None:
+                self._admin.close()
+                self._admin = None
+            supervisor.reload_ended(False, why)
 
     def _fail(self, supervisor: Supervisor, why: str) -> None:
         supervisor.log.write("error", f"the policy was not reloaded, the old one goes on: {why}")
-        self.abandon(supervisor)
+        self.abandon(supervisor, why)
 
     # --- second phase ---
 
@@ -134,21 +147,26 @@ class Reload:
         if not self._committed:
             self._commit(supervisor)
         if not self._waiting:
-            assert self._loaded is not None
-            supervisor.log.write("info", "the policy was reloaded", policy=self._loaded.hash)
-            supervisor.reload_ended()
+            self._succeeded(supervisor)
+
+    def _succeeded(self, supervisor: Supervisor) -> None:
+        assert self._loaded is not None
+        supervisor.log.write("info", "the policy was reloaded", policy=self._loaded.hash)
+        supervisor.reload_ended(True, f"every worker serves policy {self._loaded.hash}")
+        if self._admin_changed:
+            supervisor.change_admin(self._admin)  # last: the answer goes out through the one there was
 
     def _commit(self, supervisor: Supervisor) -> None:
         loaded = self._loaded
         assert loaded is not None
         self._committed, self.compiling = True, False
         self._deadline = time.monotonic() + PREPARE_DEADLINE
-        supervisor.current, supervisor.generation = loaded, self.generation
-        for address, sockets in self._opened.items():
-            supervisor.say(f"listening on {url(sockets[0])}")
-            for slot, one in zip(supervisor.slots, sockets, strict=True):
-                slot.sockets[address] = one
-        closed = [address for address in supervisor.slots[0].sockets if address not in loaded.settings.listen]
+        old, supervisor.current, supervisor.generation = supervisor.current.settings, loaded, self.generation
+        self._admin_changed = (loaded.settings.admin, loaded.settings.admin_token) != (old.admin, old.admin_token)
+        for listener in loaded.settings.listen:
+            if listener.address in self._opened:
+                supervisor.put(listener, self._opened[listener.address])
+        closed = [address for address in supervisor.slots[0].sockets if address not in loaded.settings.addresses]
         for slot in supervisor.slots:
             for address in closed:
                 slot.sockets.pop(address).close()
@@ -156,13 +174,14 @@ class Reload:
             if child is not None and child.state is not State.LEAVING:
                 self._waiting.add(child)
                 child.channel.send(
-                    {"do": "commit", "generation": self.generation, "listen": list(loaded.settings.listen),
-                     "opened": list(self._opened)},
+                    {"do": "commit", "generation": self.generation, "listen": list(loaded.settings.addresses),
+                     "opened": list(self._opened), "shared": list(slot.shares)},
                     [slot.sockets[address].fileno() for address in self._opened],
                 )  # fmt: skip
         for address in closed:
             supervisor.say(f"no longer listening on {address}")
         self._resize(supervisor, loaded)
+        supervisor.list_urls()
 
     def _resize(self, supervisor: Supervisor, loaded: Loaded) -> None:
         """More or fewer workers. The sockets of a slot that goes are emptied by its worker, which then drains."""
@@ -179,8 +198,16 @@ class Reload:
         new = [Slot(len(slots) + number) for number in range(more)]
         try:
             for address, like in slots[0].sockets.items():
-                for slot, one in zip(new, open_sockets(address, more, like=like), strict=True):
+                # Those that the service manager has passed are divided anew; the workers that there are keep theirs.
+                joined = supervisor.inherited.open(address, len(slots) + more)
+                sockets = open_sockets(address, more, like=like) if joined is None else joined[len(slots) :]
+                for one in (joined or [])[: len(slots)]:
+                    one.close()
+                shared = joined is not None and sharing([*(slot.sockets[address] for slot in slots), *sockets])
+                for slot, one in zip(new, sockets, strict=True):
                     slot.sockets[address] = one
+                    if shared:
+                        slot.shares.add(address)
         except CannotListen as error:
             supervisor.log.write("error", f"the number of workers stays {len(slots)}: {error}")
             for slot in new:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from policylang.check.surroundings import resolve
+from policylang.source import Span
+
 STDOUT = "stdout"
+STDERR = "stderr"
 OFF = "off"
 
 
 class Setting(Protocol):
-    """One setting of the checked program: its name and the value of every parameter."""
+    """One setting of the checked program: where it stands, its name and the value of every parameter."""
 
+    @property
+    def span(self) -> Span: ...
     @property
     def name(self) -> str: ...
     @property
@@ -20,18 +26,47 @@ class Setting(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One `listen` of the policy. Files stand as they can be opened; without `cert` it speaks no TLS.
+
+    `key` has as many files as `cert`, in the same order. `client_cert`: "required" or "optional"; `min_tls`: "1.2" or
+    "1.3"; `handshake`: seconds for a PROXY header and the TLS handshake together.
+    """
+
+    address: str
+    cert: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    client_ca: str | None = None
+    client_cert: str = "required"
+    crl: str | None = None
+    min_tls: str = "1.2"
+    proxy_protocol: bool = False
+    handshake: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """What of the `gateway` block is the supervisor's business; the edge reads the rest for itself.
 
-    Times in seconds. `store`: a folder, "" for the default place. `access_log`: a file, STDOUT or OFF.
+    Times in seconds. `store`: a folder, "" for the default place. `access_log`: a file, STDOUT or OFF. `error_log`: a
+    file or STDERR. `drain_delay`: None where the policy does not say. `admin`: an address and port, `unix:` and a path
+    (none: the default place), or OFF.
     """
 
-    listen: tuple[str, ...] = ("127.0.0.1:8080",)
+    listen: tuple[ListenerSettings, ...] = (ListenerSettings("127.0.0.1:8080"),)
     workers: int = 1
+    name: str = "polgate"
     store: str = ""
     access_log: str = STDOUT
+    error_log: str = STDERR
+    admin: str = "unix:"
+    admin_token: str | None = None
     drain: float = 30.0
-    drain_delay: float = 0.0
+    drain_delay: float | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(listener.address for listener in self.listen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +89,64 @@ class PolicyRefused(Exception):
 
 
 def gateway_settings(settings: Iterable[Setting]) -> GatewaySettings:
-    """From the checked program, where every parameter has a value; a setting that is left out has its default."""
-    listen: list[str] = []
+    """From the checked program, where every parameter has a value; a setting that is left out has its default.
+
+    Raises ValueError for one address with two meanings.
+    """
+    listen: list[Setting] = []
     given: dict[str, Any] = {}
+    handshake = 10.0
     for setting in settings:
         values = setting.values
         if setting.name == "listen":
-            listen.append(str(_only(values)))
-        elif setting.name == "access_log":
-            given["access_log"] = str(_only(values))
+            listen.append(setting)
+        elif setting.name in ("access_log", "error_log"):
+            given[setting.name] = str(values["to"])
+        elif setting.name == "name":
+            given["name"] = str(values["text"])
         elif setting.name == "workers":
-            given["workers"] = int(_only(values))
+            given["workers"] = int(values["count"])
         elif setting.name == "store":
             given["store"] = str(values.get("path") or "")
+        elif setting.name == "admin":
+            given["admin"], given["admin_token"] = str(values["address"]), values["token"]
         elif setting.name == "timeouts":
             given |= {name: values[name].seconds for name in ("drain", "drain_delay") if values[name] is not None}
+            handshake = values["handshake"].seconds
     if listen:
-        given["listen"] = tuple(dict.fromkeys(listen))
+        found: dict[str, ListenerSettings] = {}
+        for setting in listen:
+            one = _listener(setting, handshake)
+            if found.setdefault(one.address, one) != one:
+                raise ValueError(f"`{one.address}` is listened on twice, in different ways: keep one of them")
+        given["listen"] = tuple(found.values())
     return GatewaySettings(**given)
 
 
-def _only(values: dict[str, Any]) -> Any:
-    """The value of a setting's one positional parameter: the first, as parameters stand in their order."""
-    return next(iter(values.values()))
+def _listener(setting: Setting, handshake: float) -> ListenerSettings:
+    values = setting.values
+
+    def files(name: str) -> tuple[str, ...]:
+        """A file is named relative to the policy's file that names it."""
+        given = values[name]
+        texts = [given] if isinstance(given, str) else list(given or ())
+        return tuple(resolve(text, setting.span.source.name) for text in texts)
+
+    cert = files("cert")
+    return ListenerSettings(
+        address=str(values["address"]), cert=cert, key=files("key") or cert,
+        client_ca=next(iter(files("client_ca")), None), client_cert=str(values["client_cert"]),
+        crl=next(iter(files("crl")), None), min_tls=str(values["min_tls"]),
+        proxy_protocol=bool(values["proxy_protocol"]), handshake=handshake,
+    )  # fmt: skip
+
+
+def packed_listeners(settings: GatewaySettings) -> list[dict[str, Any]]:
+    """As they travel to a worker, which gives them to `unpacked_listeners`."""
+    return [asdict(listener) for listener in settings.listen]
+
+
+def unpacked_listeners(packed: list[dict[str, Any]]) -> tuple[ListenerSettings, ...]:
+    return tuple(
+        ListenerSettings(**{**one, "cert": tuple(one["cert"]), "key": tuple(one["key"])}) for one in packed
+    )

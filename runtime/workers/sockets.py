@@ -29,9 +29,10 @@ def split_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def url(bound: socket.socket) -> str:
+def url(bound: socket.socket, secure: bool = False) -> str:
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{scheme}://{host}:{port}"
 
 
 def open_sockets(
@@ -43,7 +44,7 @@ def open_sockets(
     another process of the same user. `ours`: ports where we listen ourselves; `like`: a socket of ours whose address
     the new ones join.
     """
-    family, place = _resolve(text)
+    family, place = resolved(text)
     if like is not None:
         place = like.getsockname()
     opened: list[socket.socket] = []
@@ -76,7 +77,8 @@ def _bind(one: socket.socket, place: tuple[Any, ...], shared: bool) -> None:
     one.bind(place)
 
 
-def _resolve(text: str) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+def resolved(text: str) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    """Family and socket address. Raises CannotListen."""
     host, port = split_address(text)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

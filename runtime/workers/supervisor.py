@@ -2,15 +2,17 @@
 
 It has no reactor and no client; it waits in one `select` for signals, its workers' channels and the next deadline. It
 holds the listening sockets, so that a worker's death loses nothing: its successor accepts what has queued up since.
+Other threads (the admin listener's, the watching of files) leave their wishes in `operation` and wake it.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +20,12 @@ from runtime.observe.events import EventLog
 from runtime.stores import StoreUnavailable
 from runtime.workers.child import Child, Slot, State, spawn
 from runtime.workers.control import ChannelBroken, Message
+from runtime.workers.inherited import Inherited, sharing
+from runtime.workers.notify import Notifier
+from runtime.workers.operation import CannotOperate, Operation, Order
 from runtime.workers.policy import pack
 from runtime.workers.reload import Reload
-from runtime.workers.settings import Loaded, PolicyRefused
+from runtime.workers.settings import GatewaySettings, ListenerSettings, Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen, open_sockets, url
 
 STUCK = 2.0
@@ -33,6 +38,8 @@ GRACE = 2.0
 """Seconds beyond what a worker was given to end, after which it is killed."""
 ABORT = 0.3
 """Seconds in which a worker that hangs may write down where it does."""
+ANSWERED = 1.0
+"""Seconds in which the admin listener's last answers go out, when a reload changes it."""
 TURN = 0.5
 """Seconds: the longest that the supervisor waits for anything."""
 PAUSED = 1.0
@@ -49,8 +56,21 @@ class Claim(Protocol):
     def check_readers(self) -> int: ...
 
 
+class Admin(Protocol):
+    """The admin listener."""
+
+    def close(self) -> None: ...
+
+
+OpenAdmin = Callable[[GatewaySettings, Operation], Admin | None]
+"""Opens the admin listener that the settings ask for; raises CannotOperate."""
+
+
 class Supervisor:
-    """`run` returns when all workers have ended. `load` reads and checks the policy, and raises PolicyRefused."""
+    """`run` returns when all workers have ended. `load` reads and checks the policy, and raises PolicyRefused.
+
+    `drain_delay`: seconds, where the policy does not say.
+    """
 
     def __init__(
         self,
@@ -60,6 +80,11 @@ class Supervisor:
         log: EventLog,
         say: Callable[[str], None],
         claim: Claim | None = None,
+        *,
+        notifier: Notifier | None = None,
+        inherited: Inherited | None = None,
+        open_admin: OpenAdmin | None = None,
+        drain_delay: float = 0.0,
     ) -> None:
         self.current = loaded
         self.load = load
@@ -71,9 +96,22 @@ class Supervisor:
         self.leaving: set[Child] = set()
         self.generation = 1
         self.reload: Reload | None = None
+        self.pid = os.getpid()
+        self.urls: list[str] = []
+        self.running = False
+        self.draining = False
+        self.operation = Operation(self)
+        self.inherited = inherited or Inherited()
+        self.open_admin = open_admin or (lambda settings, operation: None)
+        self._admin: Admin | None = None
+        self._next_admin: Admin | None = None
+        self._admin_until: float | None = None
+        self._notifier = notifier or Notifier()
+        self._drain_delay = drain_delay
+        self._accept_until: float | None = None
         self._reload_again = False
-        self._running = False
-        self._draining = False
+        self._waiting: list[Order] = []
+        self._waiting_next: list[Order] = []
         self._forced = False
         self._status = 0
         self._selector = selectors.DefaultSelector()
@@ -88,10 +126,12 @@ class Supervisor:
         previous = self._catch_signals()
         try:
             self._open()
+            self._admin = self.open_admin(self.current.settings, self.operation)
             while self.slots or self.leaving:
                 self._turn()
             return self._status
-        except CannotListen as error:
+        except (CannotListen, CannotOperate) as error:
+            self._notifier.failed(str(error))
             self.say(str(error))
             return 1
         finally:
@@ -99,7 +139,12 @@ class Supervisor:
                 child.kill()
                 child.process.wait(timeout=GRACE)
                 child.channel.close()
+            for admin in (self._admin, self._next_admin):
+                if admin is not None:
+                    admin.close()
             self._close_slots()
+            self.inherited.close()
+            self._notifier.close()
             signal.set_wakeup_fd(-1)
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -108,21 +153,45 @@ class Supervisor:
             self._woken.close()
 
     def _open(self) -> None:
-        for address in self.current.settings.listen:
-            sockets = open_sockets(address, self.current.settings.workers)
-            for number, one in enumerate(sockets):
-                if number == len(self.slots):
-                    self.slots.append(Slot(number))
-                self.slots[number].sockets[address] = one
-            self.say(f"listening on {url(sockets[0])}")
+        settings = self.current.settings
+        if self.inherited:
+            self.inherited.check(settings.addresses)
+        self.slots = [Slot(number) for number in range(settings.workers)]
+        for listener in settings.listen:
+            self.put(listener, self.open(listener.address, settings.workers))
+        self.list_urls()
+
+    def open(self, address: str, count: int, ours: Collection[int] = ()) -> list[socket.socket]:
+        """A socket for each worker: the service manager's where it has passed one. Raises CannotListen."""
+        return self.inherited.open(address, count) or open_sockets(address, count, ours=ours)
+
+    def put(self, listener: ListenerSettings, sockets: list[socket.socket]) -> None:
+        shared = sharing(sockets)
+        for slot, one in zip(self.slots, sockets, strict=True):
+            slot.sockets[listener.address] = one
+            slot.shares.discard(listener.address)
+            if shared:
+                slot.shares.add(listener.address)
+        self.say(f"listening on {url(sockets[0], bool(listener.cert))}")
+
+    def list_urls(self) -> None:
+        """For the status: where it listens."""
+        sockets = self.slots[0].sockets
+        self.urls = [url(sockets[one.address], bool(one.cert)) for one in self.current.settings.listen]
 
     def _turn(self) -> None:
         now = time.monotonic()
+        self._notifier.alive(now, self._well(now))
+        if self._accept_until is not None and now >= self._accept_until:
+            self._stop_accepting()
+        if self._admin_until is not None and now >= self._admin_until:
+            self._take_admin()
         self._start_due(now)
         self._write_out()
         for key, _ in self._selector.select(self._patience(now)):
             if key.fileobj is self._woken:
                 self._take_signals()
+                self._take_orders()
             else:
                 self._hear(key.data)
         now = time.monotonic()
@@ -135,12 +204,20 @@ class Supervisor:
 
     def _patience(self, now: float) -> float:
         dates = [slot.next_start for slot in self.slots] + [child.deadline for child in self._children()]
+        dates += [self._accept_until, self._admin_until, self._notifier.due() if self._well(now) else None]
         return max(0.0, min([TURN, *(date - now for date in dates if date is not None)]))
 
     def _children(self) -> list[Child]:
         return [slot.child for slot in self.slots if slot.child is not None] + list(self.leaving)
 
-    # --- signals ---
+    def _well(self, now: float) -> bool:
+        """Whether anybody serves, which is what the service manager's watchdog wants to know; the end is no fault."""
+        return self.draining or any(
+            slot.child is not None and slot.child.state is State.READY and now - slot.child.seen < STUCK
+            for slot in self.slots
+        )
+
+    # --- signals and orders ---
 
     def _catch_signals(self) -> dict[int, Any]:
         for end in (self._waker, self._woken):
@@ -168,22 +245,46 @@ class Supervisor:
         if self.reload is not None:
             self._go_on_reloading()
 
+    def _take_orders(self) -> None:
+        for order in self.operation.take():
+            if order is not None:
+                self._begin_reload(order)
+            elif not self.draining:
+                self._drain("an operator asks")
+
     def _stop(self, why: str) -> None:
-        if not self._draining:
+        if not self.draining:
             self._drain(why)
         elif not self._forced:
             self._forced = True
             self.log.write("warning", f"{why} again: closing every connection now")
+            self._accept_until = None
+            self._close_slots()
             self._dismiss({"do": "stop"}, GRACE)
 
     def _drain(self, why: str) -> None:
-        self._draining = True
-        delay, timeout = self.current.settings.drain_delay, self.current.settings.drain
-        self.log.write("info", f"{why}: draining, for at most {delay + timeout:g} s")
+        """First of all /readyz says so; who balances the load reads it, and meanwhile everybody is still served."""
+        self.draining = True
+        settings = self.current.settings
+        delay = self._drain_delay if settings.drain_delay is None else settings.drain_delay
+        if not self.running:
+            delay = 0.0
+        words = f"draining, for at most {delay + settings.drain:g} s"
+        self.log.write("info", f"{why}: {words}")
+        self._notifier.stopping(words, delay + settings.drain + GRACE + ABORT)
         if self.reload is not None:
-            self.reload.abandon(self)
+            self.reload.abandon(self, "polgate is draining")
+        self._accept_until = time.monotonic() + delay
+        if delay:
+            self._tell_all({"do": "part"})
+        else:
+            self._stop_accepting()
+
+    def _stop_accepting(self) -> None:
+        self._accept_until = None
         self._close_slots()
-        self._dismiss({"do": "drain", "delay": delay, "timeout": timeout}, delay + timeout + GRACE)
+        timeout = self.current.settings.drain
+        self._dismiss({"do": "drain", "timeout": timeout}, timeout + GRACE)
 
     def _dismiss(self, message: Message, seconds: float) -> None:
         """Tell every worker to end, and give it so long."""
@@ -203,7 +304,7 @@ class Supervisor:
         """Let a worker whose slot is gone drain and end."""
         self.leaving.add(child)
         timeout = self.current.settings.drain
-        self._dismiss_one(child, {"do": "drain", "delay": 0.0, "timeout": timeout}, timeout + GRACE)
+        self._dismiss_one(child, {"do": "drain", "timeout": timeout}, timeout + GRACE)
 
     def _close_slots(self) -> None:
         for slot in self.slots:
@@ -234,8 +335,11 @@ class Supervisor:
             "generation": self.generation,
             "policy": pack(self.current),
             "listen": list(slot.sockets),
+            "shared": list(slot.shares),
+            "parting": self._accept_until is not None,
             "store": str(self.claim.folder) if self.claim is not None else "",
         }
+        child.policy, child.generation = self.current.hash, self.generation
         child.channel.send(message, [one.fileno() for one in slot.sockets.values()])
         if self.reload is not None:
             self.reload.joined(child)
@@ -275,7 +379,7 @@ class Supervisor:
                 self._ready()
         elif did == "failed":
             self.log.write("error", f"worker {child.slot} cannot start: {message.get('text')}", pid=child.pid)
-            if not self._running and not self._draining:
+            if not self.running and not self.draining:
                 self._status = max(self._status, 3 if message.get("defect") else 1)
         elif did == "leaving" and child.state is not State.LEAVING:
             self._leaves(child)
@@ -294,9 +398,16 @@ class Supervisor:
 
     def _ready(self) -> None:
         states = [slot.child.state if slot.child else State.STARTING for slot in self.slots]
-        if not self._running and states and all(state is State.READY for state in states):
-            self._running = True
+        if not self.running and not self.draining and states and all(state is State.READY for state in states):
+            self.running = True
             self.say("ready")
+            self._notifier.ready(self._words())
+            if self._reload_again:
+                self._next_reload()
+
+    def _words(self) -> str:
+        settings = self.current.settings
+        return f"serving policy {self.current.hash[:12]} with {settings.workers} workers on {', '.join(self.urls)}"
 
     def _forget_channel(self, child: Child) -> None:
         if self._watched.pop(child, None) is not None:
@@ -317,9 +428,10 @@ class Supervisor:
                 self.leaving.discard(child)
                 continue
             slot = next(slot for slot in self.slots if slot.child is child)
-            if not self._running and not self._draining:
+            if not self.running and not self.draining:
                 self._give_up(child)
                 return
+            self.operation.restarts += 1
             delay = slot.died(child.started, now)
             self.log.write(
                 "error", f"worker {child.slot} {child.fate()}: another one starts", pid=child.pid, after=f"{delay:g}s"
@@ -330,16 +442,19 @@ class Supervisor:
         if self.claim is not None:
             try:
                 self.claim.check_readers()
+                self.operation.store = ""
             except StoreUnavailable as error:
+                self.operation.store = str(error)
                 self.log.write("error", str(error), worker=child.slot)
 
     def _give_up(self, child: Child) -> None:
         """The first start has failed: there is nothing to fall back to."""
         if self._status == 0:
             self.log.write("error", f"worker {child.slot} {child.fate()} before it was ready", pid=child.pid)
+            self._notifier.failed(f"worker {child.slot} {child.fate()} before it was ready")
         self._status = self._status or 1
         next(slot for slot in self.slots if slot.child is child).child = None
-        self._draining = True
+        self.draining = True
         self._close_slots()
         self._dismiss({"do": "stop"}, GRACE)
 
@@ -366,12 +481,22 @@ class Supervisor:
 
     # --- reload ---
 
-    def _begin_reload(self) -> None:
-        if self._draining:
+    def _begin_reload(self, order: Order | None = None) -> None:
+        if self.draining:
+            if order is not None:
+                order.answer(False, "polgate is draining")
             return
-        if self.reload is not None or not self._running:
+        if order is not None:
+            self._waiting_next.append(order)
+        if self.reload is not None or not self.running:
             self._reload_again = True
             return
+        self._next_reload()
+
+    def _next_reload(self) -> None:
+        self._reload_again = False
+        self._waiting, self._waiting_next = self._waiting_next, []
+        self._notifier.reloading()
         self.reload = Reload(self.generation + 1)
         self.reload.read(self.load, self.wake)
 
@@ -381,15 +506,42 @@ class Supervisor:
         if isinstance(result, PolicyRefused):
             self.log.write("error", "the policy was not reloaded, the old one goes on")
             self.say(result.report)
-            self.reload_ended()
+            self.reload_ended(False, result.report)
         elif result is not None:
             self.reload.prepare(self, result)
 
-    def reload_ended(self) -> None:
+    def reload_ended(self, ok: bool, text: str) -> None:
         self.reload = None
+        self.operation.reloaded(ok, text)
+        waiting, self._waiting = self._waiting, []
+        if self.draining:
+            waiting, self._waiting_next = waiting + self._waiting_next, []
+        for order in waiting:
+            order.answer(ok, text)
+        if self.draining:
+            return
+        self._notifier.ready(self._words() if ok else f"{self._words()}; the last reload failed")
         if self._reload_again:
-            self._reload_again = False
-            self._begin_reload()
+            self._next_reload()
+
+    def change_admin(self, opened: Admin | None) -> None:
+        """The policy wants another admin listener: `opened` already, unless it is at the old one's address.
+
+        The old one ends a little later: whoever ordered the reload hears of it there.
+        """
+        self._next_admin = opened
+        self._admin_until = time.monotonic() + ANSWERED
+
+    def _take_admin(self) -> None:
+        self._admin_until = None
+        if self._admin is not None:
+            self._admin.close()
+        self._admin, self._next_admin = self._next_admin, None
+        if self._admin is None:
+            try:
+                self._admin = self.open_admin(self.current.settings, self.operation)
+            except CannotOperate as error:
+                self.log.write("error", str(error))
 
 
 def _noted(number: int, frame: object) -> None:

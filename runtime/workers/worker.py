@@ -133,12 +133,14 @@ class Worker:
         self._loop.add_reader(self._channel.fileno(), self._read)
         self._gateway.start()
         self._beat()
-        self._do(self._listen(start["listen"], sockets))
+        if start["parting"]:
+            self._gateway.part()
+        self._do(self._listen(start["listen"], start["shared"], sockets))
         self._take(rest)
 
-    async def _listen(self, names: list[str], sockets: list[socket.socket]) -> None:
+    async def _listen(self, names: list[str], shared: list[str], sockets: list[socket.socket]) -> None:
         for name, one in zip(names, sockets, strict=True):
-            await self._gateway.listen(name, one)
+            await self._gateway.listen(name, one, name in shared)
         self._channel.send({"did": "ready"})
 
     def _beat(self) -> None:
@@ -177,7 +179,7 @@ class Worker:
             self._obey(message, sockets)
         if self._channel.closed:
             self._loop.remove_reader(self._channel.fileno())
-            self._leave(0.0, ORPHAN_DRAIN)
+            self._leave(ORPHAN_DRAIN)
             self._loop.call_later(ORPHAN_DRAIN + ORPHAN_DRAIN, self._end)  # also if it was draining for longer
 
     def _obey(self, message: Message, sockets: list[socket.socket]) -> None:
@@ -191,7 +193,9 @@ class Worker:
             self._generation = 0
             self._gateway.abandon()
         elif do == "drain":
-            self._leave(message["delay"], message["timeout"])
+            self._leave(message["timeout"])
+        elif do == "part":
+            self._gateway.part()
         elif do == "stop":
             self._do(self._stop())
         elif do == "reopen":
@@ -223,6 +227,8 @@ class Worker:
                 self._gateway.prepare(result)
             except OSError as error:
                 result = PolicyRefused(f"cannot open the access log `{result.access_log}`: {error.strerror}")
+            except ValueError as error:
+                result = error
             else:
                 self._prepared = result
                 self._channel.send({"did": "prepared", "generation": generation})
@@ -239,7 +245,8 @@ class Worker:
             raise RuntimeError("the supervisor commits what was not prepared")
         self._gateway.install(compiled)
         for name, one in zip(message["opened"], sockets, strict=True):
-            await self._gateway.listen(name, one)
+            await self._gateway.listen(name, one, name in message["shared"])
+        await self._gateway.change_listeners()
         self._gateway.keep_listeners(message["listen"])
         self._channel.send({"did": "committed", "generation": message["generation"]})
 
@@ -248,14 +255,14 @@ class Worker:
     def _terminated(self) -> None:
         if self._leaving is None:
             self._channel.send({"did": "leaving"})
-        self._leave(0.0, SELF_DRAIN)
+        self._leave(SELF_DRAIN)
 
-    def _leave(self, delay: float, timeout: float) -> None:
+    def _leave(self, timeout: float) -> None:
         if self._leaving is None:
-            self._leaving = self._do(self._drain(delay, timeout))
+            self._leaving = self._do(self._drain(timeout))
 
-    async def _drain(self, delay: float, timeout: float) -> None:
-        await self._gateway.drain(delay, timeout)
+    async def _drain(self, timeout: float) -> None:
+        await self._gateway.drain(timeout)
         self._end()
 
     async def _stop(self) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from runtime.observe.events import EventLog
 from runtime.workers.control import Channel
-from runtime.workers.settings import GatewaySettings, Loaded, PolicyRefused
+from runtime.workers.settings import GatewaySettings, ListenerSettings, Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen
 from runtime.workers.supervisor import Supervisor
 
@@ -31,7 +31,7 @@ def load(path: str) -> Loaded:
     if "report" in policy:
         raise PolicyRefused(policy["report"])
     settings = GatewaySettings(
-        listen=tuple(policy["listen"]), workers=policy["workers"], drain=policy.get("drain", 5.0)
+        listen=tuple(map(ListenerSettings, policy["listen"])), workers=policy["workers"], drain=policy.get("drain", 5.0)
     )
     return Loaded((path,), {path: data}, policy["hash"], settings)
 

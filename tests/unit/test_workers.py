@@ -20,7 +20,7 @@ from runtime.stores.machine import SWEEP_BUSY, SWEEP_INTERVAL, MachineStore
 from runtime.workers.child import BACK_OFF, YOUNG, Child, Slot, spawn
 from runtime.workers.control import Channel, ChannelBroken, Message
 from runtime.workers.policy import Reader, check_again, pack, unpack
-from runtime.workers.settings import GatewaySettings, Loaded, PolicyRefused, gateway_settings
+from runtime.workers.settings import GatewaySettings, ListenerSettings, Loaded, PolicyRefused, gateway_settings
 from runtime.workers.sockets import CannotListen, open_sockets, split_address, url
 
 # --- the channel ---------------------------------------------------------------------------------
@@ -131,8 +131,9 @@ def test_settings_of_the_gateway_block() -> None:
     )
     assert checked.program is not None, checked.diagnostics
     assert gateway_settings(checked.program.gateway) == GatewaySettings(
-        listen=("127.0.0.1:1", "[::1]:2"), workers=3, store="/somewhere", access_log="off", drain=5.0, drain_delay=1.0
-    )
+        listen=(ListenerSettings("127.0.0.1:1"), ListenerSettings("[::1]:2")), workers=3, store="/somewhere",
+        access_log="off", drain=5.0, drain_delay=1.0,
+    )  # fmt: skip
 
 
 def test_settings_left_out_have_the_defaults_of_the_language() -> None:
@@ -149,7 +150,7 @@ def test_a_worker_checks_the_bytes_that_the_supervisor_read(tmp_path: Path) -> N
         'service a "/" {\n    api_key request.header["X-API-Key"], in: map("clients") -> who\n    respond 200\n}\n'
     )
     loaded = Reader([str(place)], workers=2, listen=["127.0.0.1:0"]).load()
-    assert (loaded.settings.workers, loaded.settings.listen) == (2, ("127.0.0.1:0",))
+    assert (loaded.settings.workers, loaded.settings.addresses) == (2, ("127.0.0.1:0",))
     for file in tmp_path.iterdir():
         file.unlink()
     program = check_again(*unpack(pack(loaded)))

@@ -1,0 +1,107 @@
+"""What an operator may see and order, from other threads than the supervisor's: `runtime.admin.operated.Operated`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from runtime.admin.operated import ReloadStatus, Status, WorkerStatus
+from runtime.workers.child import Child, State
+
+if TYPE_CHECKING:
+    from runtime.workers.supervisor import Supervisor
+
+KEPT_RELOADS = 20
+"""Results of reloads that are remembered."""
+
+
+class CannotOperate(Exception):
+    """The admin listener cannot be opened: one sentence for the operator."""
+
+
+class Order:
+    """A reload that somebody waits for."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._answer = (False, "")
+
+    def answer(self, ok: bool, text: str) -> None:
+        self._answer = ok, text
+        self._done.set()
+
+    def wait(self, timeout: float) -> tuple[bool, str] | None:
+        return self._answer if self._done.wait(timeout) else None
+
+
+class Operation:
+    """The supervisor's thread calls `take`, `loaded` and `reloaded`, others the rest."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._orders: deque[Order | None] = deque()
+        self._version = _version()
+        self.started = self.taken_up = time.time()
+        self.reloads: deque[ReloadStatus] = deque(maxlen=KEPT_RELOADS)
+        self.restarts = 0
+        self.store = ""
+
+    # --- from other threads ---
+
+    def status(self) -> Status:
+        supervisor = self._supervisor
+        current = supervisor.current
+        slots = list(supervisor.slots)
+        children = [child for slot in slots if (child := slot.child) is not None] + list(supervisor.leaving)
+        return Status(
+            name=current.settings.name, version=self._version, pid=supervisor.pid, started=self.started,
+            policy=current.hash, generation=supervisor.generation, loaded=self.taken_up,
+            workers_wanted=current.settings.workers, workers=[_worker(child) for child in children],
+            listeners=list(supervisor.urls), reloading=supervisor.reload is not None, draining=supervisor.draining,
+            running=supervisor.running, restarts=self.restarts, store=self.store,
+            last_reload=self.reloads[-1] if self.reloads else None,
+        )  # fmt: skip
+
+    def reload(self, timeout: float) -> tuple[bool, str]:
+        order = Order()
+        self._orders.append(order)
+        self._supervisor.wake()
+        answer = order.wait(timeout)
+        return answer or (False, f"there is no result after {timeout:g} s; it may still come: see `polgate status`")
+
+    def drain(self) -> None:
+        self._orders.append(None)
+        self._supervisor.wake()
+
+    # --- from the supervisor's ---
+
+    def take(self) -> list[Order | None]:
+        """What was ordered: reloads, and None for the wish to end."""
+        taken = []
+        while self._orders:
+            taken.append(self._orders.popleft())
+        return taken
+
+    def reloaded(self, ok: bool, text: str) -> None:
+        now = time.time()
+        self.reloads.append(ReloadStatus(at=now, ok=ok, text="" if ok else text))
+        if ok:
+            self.taken_up = now
+
+
+def _worker(child: Child) -> WorkerStatus:
+    state = child.state
+    return WorkerStatus(
+        slot=child.slot, pid=child.pid, state=state.value, policy="" if state is State.STARTING else child.policy,
+        generation=child.generation, started=child.began,
+    )  # fmt: skip
+
+
+def _version() -> str:
+    try:
+        return version("polgate")
+    except PackageNotFoundError:
+        return "unknown"  # a checkout that is not installed
