@@ -6,7 +6,9 @@ from assertions.identity.allow_ip import AllowIp
 from assertions.identity.api_key import ApiKey
 from assertions.identity.deny_ip import DenyIp
 from assertions.observe.log import Log
+from assertions.routing.mirror import Mirror
 from assertions.routing.route import Route
+from assertions.traffic.circuit_breaker import CircuitBreaker
 from assertions.traffic.rate_limit import RateLimit
 
-CATALOG = (AllowIp, ApiKey, DenyIp, LimitSize, Log, RateLimit, Route, *FUNCTIONS)
+CATALOG = (AllowIp, ApiKey, CircuitBreaker, DenyIp, LimitSize, Log, Mirror, RateLimit, Route, *FUNCTIONS)

@@ -8,7 +8,7 @@ from typing import Any
 
 from policylang.check import program as p
 from policylang.check.expressions import check_text, present
-from policylang.check.kinds import INTERPOLATES, UNITS, accepts, phrase, phrases
+from policylang.check.kinds import INTERPOLATES, UNITS, accepts, phrase, phrases, type_of
 from policylang.check.literals import address, header_value
 from policylang.check.measures import missing_unit
 from policylang.check.walk import Walk, unknown
@@ -66,6 +66,8 @@ def fit(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> p.Expr:
             _key(walk, param, expr)
         elif wanted.name == "target":
             target(walk, expr)
+        elif wanted.name == "query":
+            query(walk, expr)
     if not param.lazy and not isinstance(expr, p.Const):
         _not_constant(walk, param, expr)
         return unknown(expr.span)
@@ -124,6 +126,7 @@ def _key(walk: Walk, param: ParamCard, expr: p.Expr) -> None:
 
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2[eE]){1,2}(?:/|\Z)")
 _HIDDEN = re.compile(r"%(?:2[fF]|5[cC]|00)")
+_QUERY = re.compile(r"(?:[!\"$->@-~][!\"$-~]*)?")
 
 
 def target(walk: Walk, expr: p.Expr) -> None:
@@ -146,6 +149,24 @@ def target(walk: Walk, expr: p.Expr) -> None:
                        help="leave it out: it is not the same to every reader")  # fmt: skip
             return
     header_value(walk, expr)
+
+
+def query(walk: Walk, expr: p.Expr) -> None:
+    """Report a query that is known to be none, and a map's value that has no place in one."""
+    if isinstance(expr, p.Const) and isinstance(expr.value, str) and not _QUERY.fullmatch(expr.value):
+        cure = "leave the `?` out" if expr.value.startswith("?") else "give a map, whose values are encoded"
+        walk.error("bad-query", expr.span, "this text cannot stand in a query", help=cure)
+        return
+    values: list[tuple[Span, t.Type]] = []
+    if isinstance(expr, p.MapOf):
+        values = [(value.span, value.type) for _, value in expr.entries]
+    elif isinstance(expr, p.Const) and isinstance(expr.value, dict):
+        values = [(expr.span, type_of(value)) for value in expr.value.values()]
+    for span, found in values:
+        kind = found.of if found.name == "list" and found.of is not None else found
+        if kind.name not in INTERPOLATES and kind.name != "none":
+            walk.error("wrong-type", span, f"{phrase(found)} cannot stand in a query",
+                       help="a query holds text, numbers and the like, and lists of these")  # fmt: skip
 
 
 def _short(text: str) -> str:

@@ -45,6 +45,8 @@ def phrase(kind: Type) -> str:
         return "text, a number or the like, or a list of these"
     if name == "target":
         return "a path"
+    if name == "query":
+        return "a map of names and values"
     if name == "upstream":
         return "the name of an upstream"
     if name in ("list", "map") and kind.of is not None and kind.of.name != "json":
@@ -79,7 +81,7 @@ def accepts(wanted: Type, got: Type) -> bool:
     if want == "json":
         return have in JSON_KINDS
     if have == "json":
-        return want in ("string", "number", "boolean", "list", "map", "key", "target")
+        return want in ("string", "number", "boolean", "list", "map", "key", "target", "query")
     if want == "string":
         return have == "ip" or have == "none"  # an address is text; text is no address
     if want == "key":
@@ -88,6 +90,8 @@ def accepts(wanted: Type, got: Type) -> bool:
         return have in INTERPOLATES
     if want == "target":
         return have == "string"
+    if want == "query":
+        return have == "string" or have == "map"
     return have == "none"
 
 

@@ -51,6 +51,12 @@ have after it was made normal is none.
 ==
     service items "/items/{id}/price" { respond 200 }
 
+bad-query
+A query given as text stands as it is: without its `?`, without blanks and `#`. A map is encoded.
+    route orders, query: "name=Ann Lee"
+==
+    route orders, query: { name: "Ann Lee" }
+
 bad-size
 A size is a whole number of bytes.
     limit_size request, 1.0001KB

@@ -85,6 +85,9 @@ def _block(walk: Walk, node: n.Call, card: Card) -> p.Block | None:
     walk.state = entry
     entry.end(inner_names(entry, inner), "inside this block", "block", True)
     entry.lost = entry.lost or inner.lost
+    if not inner.alive or inner.response == "set":
+        # it passes when its block has, or when it has given an answer in the block's place
+        entry.response = "set"
     return block
 
 

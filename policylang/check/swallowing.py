@@ -30,7 +30,7 @@ def _observes(walk: Walk, node: n.Statement) -> bool:
     if isinstance(node, n.Call):
         card = walk.unit.catalog.assertions.get(node.name)
         if card is not None:
-            return card.observes
+            return card.observes if node.block is None else observes(walk, node.block.statements)
         definition = walk.unit.definitions.get(node.name)
         return definition is not None and definition.observes
     if isinstance(node, n.Group):

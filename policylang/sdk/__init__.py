@@ -3,6 +3,7 @@
 from policylang.record import record
 from policylang.sdk.assertion import Assertion, Outcome, card_of, param
 from policylang.sdk.card import Card, FunctionCard, ParamCard
+from policylang.sdk.certificate import Certificate
 from policylang.sdk.exchange import (
     Client,
     Clock,
@@ -14,16 +15,31 @@ from policylang.sdk.exchange import (
     UpstreamClient,
 )  # fmt: skip
 from policylang.sdk.function import function
+from policylang.sdk.limits import BodyLimits
 from policylang.sdk.message import BodySource, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, Unavailable, missing_value, unreadable, wrong_type
 from policylang.sdk.store import Decision, Store
-from policylang.sdk.values import Duration, Expr, Ip, Json, Key, Principal, Rate, Size, Target, Time, UpstreamName
+from policylang.sdk.values import (
+    Duration,
+    Expr,
+    Ip,
+    Json,
+    Key,
+    Known,
+    Principal,
+    Query,
+    Rate,
+    Size,
+    Target,
+    Time,
+    UpstreamName,
+)  # fmt: skip
 from policylang.sdk.waiter import Waiter
 
 __all__ = [
-    "Assertion", "BodySource", "Card", "Client", "Clock", "Decision", "Duration", "Environment", "Exchange", "Expr",
-    "Failed", "Failure", "Field", "FunctionCard", "Ip", "Json", "Key", "Kind", "Message", "Outcome", "ParamCard",
-    "Principal", "Rate", "Request", "Response", "Size", "Store", "Target", "Time", "Unavailable", "UpstreamCall",
-    "UpstreamClient", "UpstreamName", "Waiter", "card_of", "function", "missing_value", "param", "record", "unreadable",
-    "wrong_type",
+    "Assertion", "BodyLimits", "BodySource", "Card", "Certificate", "Client", "Clock", "Decision", "Duration", "Environment",
+    "Exchange", "Expr", "Failed", "Failure", "Field", "FunctionCard", "Ip", "Json", "Key", "Kind", "Known",
+    "Message", "Outcome", "ParamCard", "Principal", "Query", "Rate", "Request", "Response", "Size", "Store",
+    "Target", "Time", "Unavailable", "UpstreamCall", "UpstreamClient", "UpstreamName", "Waiter", "card_of",
+    "function", "missing_value", "param", "record", "unreadable", "wrong_type",
 ]  # fmt: skip

@@ -66,6 +66,8 @@ class Assertion:
     gives None when the block passed; anything else is handed on. Such an assertion has no outputs."""
     reads_bodies: ClassVar[bool] = True
     """A message given to it is held whole before it runs; false where it can do without (`limit_size`)."""
+    sends: ClassVar[bool] = False
+    """It sends a copy of the request: the body is held whole before it runs."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -112,6 +114,7 @@ def card_of(cls: type[Assertion]) -> Card:
         answers=cls.answers,
         takes_block=cls.takes_block,
         reads_bodies=cls.reads_bodies,
+        sends=cls.sends,
         make=cls,
     )
 

@@ -59,6 +59,8 @@ class Card:
     takes_block: bool
     reads_bodies: bool
     """A message it is given must be held whole before it runs."""
+    sends: bool
+    """It sends the request, whose body must be held before it runs."""
     make: Callable[..., Any]
     """The class: call it with one keyword argument for each parameter's `attribute`."""
 

@@ -101,6 +101,18 @@ class Expr(Protocol[T_co]):
     def __call__(self, exchange: Exchange, /) -> T_co: ...
 
 
+class Known:
+    """An `Expr` that gives every message the same value: what is made of it can be made once."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __call__(self, exchange: Exchange, /) -> Any:
+        return self.value
+
+
 class Key(bytes):
     """A counter's or entry's key: any value or list of them, encoded without collisions, hashed when private."""
 
@@ -109,6 +121,12 @@ class Key(bytes):
 
 class Target(bytes):
     """A request target built by a template: each interpolated string is one encoded segment, `request.path` a path."""
+
+    __slots__ = ()
+
+
+class Query(bytes):
+    """A request's query without its `?`: of a map (lists repeat the name, `none` leaves it out) or of text."""
 
     __slots__ = ()
 

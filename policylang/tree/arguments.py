@@ -8,9 +8,10 @@ from typing import Any
 from policylang.check import program as p
 from policylang.sdk.card import ParamCard
 from policylang.sdk.exchange import Exchange
-from policylang.sdk.values import UpstreamName
+from policylang.sdk.values import Known, UpstreamName
 from policylang.tree.emit import Function, Source, taken
 from policylang.tree.keys import key_function
+from policylang.tree.query import query_function
 from policylang.tree.target import target_function
 from policylang.tree.values import PRIVATE
 
@@ -38,6 +39,8 @@ def _argument(bound: p.Bound, statement: p.Invoke) -> Any:
         return key_function(expr, statement.counter)
     if "target" in kinds:
         return target_function(expr)
+    if "query" in kinds:
+        return query_function(expr)
     return _function(param, expr, statement.card.name)
 
 
@@ -53,8 +56,7 @@ def masked(function: Function) -> Function:
 
 def _function(param: ParamCard, expr: p.Expr, card: str) -> Function:
     if isinstance(expr, p.Const):
-        value = _constant(param, expr, card)
-        return lambda exchange: value
+        return Known(_constant(param, expr, card))
     source = Source(expr, empty=True)
     source.text = taken(source, expr, param, f"`{param.name}` of `{card}`", 0)
     if param.many:

@@ -50,7 +50,8 @@ def set_place(place: p.Place, value: p.Expr) -> Act:
 
 def _set_named(place: p.NamedPlace, value: p.Expr) -> Act:
     name = str(place.key.value) if isinstance(place.key, p.Const) and place.kind == "header" else ""
-    if _TOKEN.match(name) and name.lower() not in _FRAMING and value.type.name in ("string", "ip", "json"):
+    usual = name.lower() not in _FRAMING and name.lower() != "content-encoding"
+    if _TOKEN.match(name) and usual and value.type.name in ("string", "ip", "json"):
         # The usual case, in one function: no look-up of the name, no look at the message's kind.
         source = Source(value)
         lower, written = source.constant(name.lower().encode()), source.constant(name.encode())
@@ -126,6 +127,8 @@ def header_value(value: Any) -> bytes:
 def _set_header(message: Message, name: str, value: Any) -> None:
     lower, written = header_name(name)
     message.set_header(lower, written, header_value(value))
+    if lower == b"content-encoding":
+        message.unread()
 
 
 def _set_fields(message: Message, name: str, value: Any) -> None:
@@ -135,10 +138,15 @@ def _set_fields(message: Message, name: str, value: Any) -> None:
     message.remove_header(lower)
     for each in values:
         message.add_header(lower, written, each)
+    if lower == b"content-encoding":
+        message.unread()
 
 
 def _remove_header(message: Message, name: str) -> None:
-    message.remove_header(name.lower().encode("utf-8", "surrogatepass"))
+    lower = name.lower().encode("utf-8", "surrogatepass")
+    message.remove_header(lower)
+    if lower == b"content-encoding":
+        message.unread()
 
 
 # --- query and cookies ---
@@ -168,11 +176,16 @@ def _pair_name(part: bytes) -> str | None:
         return None
 
 
-def _set_query_string(request: Request, value: Any) -> None:
+def query_text(value: Any) -> bytes:
+    """A whole query that the policy gives as text."""
     text = string_of(value)
     if not text.isascii() or not text.isprintable() or " " in text or "#" in text:
         raise unsafe("a query holds what cannot stand in one")
-    request.set_query(text.encode())
+    return text.encode()
+
+
+def _set_query_string(request: Request, value: Any) -> None:
+    request.set_query(query_text(value))
 
 
 def _set_cookie(request: Request, name: str, value: Any) -> None:

@@ -17,7 +17,7 @@ from policylang.sdk.exchange import Exchange
 from policylang.sdk.networks import Networks
 from policylang.sdk.outcome import Failed
 from policylang.sdk.patterns import compile_pattern
-from policylang.sdk.values import Ip, Size, Time
+from policylang.sdk.values import Ip, Known, Size, Time
 from policylang.tree import arithmetic
 from policylang.tree import values as v
 from policylang.tree.facts import REQUEST, RESPONSE, touches
@@ -104,7 +104,7 @@ def fixed(work: Callable[[], Any]) -> Function:
             raise Failed(copied(failure))
 
         return fail
-    return lambda exchange: value
+    return Known(value)
 
 
 def guarded(expr: p.Expr, function: Function, also_request: bool = False) -> Function:
@@ -198,7 +198,7 @@ def _message(source: Source, expr: p.MessageRef, depth: int) -> str:
 def _field(source: Source, expr: p.MessageField, depth: int) -> str:
     if expr.field not in _FIELDS[expr.message]:
         raise ValueError(f"a {expr.message} has no {expr.field}")
-    text = f"x.{expr.message}.{expr.field}"
+    text = f"x.{expr.message}.{'decoded' if expr.field == 'body' else expr.field}"
     if expr.field == "size":
         text = f"Size({text})"
     if expr.message == "response" and expr.type.optional and expr.field != "content_type":

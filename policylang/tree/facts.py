@@ -62,7 +62,7 @@ def bodies(expr: p.Expr | None) -> int:
 def needs(statement: p.Statement) -> int:
     """Whose body must be held before the statement itself runs; what stands in its blocks asks for itself."""
     if isinstance(statement, p.Invoke):
-        found = 0
+        found = REQUEST if statement.card.sends else 0
         for bound in statement.args:
             if statement.card.reads_bodies or not isinstance(bound.value, p.MessageRef):
                 found |= bodies(bound.value)

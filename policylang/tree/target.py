@@ -23,7 +23,7 @@ _DOT_SEGMENT = re.compile(r"(?:\A|/)(?:\.|%2[eE]){1,2}(?:/|\Z)")
 
 
 def target_function(expr: p.Expr) -> Function:
-    """A TARGET parameter: gives bytes. (Who sends it adds the request's query unless it has a `?`.)
+    """A TARGET parameter: gives bytes. (The assertion adds the request's query unless it has a `?`.)
 
     Each interpolated string is one encoded segment, `request.path` a path. Raises Failed where one is empty or would be
     a dot segment (RFC 3986, 5.2.4), so that no value can lead to a path the author did not write.

@@ -2,7 +2,8 @@
 
 The ```http block holds one request or several, each a request line, header lines, and behind an empty line a body.
 Lines that begin with `@` come before a request: `@advance 1s`, `@times 100`, `@client 10.0.0.1`, and for an upstream
-`@upstream NAME STATUS [Header: value]`, `@upstream NAME unreachable` or `timeout`, with `@body …` for its body.
+`@upstream NAME STATUS [Header: value]`, `@upstream NAME unreachable` or `timeout`, with `@body …` for its body. In
+`upstream`, `<-` is a request that was waited for, `<~` a copy (`mirror`).
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ def exchange(policy: str, requests: str, files: dict[str, bytes], name: str = "c
         verdicts.append("\n".join(f"{e.place.line} {e.place.name} {_outcome(e.outcome)}" for e in journal))
         for upstream, stub in upstreams.items():
             sent += [f"{upstream} <- {_received(call)}" for call in stub.calls[-1:]]
+            sent += [f"{upstream} <~ {_received(call)}" for call in stub.mirrored]
             stub.calls.clear()
+            stub.mirrored.clear()
     assert not environment.defects, environment.defects
     blocks = {"answer": "\n\n".join(answers), "verdict": "\n\n".join(verdicts), "upstream": "\n".join(sent)}
     blocks["log"] = "\n".join(f"{level}: {text}" for level, text in environment.logs)
@@ -117,6 +120,7 @@ def _echo(sent: Sent) -> Any:
 def _received(call: Sent) -> str:
     target = call.target or call.path.encode() + (b"?" + call.query_string if call.query_string is not None else b"")
     fields = "".join(f"; {name.decode()}: {value.decode()}" for _, name, value in call.headers)
+    fields = (f" for {call.host}" if call.host else "") + fields
     return f"{call.method} {target.decode()}{fields}" + (f"; {call.body.decode()}" if call.body else "")
 
 
