@@ -12,9 +12,12 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from fractions import Fraction
+from random import Random
 from typing import Any, TypeVar
 
+from policylang.sdk.circuits import Circuits
 from policylang.sdk.exchange import Client, Exchange, Request, Response, UpstreamCall, UpstreamClient
+from policylang.sdk.limits import BodyLimits
 from policylang.sdk.message import BodySource, Field
 from policylang.sdk.outcome import Failed, Failure, Unavailable
 from policylang.sdk.store import Decision
@@ -128,6 +131,9 @@ class StreamedBody:
             raise Failed(Failure("body-too-large", self._fault, f"over {limit} bytes"))
         return self.data
 
+    def bound(self, limit: int) -> bool:
+        return self.collected == 0 or len(self.data) <= limit
+
 
 class Sent:
     """What an upstream received."""
@@ -139,6 +145,8 @@ class Sent:
         self.query_string = request.query_string
         self.target = call.target
         self.timeout = call.timeout
+        self.host = call.host
+        self.retries = call.retries
         self.headers = list(request.headers)
         self.body = body
 
@@ -150,7 +158,7 @@ class Sent:
 class StubUpstream:
     """Gives its answers in turn, the last one for ever: a Response, a failure to raise, or what makes one of a call.
 
-    `after`: seconds that it takes. `calls`: what it received.
+    `after`: seconds that it takes. `calls`: what it received; `mirrored`: the copies that nobody waited for.
     """
 
     def __init__(
@@ -161,6 +169,7 @@ class StubUpstream:
     ) -> None:
         self.answers = list(answers) or [lambda sent: make_response(200, b"ok")]
         self.calls: list[Sent] = []
+        self.mirrored: list[Sent] = []
         self._clock = clock
         self._after = after
 
@@ -179,9 +188,16 @@ class StubUpstream:
             raise Failed(answer)
         return answer if isinstance(answer, Response) else answer(sent)
 
+    def mirror(self, exchange: Exchange, call: UpstreamCall) -> None:
+        body = exchange.request.body
+        if body is None:
+            raise RuntimeError("a copy is sent of a request whose body is not held")
+        self.mirrored.append(Sent(exchange, call, body))
+
 
 class BenchEnvironment:
-    """`logs`: (level, text). `defects`: what was reported as a mistake of ours."""
+    """`logs`: (level, text). `defects`: what was reported as a mistake of ours. `draw` gives the same numbers each time
+    anew."""
 
     def __init__(
         self,
@@ -189,7 +205,7 @@ class BenchEnvironment:
         clock: VirtualClock | None = None,
         store: MemoryStore | None = None,
         upstreams: Mapping[str, UpstreamClient] | None = None,
-        body_limit: int = 10 << 20,
+        bodies: BodyLimits | None = None,
     ) -> None:
         self.name = "bench"
         self.version = "0"
@@ -197,9 +213,11 @@ class BenchEnvironment:
         self.clock = clock or VirtualClock()
         self.store = store or MemoryStore()
         self.upstreams: Mapping[str, UpstreamClient] = upstreams or {}
-        self.body_limit = body_limit
+        self.bodies = bodies or BodyLimits()
         self.logs: list[tuple[str, str]] = []
         self.defects: list[BaseException] = []
+        self.draw = Random(0).random
+        self.circuit = Circuits().get
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.logs.append((level, text))

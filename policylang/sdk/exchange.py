@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
-from policylang.sdk.message import BodySource, Field, Message
+from policylang.sdk.coding import Encoder
+from policylang.sdk.limits import USUAL_LIMITS, BodyLimits
+from policylang.sdk.message import BodySource, Content, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
 from policylang.sdk.store import Store
 from policylang.sdk.values import Ip, Principal
 from policylang.sdk.waiter import Waiter
+
+if TYPE_CHECKING:
+    from policylang.sdk.circuit import Circuit, CircuitSettings
 
 
 class Clock(Protocol):
@@ -39,7 +44,8 @@ class UpstreamClient(Protocol):
 
 
 class UpstreamCall:
-    """What `route` asks of an upstream. `target` is None for the path and query of the request as matched.
+    """What `route` asks of an upstream. `target` is the path with the query, as they are sent; None for those of the
+    request.
 
     The request's body is sent from `request.body` where it is held (the tree holds it before a `route` after which some
     statement may read or send it again), else it streams.
@@ -71,9 +77,20 @@ class Environment(Protocol):
     clock: Clock
     store: Store
     upstreams: Mapping[str, UpstreamClient]
-    body_limit: int
+    bodies: BodyLimits
 
     def log(self, level: str, text: str, exchange: Exchange) -> None: ...
+
+    def draw(self) -> float:
+        """A number from 0 up to 1, without it, that nobody can foretell."""
+        ...
+
+    def circuit(self, key: bytes, settings: CircuitSettings) -> Circuit:
+        """The circuit of this key; a new one where there is none, or one of other settings.
+
+        They are this worker's own, outlive a reload, and are kept while they are among the 10,000 asked for last.
+        """
+        ...
 
     def defect(self, error: BaseException, exchange: Exchange) -> str:
         """Log a mistake of our own once; gives the id to quote."""
@@ -114,9 +131,8 @@ class Request(Message):
         self.body = self.received = body
         self.source = source
         self.limit = None
-        self._text = None
-        self._json = _UNREAD
-        self._xml = None
+        self.bounds = USUAL_LIMITS
+        self.content = None
         self.method = method
         self.path = path
         self.query_string = query_string
@@ -177,15 +193,18 @@ class Request(Message):
         return (*Message.snapshot(self), self.method, self.path, self.query_string)
 
     def restore(self, state: tuple[Any, ...]) -> None:
-        Message.restore(self, state[:5])
-        self.method, self.path, self.query_string = state[5:]
+        Message.restore(self, state[:3])
+        self.method, self.path, self.query_string = state[3:]
         self._query = self._cookies = None
 
 
 class Response(Message):
-    """`made_here`: by `respond` or for a failure, not by an upstream."""
+    """`made_here`: by `respond` or for a failure, not by an upstream.
 
-    __slots__ = ("made_here", "status")
+    `coder` makes what packs a body that streams while it goes out, None where it goes out as it comes.
+    """
+
+    __slots__ = ("coder", "made_here", "status")
 
     fault = 502
     too_large = 502
@@ -203,9 +222,9 @@ class Response(Message):
         self.body = self.received = body
         self.source = source
         self.limit = None
-        self._text = None
-        self._json = _UNREAD
-        self._xml = None
+        self.bounds = USUAL_LIMITS
+        self.content = None
+        self.coder: Callable[[], Encoder] | None = None
         self.status = status
         self.made_here = made_here
 
@@ -213,12 +232,35 @@ class Response(Message):
         """The last edit before the answer leaves: what the exchange has gathered for it."""
         self.headers = self.headers + fields
 
+    async def load(self, bounds: BodyLimits) -> None:
+        await Message.load(self, bounds)
+        if self.coder is not None:
+            self._pack()
+
+    def set_body(self, data: bytes) -> None:
+        self.coder = None
+        Message.set_body(self, data)
+
+    def set_packed(self, plain: bytes, packed: bytes) -> None:
+        """The held body, `plain`, goes out as `packed`; the caller has set Content-Encoding."""
+        self.coder = None
+        self.body = packed
+        self.content = Content(plain, True)
+
+    def _pack(self) -> None:
+        """A body that was to be packed while it goes out is held now."""
+        assert self.coder is not None and self.body is not None
+        encoder = self.coder()
+        self.set_packed(self.body, encoder.feed(self.body, False) + encoder.end())
+
     def snapshot(self) -> tuple[Any, ...]:
-        return (*Message.snapshot(self), self.status)
+        return (*Message.snapshot(self), self.status, self.coder)
 
     def restore(self, state: tuple[Any, ...]) -> None:
-        Message.restore(self, state[:5])
-        self.status = state[5]
+        Message.restore(self, state[:3])
+        self.status, self.coder = state[3:]
+        if self.coder is not None and self.body is not None:
+            self._pack()
 
 
 class Exchange:
@@ -285,4 +327,3 @@ def _unquoted(value: str) -> str:
 
 
 _NO_CAPTURES: Mapping[str, str] = {}
-_UNREAD = Message([])._json

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol, TypeAlias
 
+from policylang.sdk.coding import ACCEPTED, Corrupt, TooLong, UnknownCoding, decode
+from policylang.sdk.limits import USUAL_LIMITS, BodyLimits
 from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
 from policylang.sdk.parse import parse_json, parse_xml
 from policylang.sdk.values import Json
@@ -30,11 +32,37 @@ class BodySource(Protocol):
         """The whole body. Raises Failed (413 or 502) when it is over `limit` bytes, or cut."""
         ...
 
+    def bound(self, limit: int) -> bool:
+        """Cut what is on its way already at `limit` bytes. False where it is known to be longer."""
+        ...
+
+
+class Content:
+    """What has been made of a held body for those who read it; each is made once.
+
+    `data`: the body without its content codings, None until somebody asks. `packed`: `compress` has made the body of
+    it, and it counts by `data` still. `failure`: why it cannot be decoded.
+    """
+
+    __slots__ = ("data", "failure", "json", "packed", "text", "xml")
+
+    def __init__(self, data: bytes | None = None, packed: bool = False) -> None:
+        self.data = data
+        self.packed = packed
+        self.failure: Failure | None = None
+        self.text: str | None = None
+        self.json: Any = _UNREAD
+        self.xml: Any = None
+
 
 class Message:
-    """`body` is the held body or None while it still streams from `source`."""
+    """`body` is the held body as it goes on, or None while it still streams from `source`.
 
-    __slots__ = ("_json", "_text", "_xml", "body", "headers", "limit", "received", "source")
+    It may be in a content coding (RFC 9110, 8.4): `decoded`, `text`, `json` and `xml` are what it stands for.
+    `bounds` limits what may be read; the tree sets it where a statement reads.
+    """
+
+    __slots__ = ("body", "bounds", "content", "headers", "limit", "received", "source")
 
     fault = 400
     """The status of what is unreadable here: 400 in a request, 502 in a response."""
@@ -46,9 +74,8 @@ class Message:
         self.received = body  # as it came, so that a branch that replaced it can give it back
         self.source = source
         self.limit: int | None = None  # bytes; what streams past it is cut off with `too_large`
-        self._text: str | None = None
-        self._json: Any = _UNREAD
-        self._xml: Any = None
+        self.bounds: BodyLimits = USUAL_LIMITS
+        self.content: Content | None = None
 
     # --- header fields ---
 
@@ -93,25 +120,38 @@ class Message:
         if self.limit is None or limit < self.limit:
             self.limit = limit
         if self.body is not None:
-            return len(self.body) <= limit
+            content = self.content
+            counted = self.body if content is None or not content.packed else content.data
+            return counted is None or len(counted) <= limit
         declared = self.header(b"content-length")
-        return declared is None or not declared.isdigit() or int(declared) <= limit
+        if declared is not None and declared.isdigit() and int(declared) > limit:
+            return False
+        return self.source is None or self.source.bound(limit)
 
-    async def load(self, limit: int) -> None:
-        """Hold the whole body. Raises Failed (413 or 502) when it is over `limit` bytes, or cut."""
+    async def load(self, bounds: BodyLimits) -> None:
+        """Hold the whole body, and read it within these bounds.
+
+        Raises Failed (413 or 502) when it is over `bounds.body` bytes as received, or cut.
+        """
+        self.bounds = bounds
+        limit = bounds.body
         if self.limit is not None and self.limit < limit:
             limit = self.limit
-        if self.body is None:
+        body = self.body
+        if body is None:
             assert self.source is not None
-            self.body = self.received = await self.source.collect(limit)
-        if len(self.body) > limit:
+            body = self.body = self.received = await self.source.collect(limit)
+        if len(body) > limit:
             raise Failed(Failure("body-too-large", self.too_large, f"over {limit} bytes", kind=Kind.REFUSAL))
 
     def set_body(self, data: bytes) -> None:
+        """A body of the caller's own, who drops the fields that told of the old one."""
         self.body = data
-        self._text = None
-        self._json = _UNREAD
-        self._xml = None
+        self.content = None
+
+    def unread(self) -> None:
+        """Content-Encoding has changed: the body stands for something else now."""
+        self.content = None
 
     def _held(self) -> bytes:
         if self.body is None:
@@ -120,30 +160,80 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Bytes of the held body."""
+        """Bytes of the held body as it goes on, in its content coding."""
         return len(self._held())
 
     @property
-    def text(self) -> str:
-        if self._text is None:
+    def decoded(self) -> bytes:
+        """The held body without its content codings.
+
+        Raises Failed: `unsupported-coding` (415 or 502), `unreadable-body` (400 or 502), `body-too-large` (413 or 502).
+        """
+        content = self.content
+        if content is None:
+            content = self.content = Content()
+        data = content.data
+        if data is None:
+            data = content.data = self._decode(content)
+        return data
+
+    def _decode(self, content: Content) -> bytes:
+        body = self._held()
+        codings = self.header(b"content-encoding")
+        if codings is None:
+            return body
+        if content.failure is None:
+            limit = self.bounds.decoded
             try:
-                self._text = self._held().decode("utf-8")
+                return decode(body, codings, limit)
+            except UnknownCoding as unknown:
+                content.failure = self._unsupported(str(unknown))
+            except Corrupt as corrupt:
+                detail = f"not {codings[:64]}: {corrupt}"
+                content.failure = Failure("unreadable-body", self.fault, detail, kind=Kind.ERROR)
+            except TooLong:
+                detail = f"over {limit} bytes when decoded"
+                content.failure = Failure("body-too-large", self.too_large, detail, kind=Kind.REFUSAL)
+        raise Failed(content.failure)
+
+    def _unsupported(self, codings: str) -> Failure:
+        detail = f"the content coding `{codings[:64]}` is not read"
+        if self.fault != 400:
+            return Failure("unsupported-coding", self.fault, detail, kind=Kind.ERROR)
+        # RFC 9110 15.5.16: Accept-Encoding tells that it was the coding, and which ones would do.
+        return Failure("unsupported-coding", 415, detail, kind=Kind.ERROR, headers=(("Accept-Encoding", ACCEPTED),))
+
+    @property
+    def text(self) -> str:
+        data = self.decoded
+        content = self.content
+        assert content is not None
+        if content.text is None:
+            try:
+                content.text = data.decode("utf-8")
             except UnicodeDecodeError as error:
                 raise unreadable("body", f"not UTF-8 at byte {error.start}", status=self.fault) from None
-        return self._text
+        return content.text
 
     @property
     def json(self) -> Json:
-        if self._json is _UNREAD:
-            self._json = parse_json(self._held(), self.fault)
-        return self._json
+        content = self.content
+        if content is not None and content.json is not _UNREAD:
+            return content.json
+        value = parse_json(self.decoded, self.fault, self.bounds)
+        self.content.json = value  # type: ignore[union-attr]  # `decoded` has made it
+        return value
 
     @property
     def xml(self) -> Any:
         """The lxml root element."""
-        if self._xml is None:
-            self._xml = parse_xml(self._held(), self.fault)
-        return self._xml
+        content = self.content
+        if content is None or content.xml is None:
+            root = parse_xml(self.decoded, self.fault, self.bounds)
+            content = self.content
+            assert content is not None
+            content.xml = root
+        return content.xml
 
     @property
     def content_type(self) -> str | None:
@@ -155,10 +245,10 @@ class Message:
 
     def snapshot(self) -> tuple[Any, ...]:
         """What `restore` takes: references only, nothing is copied."""
-        return (self.headers, self.body, self._text, self._json, self._xml)
+        return (self.headers, self.body, self.content)
 
     def restore(self, state: tuple[Any, ...]) -> None:
-        self.headers, self.body, self._text, self._json, self._xml = state
+        self.headers, self.body, self.content = state
         if self.body is None:
             self.body = self.received  # a body that was read since stays held
 

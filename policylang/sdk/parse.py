@@ -8,45 +8,65 @@ from typing import Any
 
 import orjson
 
+from policylang.sdk.limits import USUAL_LIMITS, BodyLimits
 from policylang.sdk.outcome import unreadable
 from policylang.sdk.values import Json
 
-JSON_DEPTH = 128
-XML_DEPTH = 128
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.S)
 _MISC = re.compile(rb"\s+|<\?.*?\?>|<!--.*?-->", re.S)
 """What may stand before a DOCTYPE (XML 1.0, production 27)."""
+_DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
+_LONG = b"0" * 19
+"""The least integer that orjson gives as a float has so many digits."""
+_LIBXML_TEXT = 10_000_000
+"""Bytes of a text or an attribute beyond which libxml2 refuses a document, unless told that it is huge."""
 
 
-def parse_json(data: bytes, status: int = 400) -> Json:
-    """RFC 8259 text to a value. Raises Failed(`unreadable-body`, `status`).
+def parse_json(data: bytes, status: int = 400, limits: BodyLimits = USUAL_LIMITS) -> Json:
+    """RFC 8259 text to a value; integers are exact. Raises Failed(`unreadable-body`, `status`).
 
-    Refused besides what is no JSON: nesting beyond `JSON_DEPTH`, and an object with one name twice, of which every
-    reader takes another (RFC 8259, 4).
+    Refused besides what is no JSON: nesting beyond `json_depth`, an object with one name twice, of which every reader
+    takes another (RFC 8259, 4), and a number that no reader can hold.
     """
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise unreadable("body", f"not JSON: {_words(error)}", status=status) from None
     if type(value) is dict or type(value) is list:
-        members, depth = _measure(value)
-        if depth > JSON_DEPTH:
-            raise unreadable("body", f"JSON nested deeper than {JSON_DEPTH}", status=status)
+        most = limits.json_depth
+        members, depth = _measure(value, most)
+        if depth > most:
+            raise unreadable("body", f"JSON nested deeper than {most}", status=status)
         # A colon outside of strings is one member as it was written; objects hold as many as have different names.
         colons = data.count(b":")
         if colons != members and _STRING.sub(b"", data).count(b":") != members:
             raise unreadable("body", f"JSON with {_repeated(data)} twice in one object", status=status)
+    # Each sixth byte is looked at first: a run of 19 digits holds three of these in a row.
+    if b"000" in data[::6].translate(_DIGITS) and _LONG in data.translate(_DIGITS):
+        return _exact(data, status)
     return value
 
 
-def _measure(value: Any) -> tuple[int, int]:
+def _exact(data: bytes, status: int) -> Json:
+    """As the standard library reads it, which keeps integers beyond 64 bits. orjson has accepted the text."""
+    import json  # only for messages with such numbers
+
+    try:
+        return json.loads(data.decode())
+    except RecursionError:
+        raise unreadable("body", "JSON nested too deep for the numbers in it", status=status) from None
+    except ValueError:  # Python's own limit, as reading them takes quadratic time
+        raise unreadable("body", "JSON with a number of thousands of digits", status=status) from None
+
+
+def _measure(value: Any, most: int) -> tuple[int, int]:
     """How many members all objects have, and how deep it goes."""
     members = 0
     depth = 0
     level = [value]
     while level:
         depth += 1
-        if depth > JSON_DEPTH:
+        if depth > most:
             break
         below: list[Any] = []
         for node in level:
@@ -65,9 +85,13 @@ def _repeated(data: bytes) -> str:
 
     def pairs(items: list[tuple[str, Any]]) -> None:
         names = [name for name, _ in items]
-        found.extend(name for name in names if names.count(name) > 1)
+        if not found and len(set(names)) < len(names):
+            found.append(next(name for name in names if names.count(name) > 1))
 
-    json.loads(data, object_pairs_hook=pairs)
+    try:
+        json.loads(data, object_pairs_hook=pairs)
+    except (RecursionError, ValueError):  # too deep, or with too long a number, for this reader alone
+        pass
     return f"`{found[0][:64]}`" if found else "a name"
 
 
@@ -77,37 +101,52 @@ def _words(error: orjson.JSONDecodeError) -> str:
 
 
 @cache
-def _xml_tools() -> tuple[Any, Any, Any]:
+def _too_deep(depth: int) -> Any:
     from lxml import etree  # loading it takes 20 ms: only where a policy reads XML
 
-    too_deep = etree.XPath(f"boolean({'/*' * (XML_DEPTH + 1)})", regexp=False)
-    return etree, too_deep, etree.XMLSyntaxError
+    return etree.XPath(f"boolean({'/*' * (depth + 1)})", regexp=False)
 
 
-def parse_xml(data: bytes, status: int = 400) -> Any:
+@cache
+def _texts_over() -> Any:
+    from lxml import etree
+
+    texts = "//text()[string-length(.) > $most] | //@*[string-length(.) > $most]"
+    return etree.XPath(texts, regexp=False, smart_strings=False)
+
+
+def parse_xml(data: bytes, status: int = 400, limits: BodyLimits = USUAL_LIMITS) -> Any:
     """A document to its lxml root element. Raises Failed(`unreadable-body`, `status`).
 
-    A DOCTYPE is always refused, so there are no entities to expand and nothing to fetch. libxml2 bounds a text node at
-    10 MB by itself.
+    A DOCTYPE is always refused, so there are no entities to expand and nothing to fetch.
     """
-    etree, too_deep, syntax_error = _xml_tools()
+    from lxml import etree
+
     if not data:
         raise unreadable("body", "not XML: it is empty", status=status)
     _refuse_doctype(data, status)
+    # A huge tree has no bound on texts (ours is looked at below), and one of 2,048 on its depth.
+    huge = limits.xml_text > _LIBXML_TEXT and len(data) > _LIBXML_TEXT
     parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False, recover=False
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=huge, recover=False
     )
     try:
         root = etree.fromstring(data, parser)
-    except syntax_error as error:
+    except etree.XMLSyntaxError as error:
         raise unreadable("body", f"not XML: {str(error.msg)[:200]}", status=status) from None
     except ValueError as error:  # a character that XML cannot hold
         raise unreadable("body", f"not XML: {str(error)[:200]}", status=status) from None
     info = root.getroottree().docinfo
     if info.doctype or info.internalDTD is not None:
         raise unreadable("body", "XML with a DOCTYPE", status=status)
-    if too_deep(root):
-        raise unreadable("body", f"XML nested deeper than {XML_DEPTH}", status=status)
+    if _too_deep(limits.xml_depth)(root):
+        raise unreadable("body", f"XML nested deeper than {limits.xml_depth}", status=status)
+    # No text is longer than the document, unless UTF-8 has more bytes for its characters than its own encoding.
+    most = limits.xml_text
+    if len(data) * (1 if (info.encoding or "utf-8").lower() in ("utf-8", "us-ascii") else 3) > most:
+        for text in _texts_over()(root, most=most // 4):
+            if len(text.encode("utf-8", "surrogatepass")) > most:
+                raise unreadable("body", f"XML with a text of more than {most} bytes", status=status)
     return root
 
 
@@ -118,4 +157,3 @@ def _refuse_doctype(data: bytes, status: int) -> None:
         at = found.end()
     if data.startswith(b"<!DOCTYPE", at):
         raise unreadable("body", "XML with a DOCTYPE", status=status)
-

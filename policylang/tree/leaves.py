@@ -254,14 +254,15 @@ class Load:
         message = exchange.response if self.response else exchange.request
         if message is None:
             return None
+        bounds = message.bounds = exchange.environment.bodies
         body = message.body
-        if body is not None and message.limit is None and len(body) <= exchange.environment.body_limit:
+        if body is not None and message.limit is None and len(body) <= bounds.body:
             return None
         return self._load(message, exchange)
 
     async def _load(self, message: Message, exchange: Exchange) -> Outcome:
         try:
-            await message.load(exchange.environment.body_limit)
+            await message.load(exchange.environment.bodies)
         except Exception as error:
             return failure_of(error, self.place, exchange)
         return None

@@ -228,7 +228,7 @@ def merge(exchange: Exchange, lanes: tuple[Lane, ...], forks: list[Exchange]) ->
 
 
 def _state(message: Message) -> dict[str, Any]:
-    names = ("headers", "body", "limit", "method", "path", "query_string", "status")
+    names = ("headers", "body", "limit", "method", "path", "query_string", "status", "coder")
     return {name: getattr(message, name) for name in names if hasattr(message, name)}
 
 
@@ -260,6 +260,8 @@ def _merge_response(exchange: Exchange, fork: Response | None, before: dict[str,
         exchange.response = fork
         return
     _merge_message(exchange.response, fork, before)
+    if fork.coder is not before["coder"]:
+        exchange.response.coder = fork.coder
     if fork.status != before["status"]:
         exchange.response.status = fork.status
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from policylang.sdk import Exchange, Store, UpstreamClient, Waiter
+from policylang.sdk import BodyLimits, Exchange, Store, UpstreamClient, Waiter
+from policylang.sdk.circuit import Circuit, CircuitSettings
+from policylang.sdk.circuits import Circuits
 
 
 class SystemClock:
@@ -36,9 +39,11 @@ class GatewayEnvironment:
     clock: SystemClock
     store: Store
     upstreams: Mapping[str, UpstreamClient]
-    body_limit: int
+    bodies: BodyLimits
     write_log: Callable[[str, str, Exchange], None]
     write_defect: Callable[[BaseException, Exchange], str]
+    circuit: Callable[[bytes, CircuitSettings], Circuit] = field(default_factory=lambda: Circuits().get)
+    draw: Callable[[], float] = random.random
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.write_log(level, text, exchange)

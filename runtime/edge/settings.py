@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runtime.edge.networks import Networks
+from policylang.sdk import BodyLimits
 from runtime.wire.limits import WireLimits
 
 
@@ -33,7 +34,7 @@ class EdgeSettings:
     header: float = 10.0
     idle: float = 60.0
     request: float = 60.0
-    body: int = 10 * 1024 * 1024
+    bodies: BodyLimits = field(default_factory=BodyLimits)
     body_rate: int = 500
     pipelined: int = 16
     connections: int = 10_000
@@ -51,7 +52,13 @@ def edge_settings(settings: Sequence[Setting]) -> EdgeSettings:
     for setting in settings:
         values = setting.values
         if setting.name == "limits":
-            given["body"] = values["body"].bytes
+            given["bodies"] = BodyLimits(
+                body=values["body"].bytes,
+                decoded=values["decoded"].bytes,
+                json_depth=int(values["json_depth"]),
+                xml_depth=int(values["xml_depth"]),
+                xml_text=values["xml_text"].bytes,
+            )
             given["body_rate"] = values["body_rate"].bytes
             given["pipelined"] = int(values["pipelined"])
             given["connections"] = int(values["connections"])

@@ -155,6 +155,14 @@ class BodyStream:
             if stopped and not self.paused:
                 self._origin.resume_body()
 
+    def bound(self, limit: int) -> bool:
+        """Let at most `limit` bytes through, also of what is on its way already. False where it is known to be longer."""
+        if self.received > limit or (self.length is not None and self.length > limit):
+            return False
+        if not self.untouched and (self._limit is None or limit < self._limit):
+            self._limit = limit  # who begins it later says it then
+        return True
+
     def pause(self) -> None:
         """The taker is slow."""
         if not self.paused and not self.finished:

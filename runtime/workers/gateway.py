@@ -148,7 +148,7 @@ class Gateway:
         upstreams: dict[str, UpstreamClient] = dict(pools)
         environment: Any = PolicyEnvironment(
             name=compiled.edge.name, version=self._version, node=self._node, clock=self.clock, store=self.store,
-            upstreams=upstreams, body_limit=compiled.edge.body, write_log=self._write_log,
+            upstreams=upstreams, bodies=compiled.edge.bodies, write_log=self._write_log,
             write_defect=self._write_defect, circuit=self.circuits.get,
         )  # fmt: skip
         logged = self.access_log is not None

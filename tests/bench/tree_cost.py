@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from policylang.check import check_text
-from policylang.sdk import Client, Decision, Exchange, Request, Response
+from policylang.sdk import BodyLimits, Client, Decision, Exchange, Request, Response
 from policylang.sdk.bench import VirtualClock
 from policylang.tree import compile_program
 from policylang.tree.router import Router
@@ -50,7 +50,7 @@ class Upstream:
 
 
 class Environment:
-    name, version, node, body_limit = "edge", "1", "n1", 1 << 20
+    name, version, node, bodies = "edge", "1", "n1", BodyLimits()
 
     def __init__(self) -> None:
         self.clock = VirtualClock()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from policylang.sdk import Exchange, Response, UpstreamCall, Waiter
+from policylang.sdk import BodyLimits, Exchange, Response, UpstreamCall, Waiter
 from runtime.edge.edge import Edge, Handler
 from runtime.edge.environment import GatewayEnvironment
 from runtime.edge.loop import new_loop
@@ -257,7 +257,7 @@ async def bench(
     handle: Callable[[Exchange], Coroutine[Any, Any, Response]] = forward,
     *,
     settings: EdgeSettings | None = None,
-    body_limit: int = 10 << 20,
+    bodies: BodyLimits | None = None,
     hooks: bool = True,
     real_time: bool = False,
     **origins: Origin | Script | UpstreamSettings,
@@ -286,7 +286,7 @@ async def bench(
         return "d1"
 
     environment: Any = GatewayEnvironment(
-        name="test", version="0", node="n", clock=clock, store=None, upstreams=pools, body_limit=body_limit,  # type: ignore[arg-type]
+        name="test", version="0", node="n", clock=clock, store=None, upstreams=pools, bodies=bodies or BodyLimits(),  # type: ignore[arg-type]
         write_log=lambda *_: None, write_defect=defect,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from policylang.sdk import Exchange, Response, Waiter
+from policylang.sdk import BodyLimits, Exchange, Response, Waiter
 from runtime.edge.settings import EdgeSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -20,7 +20,7 @@ from edges import Wire, bench, both_loops, forward, request, say
 
 async def load_and_say(exchange: Exchange) -> Response:
     asked = exchange.request
-    await asked.load(exchange.environment.body_limit)
+    await asked.load(exchange.environment.bodies)
     return say(200, b"%d" % asked.size)
 
 
@@ -35,7 +35,7 @@ async def silent(wire: Wire) -> None:
 @both_loops
 async def test_the_policy_may_have_the_body_held() -> None:
     async def handle(exchange: Exchange) -> Response:
-        await exchange.request.load(exchange.environment.body_limit)
+        await exchange.request.load(exchange.environment.bodies)
         exchange.request.set_body(exchange.request.text.upper().encode())
         return await forward(exchange)
 
@@ -50,7 +50,7 @@ async def test_the_policy_may_have_the_body_held() -> None:
 
 @both_loops
 async def test_a_body_over_the_limit_is_413() -> None:
-    async with bench(load_and_say, body_limit=10) as made:
+    async with bench(load_and_say, bodies=BodyLimits(body=10)) as made:
         wire = await made.connect()
         assert (await wire.ask("POST /", b"0123456789")).status == 200
         # the declared length is enough, and what is near is read away

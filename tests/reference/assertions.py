@@ -92,9 +92,7 @@ def _limit_size(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     message: Message = at.value(given["message"]).value
     limit: Size = at.value(given["limit"]).value
     message.limit = limit.bytes if message.limit is None else min(limit.bytes, message.limit)
-    if message.streams and message.sent and len(message.body) > limit.bytes:
-        at.world.unclear = True
-    if message.streams:
+    if message.streams and not message.sent:
         declared = message.header("content-length")
         too_long = declared is not None and declared.isdigit() and int(declared) > limit.bytes
     else:
@@ -172,7 +170,7 @@ def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     if isinstance(stub, str):
         raise Failing(stub, 504 if stub == "upstream-timeout" else 502, kind="error")
     at.state.response = Response(
-        status=stub.status, headers=list(stub.headers), body=stub.body, streams=stub.streams, most=at.world.body_limit
+        status=stub.status, headers=list(stub.headers), body=stub.body, streams=stub.streams, most=at.world.bodies.body
     )
     return ()
 

@@ -25,7 +25,7 @@ class Pair:
         self.plain = Policy(text, files)
         environment = self.real.environment
         self.world = World(name=environment.name, version=environment.version, node=environment.node,
-                           body_limit=environment.body_limit)
+                           bodies=environment.bodies)
         self.parallel = "parallel {" in text
         self.moves_secrets = "reveal(" in text or "set " in text
         """Messages carry what is private, and what is read from them later is not."""

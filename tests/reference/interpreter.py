@@ -32,6 +32,7 @@ from reference.values import (
 )
 from reference.walk import walk
 
+from policylang.sdk import BodyLimits
 from policylang.syntax import nodes as n
 
 PASSED, RESPONDED, CANCELLED = "passed", "responded", "cancelled"
@@ -57,7 +58,7 @@ class World:
     version: str = ""
     node: str = ""
     store_away: bool = False
-    body_limit: int = 1 << 20
+    bodies: BodyLimits = field(default_factory=lambda: BodyLimits(body=1 << 20))
     counters: dict[Any, list[int]] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
     """Responses or names of failures, given to `route` in turn; the last one again and again."""
@@ -101,7 +102,7 @@ class Evaluation:
         self.policy = policy
         self.world = world
         self.state = State(request)
-        request.most = world.body_limit
+        request.most = world.bodies.body
         self.client_ip, self.client_port = client
         self.variables: dict[str, Known] = {}
         self.captures: dict[str, str] = {}

@@ -16,6 +16,7 @@ from policylang.catalog import Catalog, load_catalog
 from policylang.check import Checked, check_text
 from policylang.sdk import (
     Assertion,
+    BodyLimits,
     BodySource,
     Client,
     Decision,
@@ -193,6 +194,9 @@ class Body:
             raise Failed(Failure("body-too-large", self.too_large, kind=Kind.REFUSAL))
         return self.data
 
+    def bound(self, limit: int) -> bool:
+        return not self.gone or len(self.data) <= limit
+
 
 @dataclass
 class Upstream:
@@ -227,7 +231,7 @@ class Environment:
     name: str = "edge"
     version: str = "1"
     node: str = "n1"
-    body_limit: int = 3000
+    bodies: BodyLimits = field(default_factory=lambda: BodyLimits(body=3000))
 
     def __post_init__(self) -> None:
         self.store = Store(self.clock)

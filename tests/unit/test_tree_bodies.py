@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from tree_policies import UNREACHABLE, Policy
 
+from policylang.sdk import BodyLimits
 from policylang.sdk.bench import make_response, run
 
 
@@ -82,7 +83,7 @@ def test_a_response_is_held_where_it_is_read() -> None:
 
 def test_limits() -> None:
     policy = Policy("require request.text != \"\"\nroute one\nrequire response.text != \"\"")
-    policy.environment.body_limit = 4
+    policy.environment.bodies = BodyLimits(body=4)
     assert policy.handle("POST", body=b"12345", streams=True).name == "body-too-large"
     assert policy.handle("POST", body=b"12345").status == 413
     policy.one.answers = [make_response(200, b"12345", streams=True)]
@@ -94,7 +95,7 @@ def test_limits() -> None:
 
 def test_a_body_that_could_not_be_held_fails_where_it_is_read() -> None:
     policy = Policy("any {\nrequire request.json.a == 1\nrequire request.text == \"\"\nignore\n}\nrespond 200")
-    policy.environment.body_limit = 4
+    policy.environment.bodies = BodyLimits(body=4)
     answer = policy.handle("POST", body=b"12345", streams=True)
     assert answer.status == 200
     assert answer.journal[:2] == [("require", "body-too-large"), ("require", "body-too-large")]
