@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from runtime.admin import client
 from runtime.workers.settings import PolicyRefused
 from runtime.workers.sockets import CannotListen, split_address
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtime.observe.events import EventLog
+    from runtime.workers.supervisor import OpenAdmin
 
 FINE, NOT_STARTED, USAGE, DEFECT = 0, 1, 2, 3
 MAX_WORKERS = 512
@@ -72,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
         "--listen", type=_address, action="append", metavar="ADDRESS",
         help="where to listen instead of where the policy says, as in 127.0.0.1:8080; several may be given",
     )  # fmt: skip
+    run.add_argument(
+        "--watch", action=argparse.BooleanOptionalAction, default=_yes("POLGATE_WATCH"),
+        help="read the policy again whenever one of its files has changed",
+    )  # fmt: skip
+    run.add_argument(
+        "--drain-delay", type=_duration, default=os.environ.get("POLGATE_DRAIN_DELAY") or None, metavar="TIME",
+        help="between the wish to stop and the end of accepting, as in 15s, instead of what the policy says",
+    )  # fmt: skip
     client.add_commands(commands)
     return parser
 
@@ -90,40 +106,109 @@ def _address(text: str) -> str:
     return text
 
 
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _duration(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,9})(ms|s|m|h)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"`{text}` is no time: give one such as 500ms, 15s or 2m")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _yes(name: str) -> bool:
+    text = os.environ.get(name, "").lower()
+    if text not in ("", "0", "1", "false", "true", "no", "yes"):
+        _say(f"{name}: `{text}` is neither yes nor no: give 1 or 0")
+        sys.exit(USAGE)
+    return text in ("1", "true", "yes")
+
+
 def _run(found: argparse.Namespace) -> int:
-    """`polgate run`: the policy, the store's folder, the supervisor, in this order."""
+    """`polgate run`: the policy, the service manager's sockets, the store's folder, the supervisor, in this order."""
     from pathlib import Path
 
     from runtime.observe.events import EventLog
     from runtime.stores import StoreUnavailable
     from runtime.stores.folder import FolderClaim, choose_folder
     from runtime.workers.child import worker_command
+    from runtime.workers.inherited import Inherited
+    from runtime.workers.notify import Notifier
     from runtime.workers.policy import Reader
     from runtime.workers.supervisor import Supervisor
+    from runtime.workers.watch import Watch
+
+    notifier = Notifier.take(os.environ)
+
+    def refuse(text: str, code: int = NOT_STARTED) -> int:
+        _say(text)
+        notifier.failed(text)
+        return code
 
     listen = found.listen or _addresses(os.environ.get("POLGATE_LISTEN", ""))
-    reader = Reader(found.files, listen=listen, workers=found.workers, color=_color())
+    reader = Reader(
+        found.files, listen=listen, workers=found.workers, drain_delay=found.drain_delay, color=_color()
+    )  # fmt: skip
     try:
+        inherited = Inherited.take(os.environ)
         loaded = reader.load()
     except PolicyRefused as refused:
-        _say(refused.report)
-        return USAGE if refused.unreadable else NOT_STARTED
+        return refuse(refused.report, USAGE if refused.unreadable else NOT_STARTED)
     except CannotListen as error:
-        _say(str(error))
-        return NOT_STARTED
+        return refuse(str(error))
     log = EventLog("supervisor")
     setting = loaded.settings.store
     try:
         claim = FolderClaim.take(choose_folder(Path(setting) if setting else None, os.environ))
     except StoreUnavailable as error:
-        _say(str(error))
-        return NOT_STARTED
+        return refuse(str(error))
     try:
         if claim.discarded:
             log.write("info", f"the store begins empty: {claim.discarded}")
-        return Supervisor(loaded, reader.load, worker_command(), log, log.say, claim).run()
+        supervisor = Supervisor(
+            loaded, reader.load, worker_command(), log, log.say, claim, notifier=notifier, inherited=inherited,
+            open_admin=_admin(claim.folder, log), drain_delay=_drain_delay(),
+        )  # fmt: skip
+        if found.watch:
+            Watch(lambda: reader.marks, lambda names: supervisor.operation.again(_changed(names))).start()
+        return supervisor.run()
     finally:
         claim.release()
+
+
+def _admin(folder: Path, log: EventLog) -> OpenAdmin:
+    """Opens the admin listener that a policy asks for; the socket is in the store's folder unless it says otherwise."""
+    from runtime.admin.server import AdminServer, CannotAdminister
+    from runtime.workers.operation import CannotOperate, Operation
+    from runtime.workers.settings import OFF, GatewaySettings
+
+    def open_admin(settings: GatewaySettings, operation: Operation) -> AdminServer | None:
+        if settings.admin == OFF:
+            return None
+        try:
+            server = AdminServer(
+                settings.admin, settings.admin_token or "", operation, folder, lambda text: log.write("error", text)
+            )
+            server.start()
+        except CannotAdminister as error:
+            raise CannotOperate(str(error)) from None
+        return server
+
+    return open_admin
+
+
+def _changed(names: list[str]) -> str:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"`{names[0]}`{more} changed"
+
+
+TERMINAL_DRAIN_DELAY, DRAIN_DELAY = 0.0, 15.0
+"""Seconds: somebody at a terminal waits; elsewhere it is what a load balancer needs to see /readyz change."""
+
+
+def _drain_delay() -> float:
+    terminal = os.isatty(0) or os.isatty(2)
+    return TERMINAL_DRAIN_DELAY if terminal else DRAIN_DELAY
 
 
 def _addresses(text: str) -> list[str]:

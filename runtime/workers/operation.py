@@ -72,6 +72,12 @@ class Operation:
         answer = order.wait(timeout)
         return answer or (False, f"there is no result after {timeout:g} s; it may still come: see `polgate status`")
 
+    def again(self, why: str) -> None:
+        """Reload, and nobody waits for the result: it is logged."""
+        self._supervisor.log.write("info", f"{why}: reading the policy again")
+        self._orders.append(Order())
+        self._supervisor.wake()
+
     def drain(self) -> None:
         self._orders.append(None)
         self._supervisor.wake()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from policylang.diagnostics import Diagnostic, Severity
 from runtime.workers.control import Message
 from runtime.workers.settings import ListenerSettings, Loaded, PolicyRefused, gateway_settings, packed_listeners
+from runtime.workers.watch import Mark, mark
 
 if TYPE_CHECKING:
     from policylang.check.program import Program
@@ -22,20 +23,36 @@ Loader = Callable[[str], bytes]
 class Reader:
     """Reads policies for the supervisor, again and again; standard input only once.
 
-    `listen` and `workers` stand over what the policy says, where they are given.
+    `listen`, `workers` and `drain_delay` (seconds) stand over what the policy says, where they are given.
     """
 
     def __init__(
-        self, paths: Sequence[str], *, listen: Sequence[str] = (), workers: int | None = None, color: bool = False
+        self,
+        paths: Sequence[str],
+        *,
+        listen: Sequence[str] = (),
+        workers: int | None = None,
+        drain_delay: float | None = None,
+        color: bool = False,
     ) -> None:
         self._paths = tuple(paths)
         self._listen = tuple(listen)
         self._workers = workers
+        self._drain_delay = drain_delay
         self._color = color
         self._stdin: bytes | None = None
+        self.marks: dict[str, Mark] = {}
+        self._marks: dict[str, Mark] = {}
 
     def load(self) -> Loaded:
-        """Read and check. Raises PolicyRefused."""
+        """Read and check. Raises PolicyRefused. `marks` then has every file that was asked for, as it was before."""
+        self._marks = {}
+        try:
+            return self._load()
+        finally:
+            self.marks = self._marks
+
+    def _load(self) -> Loaded:
         try:
             program = self._check(self._file)
         except OSError as error:
@@ -49,6 +66,8 @@ class Reader:
             settings = replace(settings, listen=tuple(map(ListenerSettings, dict.fromkeys(self._listen))))
         if self._workers is not None:
             settings = replace(settings, workers=self._workers)
+        if self._drain_delay is not None:
+            settings = replace(settings, drain_delay=self._drain_delay)
         loaded = Loaded(self._paths, dict(program.files), program.hash, settings)
         del program
         gc.collect()  # the supervisor lives long and needs nothing of it but the bytes
@@ -68,6 +87,7 @@ class Reader:
             if self._stdin is None:
                 self._stdin = sys.stdin.buffer.read()
             return self._stdin
+        self._marks[path] = mark(path)
         with open(path, "rb") as file:
             return file.read()
 

@@ -25,7 +25,10 @@ class Daemon:
 
     def __init__(self, command: Sequence[str], cwd: Path, environ: dict[str, str] | None = None) -> None:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **(environ or {})}
+        env = {
+            **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "POLGATE_DRAIN_DELAY": "0s",
+            **(environ or {}),
+        }  # fmt: skip
         self.process = subprocess.Popen(
             command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
