@@ -43,7 +43,7 @@ class Status(TypedDict):
     restarts: int  # workers that took the place of one that died
     store: str  # empty: fine; else what is wrong with it, in a sentence
     last_reload: ReloadStatus | None
-    certificates: NotRequired[dict[str, float]]  # a certificate's file -> when it expires (wall, seconds)
+    certificates: NotRequired[dict[str, float]]  # a certificate's first name -> when it expires; workers count them too
 
 
 class Operated(Protocol):
