@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from policylang.check import program as p
@@ -156,7 +157,7 @@ def _body(
             var = Var(parameter.name, -1, kind, parameter.name_span, "parameter", private, const=const)
         else:
             slot = inner.slot(parameter.name)
-            arguments.append((slot, _typed(value, kind)))
+            arguments.append((slot, _typed(value, kind, parameter.name, definition.name)))
             var = Var(parameter.name, slot, kind, parameter.name_span, "parameter", private)
         inner.state.names[parameter.name] = var
     return check_block(inner, definition.node.body)
@@ -193,10 +194,9 @@ def _report_expansion(walk: Walk, node: n.Call, definition: Definition, found: l
 _PYTHON: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "number": (int, float), "boolean": (bool,), "list": (list, tuple), "map": (dict,),
 }  # fmt: skip
-_CHECKS: dict[str, FunctionCard] = {}
 
 
-def _typed(value: p.Expr, kind: Type) -> p.Expr:
+def _typed(value: p.Expr, kind: Type, parameter: str, assertion: str) -> p.Expr:
     """The argument, held to the parameter's type where only the message can tell."""
     got = value.type
     # an element of a JSON list is as good as there, and may be `none`
@@ -205,34 +205,31 @@ def _typed(value: p.Expr, kind: Type) -> p.Expr:
         return value
     if kind.name not in _PYTHON and got.name != kind.name and sure:
         return value
-    card = _check(kind)
+    card = _check_card(kind, parameter, assertion)
     return p.FunctionCall(value.span, kind, value.private, card, (value,))
 
 
-def _check(kind: Type) -> FunctionCard:
-    key = str(kind)
-    found = _CHECKS.get(key)
-    if found is None:
-        found = _CHECKS[key] = _check_card(kind)
-    return found
-
-
-def _check_card(kind: Type) -> FunctionCard:
+@lru_cache(maxsize=1024)
+def _check_card(kind: Type, parameter: str, assertion: str) -> FunctionCard:
+    """It bears the names of both, as what it finds is told with them."""
     python = _PYTHON.get(kind.name)
+    word = f"`{parameter}` of `{assertion}`"
 
     def check(value: Any) -> Any:
         if value is None:
             if kind.optional:
                 return None
-            raise missing_value("the argument is `none`")
+            raise missing_value(f"{word} is `none`")
         if python is not None and not isinstance(value, python):
-            raise wrong_type(f"the argument is not {phrase(kind)}")
+            raise wrong_type(f"{word} is not {phrase(kind)}")
         if kind.name == "number" and isinstance(value, bool):
-            raise wrong_type("the argument is not a number")
+            raise wrong_type(f"{word} is not a number")
         return value
 
-    param = ParamCard("value", "", (kind.sure(),), True, positional=True, accepts_none=kind.optional, attribute="value")
+    param = ParamCard(
+        parameter, "", (kind.sure(),), True, positional=True, accepts_none=kind.optional, attribute=parameter
+    )
     return FunctionCard(
-        name=f"as {kind.name}", group="language", summary="An argument of a user's assertion.", doc="", example="",
+        name=assertion, group="argument", summary="An argument of a user's assertion.", doc="", example="",
         params=(param,), returns=kind, call=check, prepare=None, returns_for=None, pure=False,
     )  # fmt: skip

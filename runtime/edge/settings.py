@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runtime.edge.networks import Networks
 from policylang.sdk import BodyLimits
+from runtime.edge.networks import Networks
 from runtime.wire.limits import WireLimits
 
 

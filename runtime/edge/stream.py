@@ -156,7 +156,7 @@ class BodyStream:
                 self._origin.resume_body()
 
     def bound(self, limit: int) -> bool:
-        """Let at most `limit` bytes through, also of what is on its way already. False where it is known to be longer."""
+        """Let at most `limit` bytes through, also of what has begun. False where it is known to be longer."""
         if self.received > limit or (self.length is not None and self.length > limit):
             return False
         if not self.untouched and (self._limit is None or limit < self._limit):
