@@ -48,9 +48,9 @@ class AdminServer:
     """`address`: as `admin` in the policy says it; `folder`: the store's, where the socket is unless it says otherwise,
     and the counters are, in METRICS_FOLDER. `report` hears of mistakes of our own, from this thread.
 
-    `start` raises CannotAdminister; `address` is then where it really is (a port of 0 is chosen by the system).
-    One outlives all reloads. What an earlier run has left of counters is removed when it is made, so make it before the
-    first worker starts.
+    `start` raises CannotAdminister; `address` is then where it really is (a port of 0 is chosen by the system). With the
+    address `off` it only takes over what dead workers have counted. `exposition`: where one listener replaces another,
+    both have the same, which must be made before the first worker starts.
     """
 
     def __init__(
@@ -60,12 +60,13 @@ class AdminServer:
         operated: Operated,
         folder: Path,
         report: Callable[[str], None] = lambda text: None,
+        exposition: Exposition | None = None,
     ) -> None:
         try:
             self.address: AdminAddress | None = admin_address(address, folder)
         except BadAddress as error:
             raise CannotAdminister(str(error)) from None
-        self._exposition = Exposition(folder)
+        self._exposition = exposition or Exposition(folder)
         self._pages = Pages(operated, self._exposition.text, token)
         self._report = report
         self._listening: socket.socket | None = None
@@ -80,9 +81,15 @@ class AdminServer:
         self._closing = False
 
     def start(self) -> None:
-        address = self.address
-        if address is None:
-            return
+        if self.address is not None:
+            self._listen(self.address)
+        for one in (self._waker, self._woken):
+            one.setblocking(False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._thread = threading.Thread(target=self._run, name="admin", daemon=True)
+        self._thread.start()
+
+    def _listen(self, address: AdminAddress) -> None:
         try:
             self._listening = self._unix(address.path) if address.path else _tcp(address)
         except OSError as error:
@@ -92,12 +99,8 @@ class AdminServer:
         if not address.path:
             host, port = self._listening.getsockname()[:2]
             self.address = AdminAddress(host=host, port=port)
-        for one in (self._listening, self._waker, self._woken):
-            one.setblocking(False)
+        self._listening.setblocking(False)
         self._selector.register(self._listening, selectors.EVENT_READ)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        self._thread = threading.Thread(target=self._run, name="admin", daemon=True)
-        self._thread.start()
 
     def close(self) -> None:
         """Ends it; answers that are not written yet are lost."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ class Exposition:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / METRICS_FOLDER
+        self._busy = threading.Lock()  # for a moment, one listener may follow another
         self._files: dict[Path, Written] = {}
         self._dead: Table = {}
         self._admitted: dict[str, set[Labels]] = {}
@@ -34,6 +36,10 @@ class Exposition:
 
     def fold(self) -> None:
         """Take over what dead workers have counted, and remove their files."""
+        with self._busy:
+            self._fold()
+
+    def _fold(self) -> None:
         self._look()
         for path, file in list(self._files.items()):
             if file.left():
@@ -42,7 +48,11 @@ class Exposition:
                 self._forget(path)
 
     def text(self, status: Status) -> bytes:
-        self.fold()
+        with self._busy:
+            return self._text(status)
+
+    def _text(self, status: Status) -> bytes:
+        self._fold()
         table: Table = {
             name: {labels: list(cells) for labels, cells in series.items()} for name, series in self._dead.items()
         }
