@@ -75,14 +75,20 @@ class Incoming(Protocol):
         if self.exchange is not None:
             self.behind = True
             self._feed(data)
-            if self._ahead is not None and self._reader.pending >= WINDOW and not self._full:
-                self._full = True
-                self._switch_reading()
+            if self._ahead is not None:
+                self._check_room()
         elif self.farewell is None:
             self._feed(data)
             self.serve()
+            if self._ahead is not None:  # the client takes no answers, or asks for more than its turn has room for
+                self._check_room()
         else:
             self.farewell.received(len(data))
+
+    def _check_room(self) -> None:
+        if self._reader.pending >= WINDOW and not self._full and self.farewell is None:
+            self._full = True
+            self._switch_reading()
 
     def _switch_reading(self) -> None:
         transport = cast(Any, self.transport)
