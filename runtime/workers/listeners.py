@@ -134,7 +134,7 @@ class Listeners:
         if settings.proxy_protocol:
             from runtime.edge.proxy import ProxyListener
 
-            return ProxyListener(edge, one, tls, settings.handshake)
+            return ProxyListener(edge, one, tls, settings.handshake, self._on_error)
 
         def connection() -> ServerConnection:
             return ServerConnection(edge)
