@@ -157,8 +157,8 @@ class CircuitBreaker(Setting):
 
     Of the answers in `window`, once there are `requests`, the share `errors` of failures (no connection, no or a broken
     answer, 500 and above) or `slow` of answers slower than `slower_than` opens it for `pause`; then `probes` requests
-    are let through, and if they are all well it closes. With `per: server` each server has one, and the others take
-    over; with `per: upstream` the answer is 503 at once.
+    are let through, and if they are all well it closes. While it is open the answer is 503 at once; with `per_server:
+    true` each server has one, and the others take over. May stand twice, for both.
 
         circuit_breaker errors: 0.5, requests: 20, pause: 5s
     """
@@ -167,7 +167,7 @@ class CircuitBreaker(Setting):
     several: ClassVar[bool] = True
     left_out: ClassVar[bool] = False
 
-    per: Literal["upstream", "server"] = param("What one circuit is for.", default="upstream")
+    per_server: bool = param("Whether each server has one of its own.", default="false")
     errors_: float = param("The share of failures that opens it.", default="0.5")
     slower_than: Duration | None = param("What counts as slow; left out: nothing does.", default=None)
     slow: float = param("The share of slow answers that opens it.", default="0.5")
