@@ -6,14 +6,16 @@ the loop is given a plain socket and `ServerTls.transport(make, edge)` for its p
 when the handshake is done. `ServerTls.expiries()` is for metrics. `WATCH.start(loop)`, once in a worker, has all files
 taken up again when they change; only who holds a `ServerTls` keeps it watched.
 
-`peer_of(ssl_object)` says who is at the other end. `client_tls(settings)` is the upstream's side.
+`peer_of(ssl_object)` says who is at the other end. `ClientTls` is an upstream's side of it; what it has to tell while
+it runs goes to `WATCH.tell`.
 """
 
 from __future__ import annotations
 
+from runtime.tls.client import ClientTls
 from runtime.tls.peer import peer_of
 from runtime.tls.server import ServerTls, server_contexts
 from runtime.tls.settings import TlsListener, UpstreamTls
 from runtime.tls.watch import WATCH
 
-__all__ = ["WATCH", "ServerTls", "TlsListener", "UpstreamTls", "peer_of", "server_contexts"]
+__all__ = ["WATCH", "ClientTls", "ServerTls", "TlsListener", "UpstreamTls", "peer_of", "server_contexts"]

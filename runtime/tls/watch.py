@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 from weakref import WeakSet
 
@@ -56,9 +57,13 @@ def _mark(path: str) -> tuple[int, int, int] | None:
 
 
 class Watch:
-    """Everything of a process that is made of files. What is let go of elsewhere is watched no more."""
+    """Everything of a process that is made of files. What is let go of elsewhere is watched no more.
+
+    `tell` gets what the operator must know where nobody else is there to be told; a worker points it at its error log.
+    """
 
     def __init__(self) -> None:
+        self.tell: Callable[[str], None] = _to_stderr
         self._watched: WeakSet[Watched] = WeakSet()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -82,6 +87,10 @@ class Watch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 WATCH: Final = Watch()

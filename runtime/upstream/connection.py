@@ -12,6 +12,7 @@ from zope.interface import implementer
 from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waiter
 from runtime.edge.request import ReceivedRequest, ReceivedResponse
 from runtime.edge.stream import BodyStream
+from runtime.edge.transport import DONE
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
 from runtime.upstream.heads import BODY_EXPECTED, METHODS, lines_of, method_start, opening_for, target_of
@@ -248,6 +249,13 @@ class UpstreamConnection(Protocol):
 
     # --- ends ---
 
+    def retire(self) -> None:
+        """Take no further request: what is under way is its last."""
+        if self.waiter is None and self.answer is None:
+            self._close()
+        else:
+            self._reader.spend()
+
     def abandon(self, waiter: Waiter[Response]) -> None:
         """Who waits for the answer has gone."""
         if self.waiter is waiter:
@@ -284,7 +292,8 @@ class UpstreamConnection(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         if not self.closed:
-            self._reader.eof()
+            # A reset, or TLS without its end, ends nothing properly (RFC 9112 8).
+            self._reader.eof(clean=reason is DONE)
             self._lost()
         self._wheel.forget(self)
         # The reader refers to this connection: without it this is freed at once.

@@ -5,17 +5,28 @@ from __future__ import annotations
 from policylang.sdk import Failed, Failure, Kind
 
 
+class UpstreamFailure(Failure):
+    """`error`: its type in Proxy-Status (RFC 9209 2.3). `reason`: what the log may say and the caller may not."""
+
+    __slots__ = ("error", "reason")
+
+    def __init__(self, name: str, status: int, detail: str, error: str, reason: str = "") -> None:
+        super().__init__(name, status, detail, kind=Kind.ERROR)
+        self.error = error
+        self.reason = reason
+
+
 class Stale(Exception):
     """A kept connection turned out to be dead before a byte of the answer came."""
 
 
-def unreachable(detail: str) -> Failed:
-    return Failed(Failure("upstream-unreachable", 502, detail, kind=Kind.ERROR))
+def unreachable(detail: str, error: str = "destination_unavailable", reason: str = "") -> Failed:
+    return Failed(UpstreamFailure("upstream-unreachable", 502, detail, error, reason))
 
 
-def broken(detail: str) -> Failed:
-    return Failed(Failure("upstream-broken", 502, detail, kind=Kind.ERROR))
+def broken(detail: str, error: str = "connection_terminated") -> Failed:
+    return Failed(UpstreamFailure("upstream-broken", 502, detail, error))
 
 
-def timeout(detail: str) -> Failed:
-    return Failed(Failure("upstream-timeout", 504, detail, kind=Kind.ERROR))
+def timeout(detail: str, error: str = "connection_read_timeout") -> Failed:
+    return Failed(UpstreamFailure("upstream-timeout", 504, detail, error))

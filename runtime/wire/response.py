@@ -181,12 +181,16 @@ class ResponseReader:
         except WireError as error:
             self._fail(error)
 
-    def eof(self) -> None:
-        """The connection has ended: the proper end of some bodies, an error within all else."""
+    def spend(self) -> None:
+        """The answer that is being read is the last one that is wanted."""
+        self._spent = True
+
+    def eof(self, clean: bool = True) -> None:
+        """The connection has ended: where that is `clean`, the proper end of some bodies; an error within all else."""
         self._spent = True
         if self._method is None:
             return
-        if self._head is not None and self._head.until_eof:
+        if clean and self._head is not None and self._head.until_eof:
             self._end(False)
         elif self.started:
             self._fail(WireError(502, "response-cut", "the upstream closed the connection within its answer"))
