@@ -40,19 +40,26 @@ class Outbox:
     routed request).
     """
 
-    __slots__ = ("_call_soon", "_waiting")
+    __slots__ = ("_call_soon", "_size", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
+        self._size = 0
         self._waiting: list[tuple[LoopTransport, bytes]] = []
 
     def post(self, transport: LoopTransport, data: bytes) -> None:
         if not self._waiting:
             self._call_soon(self.flush)
         self._waiting.append((transport, data))
+        self._size += len(data)
+        if self._size > HIGH_WATER:
+            # libuv reads up to 32 times from one socket in a turn, 256 KiB each: only what is written says to whoever
+            # reads it that it is enough.
+            self.flush()
 
     def flush(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._size = 0
         for transport, data in waiting:
             transport.write(data)
 
