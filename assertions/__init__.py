@@ -1,5 +1,6 @@
 """The catalog: what a policy can say, one assertion a class, one class a file."""
 
+from assertions.content.compress import Compress
 from assertions.content.limit_size import LimitSize
 from assertions.functions import FUNCTIONS
 from assertions.identity.allow_ip import AllowIp
@@ -11,4 +12,4 @@ from assertions.routing.route import Route
 from assertions.traffic.circuit_breaker import CircuitBreaker
 from assertions.traffic.rate_limit import RateLimit
 
-CATALOG = (AllowIp, ApiKey, CircuitBreaker, DenyIp, LimitSize, Log, Mirror, RateLimit, Route, *FUNCTIONS)
+CATALOG = (AllowIp, ApiKey, CircuitBreaker, Compress, DenyIp, LimitSize, Log, Mirror, RateLimit, Route, *FUNCTIONS)

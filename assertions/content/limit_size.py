@@ -11,8 +11,10 @@ from policylang.sdk import Assertion, Exchange, Expr, Message, Outcome, Response
 class LimitSize(Assertion):
     """Refuse a message whose body is longer than a size.
 
-    The body is not held for it: what declares its length is judged at once, what streams is cut off at the limit, also
-    while it is being routed. A request over the limit is refused with 413, a response with 502.
+    The body is not held for it: what declares its length is judged at once, and so is what has come whole; what
+    streams is cut off at the limit, also while it is being routed. A request over the limit is refused with 413, a
+    response with 502. The bytes count as they were received: of a compressed body those before it is unpacked, which
+    `limits decoded:` bounds.
 
         limit_size request, 1MB
     """

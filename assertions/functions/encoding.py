@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from policylang.sdk import Failed, Json, function, wrong_type
+from policylang.sdk.parse import long_json
 from policylang.sdk.parse import parse_json as read_json
 
 _T = {"text": "The text, taken as UTF-8."}
@@ -125,7 +126,10 @@ def dump_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError as error:  # a number beyond 64 bits, a text with stray bytes, too deep
-        raise wrong_type(f"this cannot be written as JSON: {error}") from None
+        exact = long_json(value, str, error)
+        if exact is None:
+            raise wrong_type(f"this cannot be written as JSON: {error}") from None
+        return exact
 
 
 @function(name="json", docs={"value": "Any value."})

@@ -215,7 +215,7 @@ class Limits(Setting):
 
     name: ClassVar[str] = "limits"
 
-    body: Size = param("The body, where it is held in memory.", default="10MiB")
+    body: Size = param("The body as it is received, where it is held in memory.", default="10MiB")
     decoded: Size = param("A compressed body, once it is unpacked to be read.", default="10MiB")
     header: Size = param("All header fields together.", default="32KiB")
     request_line: Size = param("The request line.", default="8KiB")
@@ -226,7 +226,7 @@ class Limits(Setting):
     body_rate: Size = param("The slowest body that is waited for, in bytes a second.", default="500B")
     json_depth: int = param("How deep JSON may be nested.", default="128")
     xml_depth: int = param("How deep XML may be nested.", default="128")
-    xml_text: Size = param("The text of one XML element.", default="10MiB")
+    xml_text: Size = param("One run of XML text, or one attribute's value.", default="10MiB")
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -76,7 +76,7 @@ def _gunzip(data: bytes, limit: int) -> bytes:
         members += 1
         if members > MOST_MEMBERS:
             raise Corrupt(f"it has more than {MOST_MEMBERS} members")
-        at, limit = _inflate(zlib.decompressobj(31), data, at, limit, parts, "gzip")
+        at, limit = _inflate(zlib.decompressobj(31), data, at, limit, parts)
     return b"".join(parts)
 
 
@@ -84,13 +84,13 @@ def _unwrap(data: bytes, limit: int) -> bytes:
     """`deflate` is the zlib format (RFC 9110, 8.4.1.2), which some leave out around their deflate data."""
     wrapped = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0  # RFC 1950, 2.2
     parts: list[bytes] = []
-    at, _ = _inflate(zlib.decompressobj(15 if wrapped else -15), data, 0, limit, parts, "deflate")
+    at, _ = _inflate(zlib.decompressobj(15 if wrapped else -15), data, 0, limit, parts)
     if at < len(data):
         raise Corrupt("bytes follow its end")
     return b"".join(parts)
 
 
-def _inflate(one: Any, data: bytes, at: int, room: int, parts: list[bytes], name: str) -> tuple[int, int]:
+def _inflate(one: Any, data: bytes, at: int, room: int, parts: list[bytes]) -> tuple[int, int]:
     """Read one stream that begins at `at`; gives where it ends, and the room left. In slices: zlib copies its rest."""
     view = memoryview(data)
     while not one.eof:
@@ -101,7 +101,7 @@ def _inflate(one: Any, data: bytes, at: int, room: int, parts: list[bytes], name
         try:
             out = one.decompress(piece, room + 1)
         except zlib.error:
-            raise Corrupt(f"it is no {name}") from None
+            raise Corrupt("malformed") from None
         room -= len(out)
         if room < 0:
             raise TooLong
@@ -126,7 +126,7 @@ def _unbrotli(data: bytes, limit: int) -> bytes:
                     break
                 piece = b""
     except brotli.error:  # also for bytes behind its end
-        raise Corrupt("it is no br") from None
+        raise Corrupt("malformed") from None
     if not one.is_finished():
         raise Corrupt("it ends too early")
     return b"".join(parts)
@@ -150,7 +150,7 @@ def _unzstd(data: bytes, limit: int) -> bytes:
             try:
                 out = one.decompress(piece)
             except zstandard.ZstdError as error:
-                raise Corrupt("it needs too much memory" if "memory" in str(error) else "it is no zstd") from None
+                raise Corrupt("it needs too much memory" if "memory" in str(error) else "malformed") from None
             limit -= len(out)
             if limit < 0:
                 raise TooLong

@@ -109,9 +109,14 @@ class Client:
 
 
 class Request(Message):
-    """`path` is normalised, percent-encoded, as it was matched; `query_string` without its `?`, None if absent."""
+    """`path` is normalised, percent-encoded, as it was matched; `query_string` without its `?`, None if absent.
 
-    __slots__ = ("_cookies", "_query", "host", "id", "method", "path", "query_string", "scheme", "version")
+    `received_headers`: the fields as they came, whatever the policy has written since.
+    """
+
+    __slots__ = (
+        "_cookies", "_query", "host", "id", "method", "path", "query_string", "received_headers", "scheme", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -127,7 +132,7 @@ class Request(Message):
         body: bytes | None = b"",
         source: BodySource | None = None,
     ) -> None:
-        self.headers = headers
+        self.headers = self.received_headers = headers
         self.body = self.received = body
         self.source = source
         self.limit = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -57,6 +58,19 @@ def _exact(data: bytes, status: int) -> Json:
         raise unreadable("body", "JSON nested too deep for the numbers in it", status=status) from None
     except ValueError:  # Python's own limit, as reading them takes quadratic time
         raise unreadable("body", "JSON with a number of thousands of digits", status=status) from None
+
+
+def long_json(value: Any, text_of: Callable[[Any], str], error: TypeError) -> bytes | None:
+    """JSON that orjson would not write, with this error, for an integer beyond 64 bits; None where it is another."""
+    import json
+
+    if "64-bit" not in str(error):
+        return None
+    try:
+        text = json.dumps(value, default=text_of, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode()
+    except (ValueError, RecursionError):  # stray bytes, a number of thousands of digits, too deep
+        return None
 
 
 def _measure(value: Any, most: int) -> tuple[int, int]:

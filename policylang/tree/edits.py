@@ -13,6 +13,7 @@ from policylang.check import program as p
 from policylang.sdk.exchange import Exchange, Request
 from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failed, Failure, Kind, wrong_type
+from policylang.sdk.parse import long_json
 from policylang.sdk.values import Ip
 from policylang.tree.emit import Source, compiled, guarded
 from policylang.tree.target import written_path
@@ -262,8 +263,11 @@ def json_bytes(value: Any) -> bytes:
     try:
         # Durations and sizes are written as they interpolate, not as the dataclasses that they are.
         return orjson.dumps(value, default=text_of, option=orjson.OPT_PASSTHROUGH_DATACLASS)
-    except TypeError:
-        raise wrong_type("a value has no form in JSON") from None
+    except TypeError as error:
+        exact = long_json(value, text_of, error)
+        if exact is None:
+            raise wrong_type("a value has no form in JSON") from None
+        return exact
 
 
 def bad_header(detail: str) -> Failed:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from policylang.sdk import Exchange, Failure, Response
+from policylang.sdk.coding import Encoder
 from runtime.edge.answer import BODILESS, answer_head, problem, whole_answer
 from runtime.edge.entry import Entry
 from runtime.edge.farewell import Farewell
@@ -30,7 +31,10 @@ class Outgoing(Incoming):
     `source`: the address in a PROXY header.
     """
 
-    __slots__ = ("_chunked", "_dates", "_entry", "_write", "congested", "download", "sent", "source", "status", "usual")
+    __slots__ = (
+        "_chunked", "_coder", "_dates", "_entry", "_write", "congested", "download", "sent", "source", "status",
+        "usual",
+    )  # fmt: skip
 
     def __init__(self, edge: Edge, source: tuple[str, int] | None) -> None:
         super().__init__(edge)
@@ -41,6 +45,7 @@ class Outgoing(Incoming):
         self.status = 0
         self.sent = 0
         self._chunked = False
+        self._coder: Encoder | None = None  # packs the body that streams
         self._dates = edge.dates
 
     def connectionMade(self) -> None:
@@ -97,7 +102,7 @@ class Outgoing(Incoming):
         if body is not None:
             length: int | None = len(body)
         else:
-            length = cast(BodyStream, source).length
+            length = cast(BodyStream, source).length if response.coder is None else None
             if length is None and not http_1_1 and not bodiless:
                 self.close_after = True
         data, self._chunked = answer_head(response, length, bodiless, self.close_after, http_1_1, self._dates)
@@ -106,6 +111,7 @@ class Outgoing(Incoming):
             stream = cast(BodyStream, source)
             if not bodiless:
                 self.download = stream
+                self._coder = None if response.coder is None else response.coder()
                 self.due = self._wheel.now + self.edge.idle_ticks
                 stream.pipe(self, response.limit)
                 return
@@ -123,19 +129,27 @@ class Outgoing(Incoming):
         request.streams = None
 
     def body_data(self, data: bytes) -> None:
+        if self._coder is not None:
+            data = self._coder.feed(data)
+            if not data:
+                return
         self.sent += len(data)
         self._write(chunk(data) if self._chunked else data)
         self.due = self._wheel.now + self.edge.idle_ticks
 
     def body_end(self) -> None:
         self.download = None
+        if self._coder is not None:
+            rest, self._coder = self._coder.end(), None
+            if rest:
+                self.body_data(rest)
         if self._chunked:
             self._write(LAST_CHUNK)
         self.finish()
 
     def body_failed(self, failure: Failure) -> None:
         """The head has gone out: only a cut shows that the rest is missing."""
-        self.download = None
+        self.download = self._coder = None
         exchange = cast(Exchange, self.exchange)
         if exchange.failure is None:
             exchange.failure = failure
