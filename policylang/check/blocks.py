@@ -10,7 +10,7 @@ from policylang.syntax import nodes as n
 
 _WORDS: dict[type[n.Statement], str] = {
     n.Require: "require", n.Let: "let", n.Set: "set", n.Remove: "remove", n.If: "if", n.Match: "match", n.For: "for",
-    n.Try: "try", n.Respond: "respond", n.Fail: "fail",
+    n.Split: "split", n.Try: "try", n.Respond: "respond", n.Fail: "fail",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from policylang.check.measures import missing_unit
 from policylang.check.narrowing import narrow, present_names
 from policylang.check.scope import Ended, State, Var
 from policylang.check.swallowing import swallows
-from policylang.check.walk import Walk, is_unknown
+from policylang.check.walk import Arms, Walk, is_unknown
 from policylang.check.writes import conflicts
 from policylang.sdk import static_types as t
 from policylang.sdk.networks import Networks
@@ -141,8 +141,7 @@ def check_match(walk: Walk, node: n.Match) -> p.Statement:
     subject = walk.value(node.subject)
     entry = walk.state
     name = node.subject.name if isinstance(node.subject, n.Name) else None
-    counters = walk.frame.counters.copy()
-    after_counters = dict(counters)
+    arms = Arms(walk.frame)
     ways: list[State] = []
     cases: list[p.Case] = []
     orelse: p.Block | None = None
@@ -151,7 +150,7 @@ def check_match(walk: Walk, node: n.Match) -> p.Statement:
     known = walk.expanding and isinstance(subject, p.Const) and not is_unknown(subject)
     taken = False
     for case in node.cases:
-        walk.frame.counters = dict(counters)  # the arms of one match share their counters
+        arms.begin()
         walk.state = entry.copy()
         if other is not None:
             walk.error("unreachable", head(case), "a case after `else` is never taken", help="move `else` to the end")
@@ -172,9 +171,7 @@ def check_match(walk: Walk, node: n.Match) -> p.Statement:
         else:
             other, orelse = case, body
         ways.append(walk.state)
-        for place, count in walk.frame.counters.items():
-            after_counters[place] = max(count, after_counters.get(place, 0))
-    walk.frame.counters = after_counters
+    arms.end()
     walk.state = entry
     if ways:
         join_ways(walk, entry, ways, "inside this `match`", "branch")

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from policylang.catalog import Catalog, load_catalog
-from policylang.check import branches, expressions, functions, members, names, operators, statements, targets
+from policylang.check import (
+    branches,
+    expressions,
+    functions,
+    members,
+    names,
+    operators,
+    splits,
+    statements,
+    targets,
+)
 from policylang.check import program as p
 from policylang.check.blocks import head
 from policylang.check.declarations import declared_map, gateway_settings, upstream_settings
@@ -39,8 +49,8 @@ STATEMENTS: dict[type[n.Node], StatementCheck] = {
     n.Call: statements.check_call, n.Require: statements.check_require, n.Let: statements.check_let,
     n.Respond: statements.check_respond, n.Fail: statements.check_fail, n.Ignore: statements.check_ignore,
     n.BadStatement: statements.check_bad, n.Set: targets.check_set, n.Remove: targets.check_remove,
-    n.Group: branches.check_group, n.If: branches.check_if, n.Match: branches.check_match, n.For: branches.check_for,
-    n.Try: branches.check_try, n.Else: branches.check_else,
+    n.Group: branches.check_group, n.If: branches.check_if, n.Match: branches.check_match,
+    n.Split: splits.check_split, n.For: branches.check_for, n.Try: branches.check_try, n.Else: branches.check_else,
 }  # fmt: skip
 
 

@@ -1,6 +1,19 @@
 """Pages: ways through a block."""
 
 PAGES = """\
+bad-split
+A `split` has two arms or more, each with one share above 0; the shares come to 100, so that a slip in one is found.
+There is no `else`: every request takes an arm.
+    split by: client.ip {
+        95 -> route orders
+        10 -> route orders, path: "/next"
+    }
+==
+    split by: client.ip {
+        90 -> route orders
+        10 -> route orders, path: "/next"
+    }
+
 misplaced-respond
 `respond` leaves every block up to the service's root. In `none` and `parallel` that has no meaning, and `global after`
 runs when the answer is there.

@@ -265,6 +265,16 @@ class Match(Statement):
 
 
 @record
+class Split(Match):
+    """A Match whose pattern in each case is its share of 100; `subject` is what decides, None: each request anew.
+
+    `counter` is the prefix of the subject as a key. There is no `orelse`.
+    """
+
+    counter: str
+
+
+@record
 class For(Statement):
     slot: int
     name: str

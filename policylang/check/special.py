@@ -96,6 +96,13 @@ FAIL = (
     _param("title", "A short title for this kind of failure.", t.STRING, positional=False, required=False, shown=True),
 )
 """What `fail` takes."""
+SPLIT = (
+    _param("by", "What decides, the same way each time; left out: each request is drawn anew.", t.KEY,
+           positional=False, required=False),
+    _param("name", "Splits of one name decide alike; left out: each by itself.", t.STRING, positional=False,
+           required=False, lazy=False),
+)  # fmt: skip
+"""What `split` takes."""
 SERVICE = (
     ParamCard("path", "A path, with `{name}` for a segment and `**` for the rest.", (t.list_of(t.STRING),), False, True,
               many=True),

@@ -42,6 +42,8 @@ def _observes(walk: Walk, node: n.Statement) -> bool:
         return all(case.patterns == () or observes(walk, case.body.statements) for case in node.cases) and any(
             case.patterns == () and observes(walk, case.body.statements) for case in node.cases
         )
+    if isinstance(node, n.Split):
+        return all(observes(walk, case.body.statements) for case in node.cases)
     if isinstance(node, n.For):
         return observes(walk, node.body.statements)
     return isinstance(node, n.Ignore)

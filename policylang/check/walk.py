@@ -34,6 +34,28 @@ class Frame:
         self.counters: dict[str, int] = {}
 
 
+class Arms:
+    """Of several arms one is taken: their counters are counted alike, and what follows goes on after the most."""
+
+    __slots__ = ("_before", "_frame", "_most")
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._before = frame.counters
+        self._most = dict(frame.counters)
+
+    def begin(self) -> None:
+        """Before each arm."""
+        self.end()
+        self._frame.counters = dict(self._before)
+
+    def end(self) -> None:
+        """After the last."""
+        for place, count in self._frame.counters.items():
+            self._most[place] = max(count, self._most.get(place, 0))
+        self._frame.counters = self._most
+
+
 class Walk:
     """`place`: `service`, `failure` (its `on failure`), `before`, `after`, `assertion`, `default` (of a parameter) or
     `constant`. `captures`: what `path` has; None where there is no `path`. `closed`: why no `respond` may stand

@@ -262,6 +262,12 @@ class Builder:
     def match(self, b: int, e: int, subject: n.Expr, first: n.Case | None = None, rest: Any = ()) -> n.Match:
         return n.Match(self.span(b, e), subject, tuple(c for c in (first, *(rest or ())) if c is not None))
 
+    def split(
+        self, b: int, e: int, args: list[n.Argument] | None, first: n.Case | None = None, rest: Any = ()
+    ) -> n.Split:
+        cases = tuple(c for c in (first, *(rest or ())) if c is not None)
+        return n.Split(self.span(b, e), self.arguments(args), cases)
+
     def case(self, b: int, e: int, pattern: n.Expr, *rest: Any) -> n.Case:
         patterns = (pattern, *rest[0]) if len(rest) == 2 else (pattern,)
         body = self.alone(rest[-1])

@@ -36,6 +36,7 @@ _LINE_WORDS = _STATEMENT_WORDS | {w.SERVICE, w.GATEWAY, w.MAP, w.TEST}
 _BLOCKS = frozenset({w.LBRACE, w.END})
 _AFTER_ARGUMENTS = frozenset({w.NL, w.RBRACE, w.LBRACE, w.ARROW, w.ELSE, w.END})
 _ARROWS = frozenset({w.ARROW, w.FAT_ARROW})
+_SPLITS = w.OPERAND_STARTS - {w.LPAR} | {w.LBRACE, w.KEY}
 _CALLED = frozenset({w.NAME, w.MEMBER, w.RESPOND, w.FAIL})
 
 
@@ -114,6 +115,8 @@ class Layout:
                         return balance.Trouble("declaration", i, stack)
                     if previous == w.COMMA and i and balance.begins_line_word(tokens, i):
                         pending = i - 1
+                if kind == w.NAME and top == w.LBRACE:
+                    kind = self._statement_word(i)
                 if pending >= 0:
                     if not (
                         kind == w.RBRACE or kind == w.CATCH or kind == w.END
@@ -144,9 +147,12 @@ class Layout:
                         append(i)
                         previous = w.THEN
                         continue
+                    self._statement_word(i + 1)
                 elif kind == w.ARROW:
                     if top not in _BLOCKS and top not in _HEADS:
                         return balance.Trouble("opener", i, stack)
+                    if top == w.LBRACE:  # a declaration's outputs stand behind an arrow too
+                        self._statement_word(i + 1)
                 else:
                     if kind == w.LBRACE:
                         if top in _HEADS or (
@@ -170,6 +176,8 @@ class Layout:
                         stack.append((kind, i))
                         thens.append(0)
                         top = kind
+                        if kind == w.LBRACE:
+                            self._statement_word(i + 1)
             elif kind == w.END:
                 if stack:
                     return balance.Trouble("end", i, stack)
@@ -177,6 +185,18 @@ class Layout:
                 return None
             append(i)
             previous = kind
+
+    def _statement_word(self, i: int) -> int:
+        """Where a statement may begin, `split` is one's word if what follows can be its own. Gives the token's kind."""
+        tokens = self.tokens
+        kind = tokens.kinds[i]
+        start = tokens.starts[i]
+        if (
+            kind == w.NAME and tokens.ends[i] == start + 5 and tokens.source.text.startswith("split", start)
+            and tokens.kinds[i + 1] in _SPLITS
+        ):  # fmt: skip
+            kind = tokens.kinds[i] = w.SPLIT
+        return kind
 
     # --- parentheses around a statement's arguments ------------------------------------------------
 

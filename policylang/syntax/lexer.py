@@ -95,7 +95,7 @@ _CONTINUE = {
 # Words that are words of the language in one place only.
 _AFTER = {w.GLOBAL: {"before": w.BEFORE, "after": w.AFTER}, w.ON: {"failure": w.FAILURE}}
 _RESERVED = {
-    **{word: kind for word, kind in w.KEYWORDS.items() if kind not in (w.BEFORE, w.AFTER, w.FAILURE)},
+    **{word: kind for word, kind in w.KEYWORDS.items() if kind not in (w.BEFORE, w.AFTER, w.FAILURE, w.SPLIT)},
     **dict.fromkeys(w.KEPT_WORDS, w.KEPT),
 }
 _SIGN_KINDS = {**w.SIGNS, "{": w.LBRACE}

@@ -268,6 +268,14 @@ class Match(Statement):
 
 
 @record
+class Split(Statement):
+    """`split by: KEY { 95 -> …, 5 -> … }`; each case's pattern is its share."""
+
+    args: tuple[Argument, ...]
+    cases: tuple[Case, ...]
+
+
+@record
 class For(Statement):
     name: str
     name_span: Span

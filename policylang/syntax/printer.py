@@ -227,6 +227,12 @@ class _Printer:
                 start = max(s.subject.span.end, self.source.text.find("{", s.subject.span.end))
                 span = Span(s.span.source, start, s.span.end)
                 return head_text + self._body(s.cases, span, indent, _end_column(head_text, indent), self._case)
+            case n.Split():
+                head_text = put(phrases.arguments("split", s.args, " {"), indent, indent)[:-1]
+                after = s.args[-1].span.end if s.args else s.span.start
+                start = max(after, self.source.text.find("{", after))
+                span = Span(s.span.source, start, s.span.end)
+                return head_text + self._body(s.cases, span, indent, _end_column(head_text, indent), self._case)
             case n.For():
                 return self._with_block(self._plain(f"for {s.name} in ", s.iterable, indent, 2) + " ", s.body, indent)
             case n.Try():

@@ -289,12 +289,22 @@ def missing_match(s: Scene) -> Iterator[Repair]:
         return
     if _SPOKEN.get(s.text(start)) == w.MATCH or nearest(s.text(start), ["match"]):
         yield _as_keyword(s, start, w.MATCH)
+    if s.kinds[start + 1] == w.KEY or nearest(s.text(start), ["split"]):
+        yield _as_keyword(s, start, w.SPLIT)
     place = s.span(start)
     finding = s.find(
         "missing-match", place, "cases with `->` stand in a `match`", fix="match ", title="write `match`",
         at=place.__class__(place.source, place.start, place.start),
     )
     yield Repair(start, start, [s.between(start, w.MATCH)], finding)
+
+
+def percent(s: Scene) -> Iterator[Repair]:
+    """`95% -> …`"""
+    if s.kind == w.ARROW and s.before == w.PERCENT:
+        finding = s.find("unexpected-text", s.span(s.at - 1), "a share is written without `%`", fix="",
+                         title="remove `%`", safe=True)  # fmt: skip
+        yield Repair(s.at - 1, s.at, [], finding)
 
 
 def wrong_branch(s: Scene) -> Iterator[Repair]:
@@ -313,6 +323,7 @@ def wrong_branch(s: Scene) -> Iterator[Repair]:
         help_ = {
             w.MATCH: "write the case `else -> …` inside the `match`",
             w.FOR: "put the loop into `all { … }`, and `else` after that",
+            w.SPLIT: "put it into `all { split … }`, and `else` after that",
             w.NONE: "put it into `all { none { … } }`, and `else` after that",
         }.get(first, "nothing comes after it")
         finding = s.find("misplaced-branch", s.span(s.at), f"`else` does not follow `{word}`", help=help_)
@@ -421,6 +432,7 @@ SLIPS: tuple[Callable[[Scene], Iterator[Repair]], ...] = (
     bare_path,
     operator_words,
     missing_match,
+    percent,
     wrong_branch,
     after_on_failure,
     quoted_name,

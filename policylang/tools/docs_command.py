@@ -20,7 +20,7 @@ from policylang.tools.reference import (
 )  # fmt: skip
 
 STATEMENTS = (
-    "require", "let", "set", "remove", "all", "any", "none", "parallel", "if", "match", "for", "try", "else",
+    "require", "let", "set", "remove", "all", "any", "none", "parallel", "if", "match", "split", "for", "try", "else",
     "respond", "fail", "ignore",
 )  # fmt: skip
 DECLARATIONS = ("service", "upstream", "gateway", "map", "assertion", "global", "constant", "import")

@@ -5,6 +5,7 @@ What waits has a class of its own: a coroutine costs a layer on every resumption
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -158,6 +159,27 @@ class Match:
 def unmatched(place: Place) -> Run:
     failure = placed(Failure("no-match", 403), place)
     return lambda exchange: failure
+
+
+class Split:
+    """`draw` gives a number from 0 up to 1, `edges` where each arm but the last ends."""
+
+    __slots__ = ("draw", "edges", "place", "runs")
+
+    def __init__(
+        self, place: Place, draw: Callable[[Exchange], float], edges: tuple[float, ...], runs: tuple[Run, ...]
+    ) -> None:
+        self.place = place
+        self.draw = draw
+        self.edges = edges
+        self.runs = runs
+
+    def run(self, exchange: Exchange) -> Outcome | Waiting:
+        try:
+            taken = bisect_right(self.edges, self.draw(exchange))
+        except Exception as error:
+            return failure_of(error, self.place, exchange)
+        return self.runs[taken](exchange)
 
 
 # --- rounds ---

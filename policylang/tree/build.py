@@ -23,6 +23,7 @@ from policylang.tree.facts import REQUEST, RESPONSE, all_needs, binds, bodies, n
 from policylang.tree.outcome import Entry, Place, Run, Step
 from policylang.tree.parallel import Lane, Parallel, ParallelWaiting
 from policylang.tree.patterns import cases_of, texts_of
+from policylang.tree.shares import drawing, edges_of
 
 Row = list[Step]
 
@@ -272,6 +273,15 @@ def _match(statement: p.Match, wanted: bool) -> Row:
     return _block(place, statement, node.run, waits)
 
 
+def _split(statement: p.Split, wanted: bool) -> Row:
+    place = place_of(statement)
+    made = [run_of(case.body.statements, wanted) for case in statement.cases]
+    runs, waits = tuple(run for run, _ in made), any(also for _, also in made)
+    edges = edges_of([case.patterns[0].value for case in statement.cases])
+    node = b.Split(place, drawing(statement.subject, statement.counter), edges, runs)
+    return _block(place, statement, node.run, waits)
+
+
 def _for(statement: p.For, wanted: bool) -> Row:
     place = place_of(statement)
     again = wanted or any(wants_request(each) for each in statement.body.statements)
@@ -336,10 +346,11 @@ def _mover(moves: tuple[tuple[int, int], ...]) -> Callable[[Any], None]:
 
 _BUILDERS: dict[type, Callable[[Any, bool], Row]] = {
     p.Invoke: _invoke, p.Expand: _expand, p.Require: _require, p.Let: _let, p.SetPlace: _set, p.RemovePlace: _remove,
-    p.Group: _group, p.If: _if, p.Match: _match, p.For: _for, p.Try: _try, p.Else: _else, p.Respond: _respond,
-    p.Fail: _fail, p.Ignore: _ignore,
+    p.Group: _group, p.If: _if, p.Match: _match, p.Split: _split, p.For: _for, p.Try: _try, p.Else: _else,
+    p.Respond: _respond, p.Fail: _fail, p.Ignore: _ignore,
 }  # fmt: skip
 _WORDS: dict[type, str] = {
     p.Require: "require", p.Let: "let", p.SetPlace: "set", p.RemovePlace: "remove", p.If: "if", p.Match: "match",
-    p.For: "for", p.Try: "try", p.Else: "else", p.Respond: "respond", p.Fail: "fail", p.Ignore: "ignore",
+    p.Split: "split", p.For: "for", p.Try: "try", p.Else: "else", p.Respond: "respond", p.Fail: "fail",
+    p.Ignore: "ignore",
 }  # fmt: skip

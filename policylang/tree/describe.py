@@ -123,6 +123,8 @@ def _head(statement: p.Statement) -> str:
         return f"remove {_place(statement.place)}"
     if isinstance(statement, p.If):
         return f"if {show(statement.arms[0][0])}"
+    if isinstance(statement, p.Split):
+        return word if _drawn(statement) else f"{word} by: {show(statement.subject)}"
     if isinstance(statement, p.Match):
         return f"match {show(statement.subject)}"
     if isinstance(statement, p.For):
@@ -156,9 +158,15 @@ def _notes(statement: p.Statement, wanted: bool) -> list[str]:
         notes += _undone(statement.body.statements)
     elif isinstance(statement, p.Else):
         notes += _undone((statement.left,))
+    if isinstance(statement, p.Split) and not _drawn(statement):
+        notes.append(f"decision {prefix_of(statement.counter).hex()}")
     if isinstance(statement, p.Invoke) and any(kind.name == "key" for b in statement.args for kind in b.param.types):
         notes.append(f"counter {prefix_of(statement.counter).hex()}")
     return notes
+
+
+def _drawn(statement: p.Split) -> bool:
+    return isinstance(statement.subject, p.Const) and statement.subject.value is None
 
 
 def _undone(statements: Iterable[p.Statement]) -> list[str]:

@@ -19,6 +19,9 @@ map clients, file: "clients.json"
 upstream orders {{
     server "http://127.0.0.1:9000"
 }}
+upstream orders_next {{
+    server "http://127.0.0.1:9001"
+}}
 service example "/example/{{id}}" {{
 {body}
 }}
