@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from runtime.edge.environment import GatewayEnvironment
 from runtime.edge.loop import new_loop
 from runtime.edge.settings import EdgeSettings
 from runtime.edge.wheel import Wheel
+from runtime.tls import ServerTls
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, server_address
 
@@ -202,14 +204,17 @@ class Bench:
     defects: list[BaseException] = field(default_factory=list)
     wires: list[Wire] = field(default_factory=list)
 
-    async def connect(self, receive_buffer: int = 0) -> Wire:
+    async def connect(
+        self, receive_buffer: int = 0, tls: ssl.SSLContext | None = None, server_name: str = "gate.example"
+    ) -> Wire:
         one = socket.socket()
         one.setblocking(False)
         if receive_buffer:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await asyncio.get_running_loop().sock_connect(one, ("127.0.0.1", self.port))
         limit = receive_buffer or 1 << 16
-        wire = Wire(*await asyncio.open_connection(sock=one, limit=limit))
+        secure = {} if tls is None else {"ssl": tls, "server_hostname": server_name}
+        wire = Wire(*await asyncio.open_connection(sock=one, limit=limit, **secure))
         self.wires.append(wire)
         return wire
 
@@ -260,6 +265,7 @@ async def bench(
     bodies: BodyLimits | None = None,
     hooks: bool = True,
     real_time: bool = False,
+    tls: ServerTls | None = None,
     **origins: Origin | Script | UpstreamSettings,
 ) -> AsyncIterator[Bench]:
     """Origins by upstream name: a server to start, a script for one, or whole settings. Without any, `up` echoes."""
@@ -290,14 +296,12 @@ async def bench(
         write_log=lambda *_: None, write_defect=defect,
     )  # fmt: skip
 
-    def on_done(
-        exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, **came: Any
-    ) -> None:
+    def on_done(exchange: Exchange, status: int, received: int, sent: int, *rest: Any) -> None:
         made.done.append((exchange, status, received, sent))
 
     edge.use(policy(handle), environment, on_done if hooks else None)
     edge.on_refused = lambda client, status, failure, *rest: made.refused.append((client, status, failure))
-    await edge.listen(listening)
+    await edge.listen(listening, tls)
     try:
         yield made
     finally:
