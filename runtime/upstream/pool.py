@@ -14,7 +14,7 @@ from runtime.edge.stream import BodyStream
 from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import NEVER, Wheel, ticks
 from runtime.upstream.alone import Alone
-from runtime.upstream.balance import first_turns, next_turn
+from runtime.upstream.balance import Candidate, RoundRobin
 from runtime.upstream.connection import UpstreamConnection
 from runtime.upstream.dial import Dial
 from runtime.upstream.failures import Stale, broken, timeout
@@ -25,12 +25,13 @@ from runtime.upstream.settings import ServerAddress, UpstreamSettings
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 
-class Server:
+class Server(Candidate):
     """One server of an upstream, with its connections that are kept for the next request, the last used one last."""
 
     __slots__ = ("address", "idle")
 
     def __init__(self, address: ServerAddress) -> None:
+        super().__init__(address.text, address.weight)
         self.address = address
         self.idle: list[UpstreamConnection] = []
 
@@ -71,8 +72,7 @@ class UpstreamPool:
         self.open = 0
         self.copies = 0
         self.closing = False
-        self._weights = [address.weight for address in settings.servers]
-        self._turns = first_turns(self._weights)
+        self._balance = RoundRobin(self.servers)
         self._loop = loop
         self._monotonic = clock.monotonic
 
@@ -92,6 +92,7 @@ class UpstreamPool:
                 server = self._only or self._next()
                 if trace is not None:
                     trace.attempts += 1
+                    trace.pool = self.name
                     trace.server = server.address.text
                 if server.idle and not repeated:
                     connection = server.idle.pop()
@@ -160,8 +161,7 @@ class UpstreamPool:
         Alone(send_copy(self.send, copied, once, self.wheel, self.head_ticks), ended).advance()
 
     def _next(self) -> Server:
-        chosen, self._turns = next_turn(self._weights, self._turns)
-        return self.servers[chosen]
+        return cast(Server, self._balance.choose("", 0))
 
     def _acquire(self, server: Server) -> Generator[Waiter[Any], None, UpstreamConnection]:
         waiter: Waiter[UpstreamConnection] = Waiter()
