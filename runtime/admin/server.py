@@ -48,9 +48,9 @@ class AdminServer:
     """`address`: as `admin` in the policy says it; `folder`: the store's, where the socket is unless it says otherwise,
     and the counters are, in METRICS_FOLDER. `report` hears of mistakes of our own, from this thread.
 
-    `start` raises CannotAdminister; `address` is then where it really is (a port of 0 is chosen by the system). With the
-    address `off` it only takes over what dead workers have counted. `exposition`: where one listener replaces another,
-    both have the same, which must be made before the first worker starts.
+    `start` raises CannotAdminister; `address` is then where it really is (a port of 0 is chosen by the system). With
+    the address `off` it only takes over what dead workers have counted. `exposition`: where one listener replaces
+    another, both have the same, which must be made before the first worker starts.
     """
 
     def __init__(

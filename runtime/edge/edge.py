@@ -13,7 +13,6 @@ from runtime.edge.connection import RATE_WINDOW, ServerConnection
 from runtime.edge.forwarded import Claims, Told
 from runtime.edge.forwarding import RequestIds
 from runtime.edge.networks import Networks
-from runtime.edge.request import ReceivedRequest
 from runtime.edge.settings import EdgeSettings
 from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import TICK, Wheel, ticks
@@ -29,16 +28,15 @@ Handler: TypeAlias = Callable[[Exchange], Coroutine[Waiter[Any], None, Response]
 
 
 class OnDone(Protocol):
-    """Called when an answer is written or given up. `received`, `sent`: body bytes; times in monotonic ns.
+    """Called when an answer is written or given up. `received`, `sent`: body bytes; `ended`: monotonic ns.
 
-    `status` 499: the client left first. `method`, `path` (as it came, without the query) and `host` as they came.
-    `server`: the upstream's that was asked last, empty for none; `answered`: the status it gave, 0 for none.
+    `status` 499: the client left first. `head` and `host`: the request as it came, which the policy may have changed
+    since; what else is known of it is on its `trace`.
     """
 
     def __call__(
-        self, exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, *,
-        method: str, path: str, host: str, server: str, answered: int, retries: int,
-    ) -> None: ...  # fmt: skip
+        self, exchange: Exchange, status: int, received: int, sent: int, ended: int, head: RequestHead, host: str
+    ) -> None: ...
 
 
 class OnRefused(Protocol):
@@ -50,8 +48,8 @@ class OnRefused(Protocol):
 class Edge:
     """One for a worker. `use` sets the policy; requests that have begun keep theirs.
 
-    `traced` follows `on_done`: nothing is measured that nobody asks for. With `journal` each exchange gets a list for
-    the tree's outcomes.
+    `traced` follows `on_done`: nothing is measured that nobody asks for. `journal` makes the list that an exchange gets
+    for the tree's outcomes.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class Edge:
         self.on_done: OnDone | None = None
         self.on_refused: OnRefused | None = None
         self.traced = False
-        self.journal = False
+        self.journal: Callable[[], list[Any]] | None = None
         self.trusted = Networks()
         self.behind_proxies: dict[tuple[str, str, str, str, bytes, Claims], tuple[Told, bytes]] = {}
         self._servers: list[asyncio.Server] = []
@@ -101,7 +99,17 @@ class Edge:
         self.environment = environment
         self.on_done = on_done
         self.traced = on_done is not None
-        self.journal = journal
+        self.journal = list if journal else None
+
+    def time_next(self, make: Callable[[], list[Any]]) -> None:
+        """Have the next exchange's journal made so, and those after it as ever."""
+
+        def once() -> list[Any]:
+            self.journal = list
+            return make()
+
+        if self.journal is not None:
+            self.journal = once
 
     # --- listeners ---
 
@@ -169,15 +177,12 @@ class Edge:
     def report(
         self, exchange: Exchange, status: int, received: int, sent: int, head: RequestHead, host: str
     ) -> None:
+        """An exchange is over. What goes wrong in telling so is our own mistake, and must not cost the connection."""
         if self.on_done is not None:
-            request = exchange.request
-            trace = request.trace if isinstance(request, ReceivedRequest) else None
-            self.on_done(
-                exchange, status, received, sent, self.monotonic(), 0 if trace is None else trace.upstream,
-                method=head.method, path=head.path.decode("latin-1"), host=host,
-                server="" if trace is None else trace.server, answered=0 if trace is None else trace.status,
-                retries=0 if trace is None else max(0, trace.attempts - 1),
-            )  # fmt: skip
+            try:
+                self.on_done(exchange, status, received, sent, self.monotonic(), head, host)
+            except Exception as error:
+                exchange.environment.defect(error, exchange)
 
     def refused(self, client: str, error: WireError) -> None:
         if self.on_refused is not None:

@@ -96,8 +96,8 @@ class Entry:
             trace.peer = self.peer
             if seen is not None:
                 trace.trace_id = seen.trace_id
-            if edge.journal:
-                exchange.journal = []
+            if edge.journal is not None:
+                exchange.journal = edge.journal()
         else:
             request.trace = None
         return exchange

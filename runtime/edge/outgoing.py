@@ -188,9 +188,10 @@ class Outgoing(Incoming):
         self.deadline = NEVER
 
     def _report(self) -> None:
-        exchange = cast(Exchange, self.exchange)
+        exchange: Exchange = self.exchange  # type: ignore[assignment]  # a cast would be a call
+        head: RequestHead = self.head  # type: ignore[assignment]
         received = self.upload.received if self.upload is not None else len(exchange.request.received or b"")
-        self.edge.report(exchange, self.status, received, self.sent, cast(RequestHead, self.head), self._entry.host)
+        self.edge.report(exchange, self.status, received, self.sent, head, self._entry.host)
 
     # --- no ---
 

@@ -19,11 +19,15 @@ MAX_PLACES = 1000
 
 
 class EventLog:
-    """`who` names the process in each line: `supervisor` or `worker-1`. It never blocks (see Sink)."""
+    """`who` names the process in each line: `supervisor` or `worker-1`. It never blocks (see Sink).
+
+    What is said to a reader at a terminal stays on standard error wherever the log goes. `lost`: lines of the log that
+    a full disk or a slow reader has cost so far.
+    """
 
     def __init__(self, who: str, place: str | int = 2) -> None:
         self._who = who
-        self._sink = Sink(place, self._lost_lines)
+        self._sink = self._terminal = Sink(place, self._lost_lines)
         self._told: dict[object, tuple[float, str]] = {}
 
     def write(self, level: str, text: str, **fields: object) -> None:
@@ -35,8 +39,8 @@ class EventLog:
         """Lines for a reader at a terminal, as they are."""
         for line in text.split("\n"):
             data = line.encode("utf-8", "backslashreplace")
-            self._sink.write(data[: PIPE_BATCH - 1] + b"\n")
-        self._sink.flush()
+            self._terminal.write(data[: PIPE_BATCH - 1] + b"\n")
+        self._terminal.flush()
 
     def defect(self, error: BaseException, **fields: object) -> str:
         """Log a mistake of our own; gives the id that the answer quotes.
@@ -59,11 +63,34 @@ class EventLog:
         self.write("error", text, id=number, **fields, traceback=trace)
         return number
 
+    @property
+    def lost(self) -> int:
+        return self._sink.lost_ever
+
+    def open(self, place: str | int) -> Sink | None:
+        """For `move`: None where the log goes there already. Raises OSError."""
+        return None if place == self._sink.place else Sink(place, self._lost_lines)
+
+    def move(self, sink: Sink) -> None:
+        """From now on the log goes there."""
+        former, self._sink = self._sink, sink
+        former.flush()
+        if former is not self._terminal:
+            former.close()
+
+    def reopen(self) -> None:
+        """Open the log's file anew: it was moved away. Raises OSError, and goes on with the old one."""
+        self._sink.reopen()
+
     def flush(self) -> None:
         self._sink.flush()
+        if self._terminal is not self._sink:
+            self._terminal.flush()
 
     def close(self) -> None:
         self._sink.close()
+        if self._terminal is not self._sink:
+            self._terminal.close()
 
     def _line(self, level: str, text: str, fields: dict[str, object]) -> bytes:
         now = time.time()

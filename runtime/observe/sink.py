@@ -22,18 +22,19 @@ Notice = Callable[[int], bytes]
 class Sink:
     """`place` is a file's path or a descriptor (1, 2). `write` takes whole lines of at most PIPE_BUF bytes.
 
-    `lost` counts the lines dropped since the last notice; `notice(count)` makes the line that says so, which is written
-    as soon as there is room again. Raises OSError when a file cannot be opened.
+    `lost` counts the lines dropped since the last notice, `lost_ever` all of them; `notice(count)` makes the line that
+    says so, which is written as soon as there is room again. Raises OSError when a file cannot be opened.
     """
 
     def __init__(self, place: str | int, notice: Notice, backlog: int = BACKLOG) -> None:
         self.place = place
-        self.lost = 0
+        self.lost = self.lost_ever = 0
         self._notice = notice
         self._backlog = backlog
         self._lines: list[bytes] = []
         self._size = 0
-        self._waiting: deque[tuple[bytes, int]] = deque()  # a batch, and the lines that are lost with it
+        # A batch, the lines that are lost with it, and of them those that were not lost before (as a notice's were).
+        self._waiting: deque[tuple[bytes, int, int]] = deque()
         self._waiting_size = 0
         self._partial = False  # the first batch is the rest of one that was cut within a line
         self._torn = False  # such a rest was dropped: what is written next must begin on a line of its own
@@ -94,22 +95,23 @@ class Sink:
         if self.lost and self._room(size + PIPE_BATCH):
             self._announce()
         if self._room(size):
-            self._waiting.append((b"".join(lines), len(lines)))
+            self._waiting.append((b"".join(lines), len(lines), len(lines)))
             self._waiting_size += size
         else:
             self.lost += len(lines)
+            self.lost_ever += len(lines)
         self._push()
 
     def _announce(self) -> None:
         line = self._notice(self.lost)
-        self._waiting.append((line, self.lost))
+        self._waiting.append((line, self.lost, 0))
         self._waiting_size += len(line)
         self.lost = 0
 
     def _push(self) -> None:
         waiting = self._waiting
         while waiting:
-            batch, lines = waiting[0]
+            batch, lines, new = waiting[0]
             lead = b"\n" if self._torn else b""
             try:
                 sent = self._put(lead + batch) - len(lead)
@@ -117,7 +119,8 @@ class Sink:
                 return
             except OSError:
                 # The reader has gone or the disk is full: keeping it would only drop what comes later instead.
-                self.lost += sum(count for _, count in waiting)
+                self.lost += sum(count for _, count, _ in waiting)
+                self.lost_ever += sum(count for _, _, count in waiting)
                 waiting.clear()
                 self._waiting_size = 0
                 self._torn, self._partial = self._torn or self._partial, False
@@ -125,7 +128,8 @@ class Sink:
             self._torn = False
             self._waiting_size -= sent
             if sent < len(batch):
-                waiting[0] = batch[sent:], lines - batch.count(b"\n", 0, sent)
+                whole = batch.count(b"\n", 0, sent)
+                waiting[0] = batch[sent:], lines - whole, max(0, new - whole)
                 self._partial = not batch.endswith(b"\n", 0, sent)
             else:
                 waiting.popleft()

@@ -17,6 +17,8 @@ SWEEP_BUSY = 0.02
 class MachineStore:
     """Exact among the workers of this machine. `report` hears once a failure begins, and what it was.
 
+    `calls`: how often it was asked, `errors`: how often in vain.
+
     An answer says no more than that the store is away: which folder, and why, is for the log.
     """
 
@@ -25,15 +27,18 @@ class MachineStore:
         self._admit = store.admit
         self._report = report
         self._last = ""
+        self.calls = self.errors = 0
 
     def admit(
         self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
     ) -> Decision:
+        self.calls += 1
         try:
             if count:
                 return self._admit(key, limit, window, burst, now, cost)
             return self._store.peek(key, limit, window, burst, now, cost)
         except StoreUnavailable as error:
+            self.errors += 1
             self._tell(str(error))
             raise Unavailable("store") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -14,19 +14,23 @@ from policylang.sdk import Environment, Exchange, UpstreamClient
 from policylang.sdk.circuits import Circuits
 from runtime.edge.edge import Edge, Handler
 from runtime.edge.environment import GatewayEnvironment, SystemClock
-from runtime.edge.settings import EdgeSettings, edge_settings
+from runtime.edge.settings import EdgeSettings, Setting, edge_settings
 from runtime.edge.wheel import Wheel
-from runtime.observe.access_log import AccessLog, PolicyLog
 from runtime.observe.events import EventLog
+from runtime.observe.observer import Observer
+from runtime.observe.telemetry import LogSettings, Telemetry
 from runtime.stores.machine import MachineStore
 from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, upstream_settings
+from runtime.wire.request import RequestHead
 from runtime.workers.control import Message
 from runtime.workers.listeners import Listeners, Tls
 from runtime.workers.policy import check_again, unpack
-from runtime.workers.settings import OFF, STDOUT, ListenerSettings, unpacked_listeners
+from runtime.workers.settings import ListenerSettings, unpacked_listeners
 
+MEASURE = 1.0
+"""Seconds between two looks at what has a size: connections, servers, lines lost."""
 FLUSH = 0.1
 """Seconds that a log line may wait for company."""
 SETTLE = 0.25
@@ -42,14 +46,13 @@ class CompiledTree(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A policy that is ready to serve, made off the loop. `routes`: what the log calls a service's route."""
+    """A policy that is ready to serve, made off the loop."""
 
     hash: str
     tree: CompiledTree
     edge: EdgeSettings
     upstreams: Mapping[str, UpstreamSettings]
-    routes: Mapping[str, str]
-    access_log: str
+    logs: LogSettings
     listeners: tuple[ListenerSettings, ...]
 
 
@@ -64,28 +67,42 @@ def compile_policy(message: Message) -> Compiled:
         tree=compile_program(program),
         edge=edge_settings(program.gateway),
         upstreams={upstream.name: upstream_settings(upstream.settings) for upstream in program.upstreams},
-        routes={
-            service.name: service.paths[0].text if len(service.paths) == 1 else service.name
-            for service in program.services
-        },
-        access_log=message["access_log"],
+        logs=LogSettings(
+            hash=program.hash,
+            routes={
+                service.name: service.paths[0].text if len(service.paths) == 1 else service.name
+                for service in program.services
+            },
+            access_log=message["access_log"],
+            sample=_sample(program.gateway),
+            error_log=message["error_log"],
+            main=paths[0],
+        ),
         listeners=unpacked_listeners(message["listeners"]),
     )
 
 
+def _sample(settings: Iterable[Setting]) -> float:
+    return next((float(one.values["sample"]) for one in settings if one.name == "access_log"), 1.0)
+
+
 @dataclass(slots=True)
 class PolicyEnvironment(GatewayEnvironment):
-    """`policy_log`: how this policy's exchanges are logged, also after another policy has taken over."""
+    """`observer`: who hears of this policy's exchanges, also after another policy has taken over."""
 
-    policy_log: PolicyLog | None = None
+    observer: Observer | None = None
 
 
 class Gateway:
-    """One for a worker. Raises OSError when the log cannot be opened, ValueError for a listener that cannot be made."""
+    """One for a worker. Raises OSError when a log cannot be opened, ValueError for a listener that cannot be made.
+
+    `telemetry`: where it counts; without it nothing is counted.
+    """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, store: MachineStore, events: EventLog, compiled: Compiled
-    ) -> None:
+        self, loop: asyncio.AbstractEventLoop, store: MachineStore, events: EventLog, compiled: Compiled,
+        telemetry: Telemetry | None = None,
+    ) -> None:  # fmt: skip
         self.loop = loop
         self.store = store
         self.events = events
@@ -94,9 +111,7 @@ class Gateway:
         self.edge = Edge(compiled.edge, loop, self.clock, self.wheel)
         self.pools: dict[str, UpstreamPool] = {}
         self.circuits = Circuits()
-        self.access_log: AccessLog | None = None
-        self._log_place = OFF
-        self._next_log: tuple[str, AccessLog | None] | None = None
+        self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self._next_tls: Tls = {}
         self._version = _version()
@@ -113,16 +128,11 @@ class Gateway:
         """
         self.abandon()
         self._next_tls = self.listeners.prepare(compiled.listeners)
-        place = compiled.access_log
-        if place != self._log_place:
-            log = None if place == OFF else AccessLog(1 if place == STDOUT else place, self.clock.wall)
-            self._next_log = place, log
+        self.telemetry.prepare(compiled.logs)
 
     def abandon(self) -> None:
         """What was prepared is not wanted."""
-        if self._next_log is not None and self._next_log[1] is not None:
-            self._next_log[1].sink.close()
-        self._next_log = None
+        self.telemetry.abandon()
         self._next_tls = {}
 
     def install(self, compiled: Compiled) -> None:
@@ -130,11 +140,6 @@ class Gateway:
 
         Upstreams whose settings stay keep their connections.
         """
-        if self._next_log is not None:
-            if self.access_log is not None:
-                self.access_log.sink.close()
-            self._log_place, self.access_log = self._next_log
-            self._next_log = None
         pools: dict[str, UpstreamPool] = {}
         for name, settings in compiled.upstreams.items():
             pool = self.pools.pop(name, None)
@@ -151,24 +156,19 @@ class Gateway:
             upstreams=upstreams, bodies=compiled.edge.bodies, write_log=self._write_log,
             write_defect=self._write_defect, circuit=self.circuits.get,
         )  # fmt: skip
-        logged = self.access_log is not None
-        if self.access_log is not None:
-            environment.policy_log = self.access_log.for_policy(compiled.hash, compiled.routes)
+        observer = environment.observer = self.telemetry.install(compiled.logs, self.edge.time_next)
         self.listeners.install(compiled.listeners, self._next_tls)
         self._next_tls = {}
         self.edge.configure(compiled.edge)
         serving: Environment = environment
-        self.edge.use(compiled.tree.handle, serving, _log_exchange if logged else None, journal=logged)
-        self.edge.on_refused = self.access_log.refused if self.access_log is not None else None
+        told = observer is not None
+        self.edge.use(compiled.tree.handle, serving, _log_exchange if told else None, journal=told)
+        self.edge.on_refused = self.telemetry.refused if told else None
         gc.collect()
         gc.freeze()
 
     def reopen_logs(self) -> None:
-        if self.access_log is not None:
-            try:
-                self.access_log.sink.reopen()
-            except OSError as error:
-                self.events.write("error", f"cannot open the access log `{self._log_place}` anew: {error.strerror}")
+        self.telemetry.reopen()
 
     def _write_log(self, level: str, text: str, exchange: Exchange) -> None:
         self.events.write(level, text, service=exchange.service, request=exchange.request.id)
@@ -185,13 +185,24 @@ class Gateway:
         self.wheel.start(self.loop)
         WATCH.start(self.loop)
         self._flush()
+        self._measure()
         self._sweep()
 
     def _flush(self) -> None:
-        if self.access_log is not None:
-            self.access_log.sink.flush()
-        self.events.flush()
+        self.telemetry.flush()
         self.loop.call_later(FLUSH, self._flush)
+
+    def _measure(self) -> None:
+        self.telemetry.measure(self.edge, self.pools, self.store, self._expiries())
+        self.loop.call_later(MEASURE, self._measure)
+
+    def _expiries(self) -> dict[str, float]:
+        """When the listeners' certificates expire; of those with one name the first to do so."""
+        found: dict[str, float] = {}
+        for tls in self.listeners.tls.values():
+            for name, when in tls.expiries():
+                found[name] = min(when, found.get(name, when))
+        return found
 
     def _sweep(self) -> None:
         # The workers started at different moments, so they seldom ask for the write lock at the same time.
@@ -241,18 +252,22 @@ class Gateway:
         await asyncio.sleep(0)  # the connections hear of their end, and log it
 
     def close(self) -> None:
-        if self.access_log is not None:
-            self.access_log.sink.close()
+        self._measure_last()
+        self.telemetry.close()
         self.store.close()
+
+    def _measure_last(self) -> None:
+        """What is counted elsewhere is taken up a last time; sizes of a worker that ends are nobody's business."""
+        self.telemetry.measure(self.edge, {}, self.store, {})
 
 
 def _log_exchange(
-    exchange: Exchange, status: int, received: int, sent: int, ended: int, upstream: int, **came: Any
+    exchange: Exchange, status: int, received: int, sent: int, ended: int, head: RequestHead, host: str
 ) -> None:
-    environment: Any = exchange.environment
-    log: PolicyLog | None = environment.policy_log
-    if log is not None:
-        log.write(exchange, status, received, sent, ended, upstream, **came)
+    """By the policy that the exchange began with; None where nobody listened then."""
+    observer = exchange.environment.observer  # type: ignore[attr-defined]
+    if observer is not None:
+        observer.done(exchange, status, received, sent, ended, head, host)
 
 
 def _version() -> str:

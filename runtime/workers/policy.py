@@ -109,6 +109,7 @@ def pack(loaded: Loaded) -> Message:
         "files": {name: base64.b64encode(data).decode() for name, data in loaded.files.items()},
         "hash": loaded.hash,
         "access_log": settings.access_log,
+        "error_log": settings.error_log,
         "listeners": packed_listeners(settings),
     }
 

@@ -16,8 +16,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
+from runtime.edge.environment import SystemClock
 from runtime.edge.loop import install
 from runtime.observe.events import EventLog
+from runtime.observe.telemetry import Telemetry
 from runtime.stores import StoreUnavailable
 from runtime.stores.embedded import EmbeddedStore
 from runtime.stores.machine import MachineStore
@@ -58,7 +60,9 @@ def main(number: int) -> None:
         loop = install()
         compiled = compile_policy(start["policy"])
         store = MachineStore(EmbeddedStore.open(Path(start["store"])), lambda text: events.write("error", text))
-        gateway = Gateway(loop, store, events, compiled)
+        folder = Path(start["store"]) if start["store"] else None
+        telemetry = Telemetry(events, SystemClock(loop), folder, start["slot"])
+        gateway = Gateway(loop, store, events, compiled, telemetry)
         _raise_file_limit(compiled.edge.connections, events)
     except OSError as error:
         _fail(channel, f"`{error.filename}`: {error.strerror}", FAILED)
@@ -226,7 +230,7 @@ class Worker:
             try:
                 self._gateway.prepare(result)
             except OSError as error:
-                result = PolicyRefused(f"cannot open the access log `{result.access_log}`: {error.strerror}")
+                result = PolicyRefused(f"cannot open `{error.filename}`: {error.strerror}")
             except ValueError as error:
                 result = error
             else:
