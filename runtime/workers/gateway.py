@@ -183,6 +183,7 @@ class Gateway:
         gc.set_threshold(*GC_THRESHOLDS)
         gc.enable()
         self.wheel.start(self.loop)
+        WATCH.tell = lambda text: self.events.write("error", text)
         WATCH.start(self.loop)
         self._flush()
         self._measure()
