@@ -114,17 +114,17 @@ def _unbrotli(data: bytes, limit: int) -> bytes:
 
     one = brotli.Decompressor()
     parts: list[bytes] = []
+    out = b""
     try:
         for piece in _slices(data, _SLICE):
-            while True:
+            # With no room for its output it takes no more input, and what it has left comes for nothing.
+            while piece or out:
                 out = one.process(piece, output_buffer_limit=min(_STEP, limit + 1))
+                piece = b""
                 limit -= len(out)
                 if limit < 0:
                     raise TooLong
                 parts.append(out)
-                if one.can_accept_more_data():
-                    break
-                piece = b""
     except brotli.error:  # also for bytes behind its end
         raise Corrupt("malformed") from None
     if not one.is_finished():
