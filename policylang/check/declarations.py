@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from policylang.check import program as p
 from policylang.check.arguments import assign, bind, signature_of
-from policylang.check.fitting import fit
+from policylang.check.fitting import argument, fit
 from policylang.check.gateway_cards import split_address
 from policylang.check.literals import place_of
 from policylang.check.scope import Slots
@@ -27,10 +28,11 @@ _LATER = {
 }
 """Settings that are planned: said to be so, rather than to be unknown."""
 _MAP = signature_of("map", MAP_DECLARATION)
+_ON = replace(next(each for each in UPSTREAM["balance"].params if each.name == "on"), accepts_none=False)
 
 
-def _walk(unit: Unit) -> Walk:
-    return Walk(unit, Frame("", Slots()), "constant")
+def _walk(unit: Unit, place: str = "constant") -> Walk:
+    return Walk(unit, Frame("", Slots()), place)
 
 
 # --- settings ------------------------------------------------------------------------------------
@@ -58,7 +60,31 @@ def upstream_settings(unit: Unit, node: n.Upstream) -> p.Upstream:
         if _kind(card).needed and name not in present and not unit.broken:
             unit.report.error("missing-setting", node.name_span, f"`{node.name}` has no `{name}`",
                               help=f"write at least one, such as `{card.example}`")  # fmt: skip
-    return p.Upstream(node.span, node.name, (*found, *_left_out(unit, found, UPSTREAM, node.span)))
+    settings = (*found, *_left_out(unit, found, UPSTREAM, node.span))
+    return p.Upstream(node.span, node.name, settings, _hashed(unit, node))
+
+
+def _hashed(unit: Unit, node: n.Upstream) -> p.Expr | None:
+    """What `balance hash, on: …` looks at: known only when a request is here, unlike all else that is set."""
+    balance = next((setting for setting in node.settings if setting.name == "balance"), None)
+    if balance is None:
+        return None
+    how = next((arg.value for arg in balance.args if arg.name in (None, "how")), None)
+    given = [arg for arg in balance.args if arg.name == "on"]
+    on = given[0] if given else None
+    hashes = isinstance(how, n.Name) and how.name == "hash"
+    if hashes and on is None:
+        unit.report.error("bad-balance", balance.name_span, "`hash` needs `on`: what is the same goes to one server",
+                          help="write `balance hash, on: client.ip`")  # fmt: skip
+    elif on is not None and not hashes:
+        unit.report.error("bad-balance", on.name_span or on.span, "`on` belongs to `hash`",
+                          help=f"write `balance hash, on: {on.value.span.text}`, or leave it out")  # fmt: skip
+    for other in given[1:]:
+        unit.report.error("duplicate-parameter", other.name_span or other.span, "`on` is given twice",
+                          labels=[Label(given[0].span, "first here")], help="keep one of them")  # fmt: skip
+    if on is not None and hashes:
+        return argument(_walk(unit, "balance"), _ON, on.value)
+    return None
 
 
 def _nowhere() -> Span:
@@ -86,7 +112,9 @@ def _settings(unit: Unit, nodes: Sequence[n.Setting], cards: Mapping[str, Card],
             unit.report.error("duplicate-setting", node.name_span, f"`{node.name}` stands twice",
                               labels=[Label(first.name_span, "first here")], help="leave one of them out")  # fmt: skip
             continue
-        bound, good = bind(walk, signature_of(node.name, card.params), node.args, node.name_span)
+        # `on:` is worked out for each request; it is looked at by itself.
+        args = [arg for arg in node.args if not (node.name == "balance" and arg.name == "on")]
+        bound, good = bind(walk, signature_of(node.name, card.params), args, node.name_span)
         if not node.args and card.params and not any(q.required for q in card.params):
             unit.report.error("missing-parameter", node.name_span, f"`{node.name}` says nothing",
                               help=f"write it as in `{card.example}`, or leave it out")  # fmt: skip

@@ -7,6 +7,17 @@ Beside an ip stand addresses and networks: IPv4 or IPv6, with a prefix that the 
 ==
     require client.ip in ["10.0.0.0/8"]
 
+bad-balance
+`balance hash` needs to know what to hash, and nothing else does. It is worked out before a server is chosen: of the
+request's head, its client and user, and constants; not of a body, of `path` and names of one service, or an answer.
+    upstream items { server "http://10.0.0.1:80"
+        balance hash, on: request.json.account }
+    service items "/items" { route items }
+==
+    upstream items { server "http://10.0.0.1:80"
+        balance hash, on: request.header["X-Account"] ?? "none" }
+    service items "/items" { route items }
+
 bad-header-name
 A header's name has letters, digits and `-` and a few other signs (RFC 9110, 5.6.2). Fields that say where a message
 ends or belong to one connection are written by the gateway itself.

@@ -13,6 +13,7 @@ from policylang.syntax import nodes as n
 
 CONTEXT = ("request", "response", "path", "client", "user", "service", "gateway", "now")
 NAMED = {"request": ("header", "query", "cookie"), "response": ("header",)}
+IN_BALANCE = "use the request's path, query or fields, `client`, `user`, `service` or constants"
 _PARTS = {"path": "path.id", "client": "client.ip", "service": "service.name", "gateway": "gateway.name"}
 
 
@@ -23,6 +24,9 @@ def context_value(walk: Walk, span: Span, word: str) -> p.Expr:
     if not _context_here(walk, span, word):
         return unknown(span)
     if word == "request":
+        if walk.place == "balance":
+            walk.error("bad-balance", span, "`on` cannot read the whole request", help=IN_BALANCE)
+            return unknown(span)
         return p.MessageRef(span, t.REQUEST, _message_tainted(walk, "request"), "request")
     if word == "response":
         if not _response_here(walk, span):
@@ -47,6 +51,9 @@ def _context_here(walk: Walk, span: Span, word: str) -> bool:
             "not-constant", span, f"`{word}` is known only when a message is here",
             help="a constant is made of literals, other constants, `env`, `secret`, `file` and `map`",
         )  # fmt: skip
+        return False
+    if walk.place == "balance" and word in ("path", "response"):
+        walk.error("bad-balance", span, f"`on` cannot read `{word}`", help=IN_BALANCE)
         return False
     if word == "path" and walk.captures is None:
         if walk.definition is not None or walk.place == "default":
@@ -162,6 +169,9 @@ def _message_field(walk: Walk, span: Span, root: n.Name, name: str, name_span: S
             )  # fmt: skip
         else:
             _unknown_member(walk, name_span, f"`{word}`", name, [*RECORDS[word], *NAMED[word]])
+        return unknown(span)
+    if walk.place == "balance" and name in BODY_FIELDS:
+        walk.error("bad-balance", span, "`on` cannot read a body, which may not be here yet", help=IN_BALANCE)
         return unknown(span)
     private = f"{word}.{name}" in PRIVATE_FIELDS
     if walk.frame.tainted and not private:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policylang.check import program as p
-from policylang.check.members import CONTEXT, context_value
+from policylang.check.members import CONTEXT, IN_BALANCE, context_value
 from policylang.check.scope import Ended, Var
 from policylang.check.walk import Walk, unknown
 from policylang.diagnostics import Label
@@ -89,6 +89,8 @@ def unknown_name(walk: Walk, span: Span, word: str) -> None:
         cure = f"`{word}` is an upstream: only a parameter that takes an upstream may name it"
     elif word in walk.unit.maps:
         cure = f'read the map with `map("{word}")`'
+    elif walk.place == "balance":
+        cure = IN_BALANCE
     elif walk.definition is not None:
         cure = f"an assertion sees its own parameters only: declare `{word}` as one"
     else:

@@ -357,9 +357,12 @@ class Setting:
 
 @record
 class Upstream:
+    """`on`: what `balance hash` looks at, as a key."""
+
     span: Span
     name: str
     settings: tuple[Setting, ...]
+    on: Expr | None = None
 
 
 @record

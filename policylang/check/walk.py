@@ -57,9 +57,10 @@ class Arms:
 
 
 class Walk:
-    """`place`: `service`, `failure` (its `on failure`), `before`, `after`, `assertion`, `default` (of a parameter) or
-    `constant`. `captures`: what `path` has; None where there is no `path`. `closed`: why no `respond` may stand
-    here, else "". `definition`: the user's assertion that this is the body of; `expanding` when for one call of it.
+    """`place`: `service`, `failure` (its `on failure`), `before`, `after`, `assertion`, `default` (of a parameter),
+    `balance` (what an upstream hashes) or `constant`. `captures`: what `path` has; None where there is no `path`.
+    `closed`: why no `respond` may stand here, else "". `definition`: the user's assertion that this is the body of;
+    `expanding` when for one call of it.
     """
 
     __slots__ = (

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from policylang.check.program import Program
+from policylang.check.program import Expr, Program
 from policylang.check.program import Service as CheckedService
 from policylang.sdk.exchange import Exchange, Response
 from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.tree.build import row_of, run_of
 from policylang.tree.facts import wants_request
+from policylang.tree.keys import key_function
 from policylang.tree.outcome import CANCELLED, COROUTINE, RESPONDED, Outcome, Place, Run, Step, copied, note
 from policylang.tree.problem import problem
 from policylang.tree.router import Router
@@ -28,14 +29,22 @@ class Service:
 
 
 class Tree:
-    """`program` is what it was compiled from, `hash` names the policy. Holds no reference cycle."""
+    """`program` is what it was compiled from, `hash` names the policy. Holds no reference cycle.
 
-    __slots__ = ("_after", "_global_slots", "_router", "hash", "program", "services")
+    `upstream_keys`: for an upstream that balances by `hash`, what decides; it raises Failed where that is none.
+    """
+
+    __slots__ = ("_after", "_global_slots", "_router", "hash", "program", "services", "upstream_keys")
 
     def __init__(self, program: Program) -> None:
         """Raises ValueError where the program cannot be compiled: the checker lets none such through."""
         self.program = program
         self.hash = program.hash
+        self.upstream_keys: dict[str, Callable[[Exchange], str]] = {
+            upstream.name: _text_key(upstream.on, f"balance|{upstream.name}")
+            for upstream in program.upstreams
+            if upstream.on is not None
+        }
         self._global_slots = len(program.global_slots)
         after = [statement for block in program.after for statement in block.statements]
         self._after = tuple(run_of(block.statements) for block in program.after)
@@ -141,6 +150,11 @@ def _compiled(checked: CheckedService, early: tuple[Step, ...], wanted: bool) ->
         wanted = wanted or any(wants_request(statement) for statement in checked.on_failure.statements)
     steps = (*early, *row_of(checked.body.statements, wanted))
     return Service(checked.name, len(checked.slot_names), steps, on_failure)
+
+
+def _text_key(expr: Expr, counter: str) -> Callable[[Exchange], str]:
+    key = key_function(expr, counter)
+    return lambda exchange: key(exchange).decode("latin-1")
 
 
 def _not_found(allow: str | None) -> Failure:

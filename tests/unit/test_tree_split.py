@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policylang.check import check_text
+from policylang.sdk import Failed
 from policylang.sdk.bench import BenchEnvironment, make_exchange, run
 from policylang.tree import compile_program
 from policylang.tree.shares import edges_of, point_of
@@ -84,3 +86,30 @@ def test_edges_ascend_and_leave_the_last_arm_its_share(parts: list[int]) -> None
     assert len(edges) == len(shares) - 1
     assert all(before <= after for before, after in pairwise(edges))
     assert edges[0] > 0
+
+
+def test_what_an_upstream_hashes() -> None:
+    checked = check_text("""
+upstream one {
+    server "http://127.0.0.1:9000"
+    balance hash, on: [request.header["X-User"], client.ip]
+}
+upstream two {
+    server "http://127.0.0.1:9000"
+    balance hash, on: request.bearer
+}
+upstream three { server "http://127.0.0.1:9000" }
+service s "/" { route one else route two else route three }
+""")
+    assert checked.program is not None, checked.diagnostics
+    keys = compile_program(checked.program).upstream_keys
+    assert sorted(keys) == ["one", "two"]
+    environment = BenchEnvironment()
+    ann, bob = (
+        make_exchange(environment, headers={"X-User": name, "Authorization": f"Bearer {name}-s3cr3t"})
+        for name in ("ann", "bob")
+    )
+    assert keys["one"](ann) == keys["one"](ann) != keys["one"](bob)
+    assert "s3cr3t" not in keys["two"](ann) != keys["two"](bob)
+    with pytest.raises(Failed):
+        keys["two"](make_exchange(environment))
