@@ -179,16 +179,18 @@ def _run(found: argparse.Namespace) -> int:
 def _admin(folder: Path, log: EventLog) -> OpenAdmin:
     """Opens the admin listener that a policy asks for; the socket is in the store's folder unless it says otherwise."""
     from runtime.admin.server import AdminServer, CannotAdminister
+    from runtime.observe.exposition import Exposition
     from runtime.workers.operation import CannotOperate, Operation
-    from runtime.workers.settings import OFF, GatewaySettings
+    from runtime.workers.settings import GatewaySettings
 
-    def open_admin(settings: GatewaySettings, operation: Operation) -> AdminServer | None:
-        if settings.admin == OFF:
-            return None
+    exposition = Exposition(folder)
+
+    def open_admin(settings: GatewaySettings, operation: Operation) -> AdminServer:
         try:
             server = AdminServer(
-                settings.admin, settings.admin_token or "", operation, folder, lambda text: log.write("error", text)
-            )
+                settings.admin, settings.admin_token or "", operation, folder, lambda text: log.write("error", text),
+                exposition,
+            )  # fmt: skip
             server.start()
         except CannotAdminister as error:
             raise CannotOperate(str(error)) from None
