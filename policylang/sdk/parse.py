@@ -19,8 +19,8 @@ _MISC = re.compile(rb"\s+|<\?.*?\?>|<!--.*?-->", re.S)
 _DIGITS = bytes(0x30 if 0x30 <= byte <= 0x39 else 0x20 for byte in range(256))
 _LONG = b"0" * 19
 """The least integer that orjson gives as a float has so many digits."""
-_LIBXML_TEXT = 10_000_000
-"""Bytes of a text or an attribute beyond which libxml2 refuses a document, unless told that it is huge."""
+_LIBXML_TEXT = 9_000_000
+"""Bytes of a text, an attribute or a comment that libxml2 surely takes; near 10,000,000 it must be told that it may."""
 
 
 def parse_json(data: bytes, status: int = 400, limits: BodyLimits = USUAL_LIMITS) -> Json:
@@ -49,15 +49,16 @@ def parse_json(data: bytes, status: int = 400, limits: BodyLimits = USUAL_LIMITS
 
 
 def _exact(data: bytes, status: int) -> Json:
-    """As the standard library reads it, which keeps integers beyond 64 bits. orjson has accepted the text."""
+    """As the standard library reads it, which keeps integers beyond 64 bits.
+
+    orjson has accepted the text, and so no number beyond 1.8e308.
+    """
     import json  # only for messages with such numbers
 
     try:
         return json.loads(data.decode())
-    except RecursionError:
+    except RecursionError:  # at some 950 levels
         raise unreadable("body", "JSON nested too deep for the numbers in it", status=status) from None
-    except ValueError:  # Python's own limit, as reading them takes quadratic time
-        raise unreadable("body", "JSON with a number of thousands of digits", status=status) from None
 
 
 def long_json(value: Any, text_of: Callable[[Any], str], error: TypeError) -> bytes | None:
@@ -69,7 +70,7 @@ def long_json(value: Any, text_of: Callable[[Any], str], error: TypeError) -> by
     try:
         text = json.dumps(value, default=text_of, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         return text.encode()
-    except (ValueError, RecursionError):  # stray bytes, a number of thousands of digits, too deep
+    except (ValueError, RecursionError):  # stray bytes, a number that arithmetic has made endless, too deep
         return None
 
 
@@ -104,7 +105,7 @@ def _repeated(data: bytes) -> str:
 
     try:
         json.loads(data, object_pairs_hook=pairs)
-    except (RecursionError, ValueError):  # too deep, or with too long a number, for this reader alone
+    except RecursionError:  # too deep for this reader alone
         pass
     return f"`{found[0][:64]}`" if found else "a name"
 
