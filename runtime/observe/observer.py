@@ -163,7 +163,8 @@ class Observer:
             found = self._verdicts.get(key)
             if found is None:
                 found = self._new_verdict(service, list(entries), key)
-        self._last, self._last_journal, self._last_service = found, journal, service
+        # Not the exchange's own list: what still runs when it is given up may add to that.
+        self._last, self._last_journal, self._last_service = found, found.journal, service
         return found
 
     def _new_verdict(self, service: str, journal: list[Any], key: tuple[Any, ...]) -> Verdict:

@@ -40,7 +40,8 @@ LATE: Final = 300.0
 class LogSettings:
     """`access_log`: a file, `stdout` or `off`; `sample`: the share of what went well; `error_log`: a file or `stderr`.
 
-    `main`: the policy's first file; `routes`: a service's name -> what its route is called.
+    `main`: the policy's first file; `routes`: a service's name -> what its route is called. `counted`: whether anybody
+    can read what is counted.
     """
 
     hash: str
@@ -49,6 +50,7 @@ class LogSettings:
     sample: float = 1.0
     error_log: str = "stderr"
     main: str = ""
+    counted: bool = True
 
 
 class Telemetry:
@@ -58,16 +60,13 @@ class Telemetry:
         self.events = events
         self.access_log: AccessLog | None = None
         self.counts: Counts | None = None
+        self._folder = folder
+        self._slot = slot
         self._clock = clock
         self._place = OFF
         self._next: tuple[str, AccessLog | None] | None = None
         self._next_events: Sink | None = None
         self._former: list[tuple[float, AccessLog]] = []
-        if folder is not None:
-            try:
-                self.counts = Counts(Cells.create(folder, slot))
-            except OSError as error:
-                events.write("error", f"nothing is counted, for the counters have no room: {error.strerror or error}")
 
     # --- a policy ---
 
@@ -99,12 +98,24 @@ class Telemetry:
         if self._next_events is not None:
             self.events.move(self._next_events)
         self._next = self._next_events = None
-        if self.access_log is None and self.counts is None:
+        if settings.counted:
+            self._count()
+        counts = self.counts if settings.counted else None
+        if self.access_log is None and counts is None:
             return None
         log = self.access_log.for_policy(settings.hash, settings.routes) if self.access_log is not None else None
         return Observer(
-            self.counts, log, settings.routes, settings.main, settings.sample, self._clock.monotonic, time_next
+            counts, log, settings.routes, settings.main, settings.sample, self._clock.monotonic, time_next
         )
+
+    def _count(self) -> None:
+        """Begin to count, unless it was begun before."""
+        if self.counts is None and self._folder is not None:
+            try:
+                self.counts = Counts(Cells.create(self._folder, self._slot))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                self.events.write("error", f"nothing is counted, for the counters have no room: {reason}")
 
     def refused(self, client: str, status: int, failure: str) -> None:
         """`Edge.on_refused`."""

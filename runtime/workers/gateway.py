@@ -77,6 +77,7 @@ def compile_policy(message: Message) -> Compiled:
             sample=_sample(program.gateway),
             error_log=message["error_log"],
             main=paths[0],
+            counted=message["counted"],
         ),
         listeners=unpacked_listeners(message["listeners"]),
     )

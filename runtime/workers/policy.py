@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from policylang.diagnostics import Diagnostic, Severity
 from runtime.workers.control import Message
-from runtime.workers.settings import ListenerSettings, Loaded, PolicyRefused, gateway_settings, packed_listeners
+from runtime.workers.settings import OFF, ListenerSettings, Loaded, PolicyRefused, gateway_settings, packed_listeners
 from runtime.workers.watch import Mark, mark
 
 if TYPE_CHECKING:
@@ -58,10 +58,7 @@ class Reader:
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise PolicyRefused(f"cannot read `{error.filename}`: {reason}", unreadable=True) from None
-        try:
-            settings = gateway_settings(program.gateway)
-        except ValueError as error:
-            raise PolicyRefused(str(error)) from None
+        settings = gateway_settings(program.gateway)
         if self._listen:
             settings = replace(settings, listen=tuple(map(ListenerSettings, dict.fromkeys(self._listen))))
         if self._workers is not None:
@@ -110,6 +107,7 @@ def pack(loaded: Loaded) -> Message:
         "hash": loaded.hash,
         "access_log": settings.access_log,
         "error_log": settings.error_log,
+        "counted": settings.admin != OFF,
         "listeners": packed_listeners(settings),
     }
 
