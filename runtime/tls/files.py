@@ -138,7 +138,7 @@ def reason_of(error: OSError) -> str:
     """An error of TLS in a few lower-case words, without what is only of interest to developers."""
     if isinstance(error, ssl.SSLCertVerificationError) and error.verify_message:
         return str(error.verify_message).rstrip(".").lower()
-    if isinstance(error, ssl.SSLError) and error.reason:
+    if isinstance(error, ssl.SSLError) and getattr(error, "reason", None):
         return str(error.reason).replace("_", " ").lower()
     return (error.strerror or str(error)).lower()
 

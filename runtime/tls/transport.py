@@ -323,4 +323,5 @@ class ClientTransport(TlsTransport):
 
     def _never_made(self, reason: Exception | None) -> None:
         if not self.shaken.done():
-            self.shaken.set_exception(reason or ConnectionResetError("closed within the TLS handshake"))
+            why = f"the server left within the TLS handshake: {reason or 'closed'}"
+            self.shaken.set_exception(ssl.SSLError(ssl.SSL_ERROR_EOF, why))

@@ -157,7 +157,7 @@ class Dial:
             reason = reason_of(error)
             if isinstance(error, ssl.SSLCertVerificationError):
                 said, kind = "the certificate of the server is not accepted", "tls_certificate_error"
-            elif "ALERT" in (error.reason or ""):
+            elif "ALERT" in (getattr(error, "reason", None) or ""):
                 said, kind = "the server has refused the TLS handshake", "tls_alert_received"
             else:
                 said, kind = "the TLS handshake with the server has failed", "tls_protocol_error"
