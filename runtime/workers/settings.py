@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from policylang.check.surroundings import resolve
-from policylang.source import Span
+if TYPE_CHECKING:
+    from policylang.source import Span
 
 STDOUT = "stdout"
 STDERR = "stderr"
@@ -89,10 +89,7 @@ class PolicyRefused(Exception):
 
 
 def gateway_settings(settings: Iterable[Setting]) -> GatewaySettings:
-    """From the checked program, where every parameter has a value; a setting that is left out has its default.
-
-    Raises ValueError for one address with two meanings.
-    """
+    """From the checked program, where every parameter has a value; a setting that is left out has its default."""
     listen: list[Setting] = []
     given: dict[str, Any] = {}
     handshake = 10.0
@@ -114,16 +111,13 @@ def gateway_settings(settings: Iterable[Setting]) -> GatewaySettings:
             given |= {name: values[name].seconds for name in ("drain", "drain_delay") if values[name] is not None}
             handshake = values["handshake"].seconds
     if listen:
-        found: dict[str, ListenerSettings] = {}
-        for setting in listen:
-            one = _listener(setting, handshake)
-            if found.setdefault(one.address, one) != one:
-                raise ValueError(f"`{one.address}` is listened on twice, in different ways: keep one of them")
-        given["listen"] = tuple(found.values())
+        given["listen"] = tuple(_listener(setting, handshake) for setting in listen)
     return GatewaySettings(**given)
 
 
 def _listener(setting: Setting, handshake: float) -> ListenerSettings:
+    from policylang.check.surroundings import resolve  # the checker is heavy, and not every command checks
+
     values = setting.values
 
     def files(name: str) -> tuple[str, ...]:
