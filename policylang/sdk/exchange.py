@@ -250,7 +250,8 @@ class Response(Message):
         """The held body, `plain`, goes out as `packed`; the caller has set Content-Encoding."""
         self.coder = None
         self.body = packed
-        self.content = Content(plain, True)
+        content = self.content = Content()
+        content.data, content.packed = plain, True
 
     def _pack(self) -> None:
         """A body that was to be packed while it goes out is held now."""

@@ -37,6 +37,9 @@ class BodySource(Protocol):
         ...
 
 
+_UNREAD: Any = object()
+
+
 class Content:
     """What has been made of a held body for those who read it; each is made once.
 
@@ -44,15 +47,13 @@ class Content:
     it, and it counts by `data` still. `failure`: why it cannot be decoded.
     """
 
-    __slots__ = ("data", "failure", "json", "packed", "text", "xml")
-
-    def __init__(self, data: bytes | None = None, packed: bool = False) -> None:
-        self.data = data
-        self.packed = packed
-        self.failure: Failure | None = None
-        self.text: str | None = None
-        self.json: Any = _UNREAD
-        self.xml: Any = None
+    # No slots: most of these are never set, and one is made for each body that is read.
+    data: bytes | None = None
+    packed = False
+    failure: Failure | None = None
+    text: str | None = None
+    json: Any = _UNREAD
+    xml: Any = None
 
 
 class Message:
@@ -218,10 +219,14 @@ class Message:
     @property
     def json(self) -> Json:
         content = self.content
-        if content is not None and content.json is not _UNREAD:
+        if content is None:
+            content = self.content = Content()
+        elif content.json is not _UNREAD:
             return content.json
-        value = parse_json(self.decoded, self.fault, self.bounds)
-        self.content.json = value  # type: ignore[union-attr]  # `decoded` has made it
+        data = content.data
+        if data is None:
+            data = content.data = self._decode(content)
+        value = content.json = parse_json(data, self.fault, self.bounds)
         return value
 
     @property
@@ -251,6 +256,3 @@ class Message:
         self.headers, self.body, self.content = state
         if self.body is None:
             self.body = self.received  # a body that was read since stays held
-
-
-_UNREAD: Any = object()
