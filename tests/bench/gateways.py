@@ -1,6 +1,7 @@
 """Compare gateways side by side in one run: processor time a request, throughput, latency at a fixed offered rate.
 
-    python3 tests/bench/gateways.py [--rounds N] [--seconds S] [--scenario a|b] [--only nginx,envoy] [--json FILE]
+    python3 tests/bench/gateways.py [--rounds N] [--seconds S] [--scenario a|b] [--observed] [--only nginx,envoy]
+        [--json FILE]
 
 Method: docs/performance.md. Every gateway has one core and one worker, load and upstream share another core. The
 rounds of the gateways are interleaved and their order rotates, so that what else the machine does hits all of them;
@@ -23,7 +24,7 @@ from pathlib import Path
 import load
 import provision
 import report
-from peers import BODY, CLIENTS, ECHO_PATH, GATEWAYS, PATH, upstream
+from peers import BODY, CLIENTS, ECHO_PATH, GATEWAYS, OBSERVED, PATH, bare, upstream
 from processes import Child, Noise, cores, free_port, spent
 
 CONNECTIONS = 64
@@ -86,7 +87,7 @@ class Bench:
     def scenario(self, scenario: str, names: list[str]) -> list[Result]:
         results = {name: Result(name) for name in names}
         running: dict[str, tuple[Child, int]] = {}
-        script = load.wrk_script(self.folder, PATH, list(CLIENTS) if scenario == "b" else [])
+        script = load.wrk_script(self.folder, PATH, list(CLIENTS) if bare(scenario) == "b" else [])
         for name in names:
             port = free_port()
             slot = f"{name}-{scenario}"
@@ -147,7 +148,7 @@ class Bench:
 
     def latencies(self, scenario: str, port: int, number: int) -> list[int]:
         """From due time to the last byte, ns, at the offered rate. Arrivals differ by round, not by gateway."""
-        keys = list(CLIENTS) if scenario == "b" else []
+        keys = list(CLIENTS) if bare(scenario) == "b" else []
         requests = [load.get(PATH, port, X_API_Key=key) for key in keys] or [load.get(PATH, port)]
         due = load.arrivals(self.options.rate, LATENCY_SECONDS, number)
         schedule = [(at, turn % len(requests)) for turn, at in enumerate(due)]
@@ -171,7 +172,7 @@ def sane(scenario: str, port: int) -> None:
         if not good:
             raise RuntimeError(f"{what}: status {status}, {body[:100]!r}")
 
-    if scenario == "a":
+    if bare(scenario) == "a":
         status, body = ask(PATH)
         must("wrong answer", status, body, (status, body) == (200, BODY))
         return
@@ -215,6 +216,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=3, help="length of one with wrk (%(default)s)")
     parser.add_argument("--rate", type=float, default=5000, help="offered requests a second for p99 (%(default)s)")
     parser.add_argument("--scenario", choices=["a", "b"], action="append", help="a: plain route, b: contracts (both)")
+    parser.add_argument("--observed", action="store_true", help="both also with everything logged and counted")
     parser.add_argument("--only", default=",".join(GATEWAYS), metavar="NAMES", help="of %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
     parser.add_argument("--markdown", action="store_true", help="print the section of docs/performance.md")
@@ -235,7 +237,8 @@ def main() -> int:
         bench = None
         try:
             bench = Bench(Path(folder), options)
-            for scenario in options.scenario or ["a", "b"]:
+            scenarios = options.scenario or ["a", "b"]
+            for scenario in [*scenarios, *(one + OBSERVED for one in scenarios if options.observed)]:
                 present = [name for name in names if name not in absent]
                 outcomes[scenario] = bench.scenario(scenario, present)
                 outcomes[scenario] += [Result(name, problem=absent[name]) for name in names if name in absent]

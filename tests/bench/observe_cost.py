@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent.parent)]
 
 from policylang.sdk import Client, Exchange, Failure, Principal
 from policylang.source import Source, Span
@@ -25,7 +22,6 @@ from runtime.observe.access_log import AccessLog
 from runtime.observe.cells import Cells
 from runtime.observe.counts import Counts
 from runtime.observe.observer import Observer
-
 
 BEGAN = time.monotonic_ns()
 

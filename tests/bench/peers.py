@@ -1,8 +1,9 @@
 """The gateways that are compared: each one's nearest configuration for a scenario, and how it is started.
 
 Every function writes what its gateway needs into a folder of its own and returns the command line. All have one
-worker, no access log, connections kept alive on both sides, and tell the upstream the client's address as an edge
-does. Rate limits are so high that nothing is refused.
+worker, connections kept alive on both sides, and tell the upstream the client's address as an edge does. Rate limits
+are so high that nothing is refused. The access log is off, or in the observed scenarios JSON in a file with as much in
+it as the gateway can say of such a request.
 """
 
 import json
@@ -35,9 +36,23 @@ BODY = json.dumps(
     separators=(",", ":"),
 )
 assert len(BODY) == 181, len(BODY)
+OBSERVED = "-observed"
+"""What the name of a scenario ends with where everything is logged and counted."""
 
 
-def _nginx(folder: Path, http: str) -> list[str]:
+def bare(scenario: str) -> str:
+    return scenario.removesuffix(OBSERVED)
+
+
+NGINX_LOG = """log_format json escape=json '{{"time":"$time_iso8601","duration":$request_time,'
+        '"upstream_duration":"$upstream_response_time","client":"$remote_addr","method":"$request_method",'
+        '"host":"$host","path":"$uri","protocol":"$server_protocol","status":$status,"received":$request_length,'
+        '"sent":$body_bytes_sent,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
+        '"user":"$remote_user","request":"$request_id"}}';
+    access_log {folder}/access.log json buffer=64k flush=1s;"""
+
+
+def _nginx(folder: Path, http: str, observed: bool = False) -> list[str]:
     config = folder / "nginx.conf"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "\n    ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
@@ -47,7 +62,7 @@ pid {folder}/nginx.pid;
 error_log stderr error;
 events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    {NGINX_LOG.format(folder=folder) if observed else "access_log off;"}
     keepalive_requests 1000000000;
     {paths}
 {http}
@@ -69,7 +84,7 @@ def upstream(folder: Path, port: int) -> list[str]:
 
 def nginx(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
     maps, checks = "", ""
-    if scenario == "b":
+    if bare(scenario) == "b":
         def mapping(variable: str, member: str) -> str:
             lines = "\n".join(f'        "{key}" "{client[member]}";' for key, client in CLIENTS.items())
             return f"    map $http_x_api_key ${variable} {{\n        default \"\";\n{lines}\n    }}\n"
@@ -100,13 +115,16 @@ def nginx(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
             proxy_pass http://orders;
         }}
-    }}""")
+    }}""", scenario.endswith(OBSERVED))
 
 
 def haproxy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
     rules = ""
+    log = ""
+    if scenario.endswith(OBSERVED):
+        log = "\n    log stdout format raw local0 info\n    option httplog"
     table = ""
-    if scenario == "b":
+    if bare(scenario) == "b":
         for name, member in (("clients", "id"), ("tiers", "contract")):
             lines = "".join(f"{key} {client[member]}\n" for key, client in CLIENTS.items())
             (folder / f"{name}.map").write_text(lines)
@@ -136,7 +154,7 @@ defaults
     timeout http-keep-alive 60s
 frontend edge
     bind 127.0.0.1:{port} backlog 4096
-    option forwardfor
+    option forwardfor{log}
 {rules}
     default_backend orders
 backend orders
@@ -180,10 +198,20 @@ def _envoy_limits() -> dict[str, Any]:
     }
 
 
+ENVOY_LOG = {
+    "time": "%START_TIME%", "duration": "%DURATION%", "upstream_duration": "%RESPONSE_DURATION%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "method": "%REQ(:METHOD)%", "host": "%REQ(:AUTHORITY)%",
+    "path": "%REQ(:PATH)%", "protocol": "%PROTOCOL%", "status": "%RESPONSE_CODE%", "received": "%BYTES_RECEIVED%",
+    "sent": "%BYTES_SENT%", "upstream": "%UPSTREAM_HOST%", "retries": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "route": "%ROUTE_NAME%", "cluster": "%UPSTREAM_CLUSTER%", "user": "%REQ(X-CLIENT)%",
+    "request": "%REQ(X-REQUEST-ID)%", "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%",
+}
+
+
 def envoy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
     host: dict[str, Any] = {"name": "edge", "domains": ["*"]}
     filters: list[dict[str, Any]] = []
-    if scenario == "b":
+    if bare(scenario) == "b":
         keys = [{"key": key, "client": client["id"]} for key, client in CLIENTS.items()]
         filters.append({
             "name": "envoy.filters.http.api_key_auth",
@@ -212,13 +240,22 @@ def envoy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": f"{ENVOY}.extensions.filters.http.router.v3.Router"},
     })
-    manager = {
+    manager: dict[str, Any] = {
         "@type": f"{ENVOY}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "edge",
         "use_remote_address": True,
         "route_config": {"name": "edge", "virtual_hosts": [host]},
         "http_filters": filters,
     }
+    if scenario.endswith(OBSERVED):
+        manager["access_log"] = [{
+            "name": "envoy.access_loggers.file",
+            "typed_config": {
+                "@type": f"{ENVOY}.extensions.access_loggers.file.v3.FileAccessLog",
+                "path": f"{folder}/access.log",
+                "log_format": {"json_format": ENVOY_LOG},
+            },
+        }]
 
     def address(number: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
@@ -257,7 +294,9 @@ POLICIES = {"a": "plain.pol", "b": "contracts.pol"}
 
 
 def polgate(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
-    policy = (HERE / POLICIES[scenario]).read_text()
+    policy = (HERE / POLICIES[bare(scenario)]).read_text()
+    if scenario.endswith(OBSERVED):
+        policy = policy.replace('access_log "off"', f'access_log "{folder}/access.log"')
     for written, real in (("127.0.0.1:8080", port), ("127.0.0.1:9000", upstream_port)):
         policy = policy.replace(written, f"127.0.0.1:{real}")
     (folder / "policy.pol").write_text(policy)
