@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 class Certificate:
-    """What a client has shown and proved to be its own. Nothing of it is read before it is asked for, and it is read once.
+    """What a client has shown and proved to be its own.
 
     `subject`, `issuer`: distinguished names as RFC 4514 writes them (`CN=ann,O=Acme`). `serial`: hexadecimal, lower
     case. `fingerprint`: SHA-256 of the whole, hexadecimal, lower case. `names`: the subject's alternative names: DNS
     names, addresses, mail addresses and URIs.
     """
+
+    # Nothing of it is read before a policy asks for it, and it is read once for all requests of a connection.
 
     def __init__(self, der: bytes) -> None:
         self.der = der

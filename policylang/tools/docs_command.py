@@ -16,6 +16,7 @@ from policylang.tools.reference import (
     setting_page,
     settings,
     special_and_plain,
+    variables_page,
     written_pages,
 )  # fmt: skip
 
@@ -56,6 +57,7 @@ def all_pages() -> dict[str, str]:
     pages = {f"assertions/{card.name}.md": assertion_page(card) for card in catalog.assertions.values()}
     pages["statements.md"] = _joined("Statements", [written_pages()[name] for name in STATEMENTS])
     pages["declarations.md"] = _joined("Declarations", [written_pages()[name] for name in DECLARATIONS])
+    pages["variables.md"] = variables_page()
     functions = sorted(special_and_plain().values(), key=lambda card: (card.group, card.name))
     given = [setting_page(place, card) for place, cards in settings().items() for card in cards.values()]
     pages["settings.md"] = _joined("Settings", given)
@@ -82,7 +84,7 @@ def _deeper(page: str) -> str:
 def _index(assertions: list[Card], functions: list[FunctionCard]) -> str:
     lines = ["# Reference", "", "Made by `pol docs` of what the programs themselves read.", ""]
     lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Settings](settings.md)"]
-    lines += ["- [Functions](functions.md)", "- [Diagnostics](diagnostics.md)", ""]
+    lines += ["- [Context variables](variables.md)", "- [Functions](functions.md)", "- [Diagnostics](diagnostics.md)", ""]
     lines += ["| assertion | for | what |", "| --- | --- | --- |"]
     lines += [f"| [{c.name}](assertions/{c.name}.md) | {c.group} | {c.summary} |" for c in assertions]
     lines += ["", "| function | for | what |", "| --- | --- | --- |"]

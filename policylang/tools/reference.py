@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from inspect import cleandoc
 
 from policylang.catalog import load_catalog
 from policylang.sdk.card import Card, FunctionCard, ParamCard
-from policylang.sdk.static_types import Type
+from policylang.sdk.certificate import Certificate
+from policylang.sdk.static_types import RECORDS, Type
 
 
 @cache
@@ -99,9 +101,32 @@ def function_page(card: FunctionCard) -> str:
     return "\n".join(lines)
 
 
+def variables_page() -> str:
+    """The members of what a policy finds there: requests, responses, clients, their certificates…"""
+    lines = ["# Context variables", ""]
+    for name, members in RECORDS.items():
+        lines += [f"## {name}", ""]
+        if name in _SAID:
+            lines += [_SAID[name], ""]
+        lines += ["| member | type |", "| --- | --- |"]
+        lines += [f"| `{member}` | {_word(kind)} |" for member, kind in members.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def signature(card: FunctionCard) -> str:
     taken = ", ".join(p.name if p.positional else f"{p.name}:" for p in card.params)
     return f"{card.name}({taken}) -> {_word(card.returns)}"
+
+
+_SAID = {
+    "request": "Besides these `query`, `header` and `cookie`, by name: `request.header[\"X-Account\"]`.",
+    "response": "Known after `route`. Besides these `header` and `cookie`, by name.",
+    "client": "`cert` is `none` unless the listener has `client_ca:` and the client has shown a certificate.",
+    "certificate": cleandoc(Certificate.__doc__ or ""),
+    "principal": "`user`, once an assertion has found out who calls.",
+    "failure": "In `catch e` and `on failure`.",
+}
 
 
 def _usage(param: ParamCard) -> str:
