@@ -1,6 +1,6 @@
 """Compare gateways side by side in one run: processor time a request, throughput, latency at a fixed offered rate.
 
-    python3 tests/bench/gateways.py [--rounds N] [--seconds S] [--scenario a|b] [--observed] [--only nginx,envoy]
+    python3 tests/bench/gateways.py [--rounds N] [--seconds S] [--scenario a|b|t] [--observed] [--only nginx,envoy]
         [--json FILE]
 
 Method: docs/performance.md. Every gateway has one core and one worker, load and upstream share another core. The
@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import signal
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from pathlib import Path
 import load
 import provision
 import report
-from peers import BODY, CLIENTS, ECHO_PATH, GATEWAYS, OBSERVED, PATH, bare, upstream
+from peers import BODY, CLIENTS, ECHO_PATH, GATEWAYS, OBSERVED, PATH, SECURE, bare, upstream
 from processes import Child, Noise, cores, free_port, spent
 
 CONNECTIONS = 64
@@ -39,8 +40,8 @@ class Round:
     requests_per_second: float
     cpu_us: float
     busy: float
-    p50_us: float
-    p99_us: float
+    p50_us: float | None
+    p99_us: float | None
     others: float
     others_load: float
     stolen: float
@@ -95,7 +96,7 @@ class Bench:
                 command = GATEWAYS[name].command(scenario, self.place(slot), port, self.upstream_port)
                 child = self.start(slot, command, port, self.gateway_core)
                 sane(scenario, port)
-                load.flood(port, PATH, script, WARM_UP_SECONDS, CONNECTIONS, self.load_core)
+                load.flood(port, PATH, script, WARM_UP_SECONDS, CONNECTIONS, self.load_core, scheme(scenario))
                 child.pin()
                 running[name] = child, port
             except (RuntimeError, OSError, http.client.HTTPException) as error:
@@ -114,9 +115,10 @@ class Bench:
                     del running[name]
                     continue
                 results[name].rounds.append(measured)
+                tail = "" if measured.p99_us is None else f"  p99 {measured.p99_us:7,.0f} µs"
                 say(
                     f"{scenario} {number + 1}/{self.options.rounds} {name:8} {measured.cpu_us:6.1f} µs CPU  "
-                    f"{measured.requests_per_second:7,.0f}/s  p99 {measured.p99_us:7,.0f} µs"
+                    f"{measured.requests_per_second:7,.0f}/s{tail}"
                 )
         for child in [child for child in self.children if child is not self.upstream]:
             child.stop()
@@ -127,20 +129,23 @@ class Bench:
         """One round of one gateway. Raises RuntimeError for any answer but the right one."""
         noise = Noise(self.gateway_core, self.load_core, child, self.upstream)
         cpu = child.cpu()
-        flood = load.flood(port, PATH, script, self.options.seconds, CONNECTIONS, self.load_core)
+        flood = load.flood(
+            port, PATH, script, self.options.seconds, CONNECTIONS, self.load_core, scheme(scenario)
+        )
         used = spent(cpu, child.cpu())
         if flood.refused or flood.broken or not flood.answers:
             raise RuntimeError(
                 f"{flood.answers} answers, {flood.refused} of them not 2xx, {flood.broken} socket errors"
             )
-        latencies = self.latencies(scenario, port, number)
+        # The open-loop client speaks no TLS.
+        latencies = [] if bare(scenario) == SECURE else self.latencies(scenario, port, number)
         others, others_load, stolen = noise.shares()
         return Round(
             requests_per_second=flood.answers / flood.seconds,
             cpu_us=used / 1e3 / flood.answers,
             busy=used / 1e9 / flood.seconds,
-            p50_us=load.percentile(latencies, 0.5) / 1e3,
-            p99_us=load.percentile(latencies, 0.99) / 1e3,
+            p50_us=load.percentile(latencies, 0.5) / 1e3 if latencies else None,
+            p99_us=load.percentile(latencies, 0.99) / 1e3 if latencies else None,
             others=others,
             others_load=others_load,
             stolen=stolen,
@@ -158,11 +163,19 @@ class Bench:
         return [answer.done - answer.due for answer in answers]
 
 
+def scheme(scenario: str) -> str:
+    return "https" if bare(scenario) == SECURE else "http"
+
+
 def sane(scenario: str, port: int) -> None:
     """Ask for a few answers before anything is measured. Raises RuntimeError when one is not as it must be."""
 
     def ask(path: str, **fields: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        if scheme(scenario) == "https":
+            trusting = ssl.create_default_context()
+            trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=trusting)
         with contextlib.closing(connection):
             connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in fields.items()})
             answer = connection.getresponse()
@@ -172,7 +185,7 @@ def sane(scenario: str, port: int) -> None:
         if not good:
             raise RuntimeError(f"{what}: status {status}, {body[:100]!r}")
 
-    if bare(scenario) == "a":
+    if bare(scenario) != "b":
         status, body = ask(PATH)
         must("wrong answer", status, body, (status, body) == (200, BODY))
         return
@@ -215,7 +228,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each gateway (%(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="length of one with wrk (%(default)s)")
     parser.add_argument("--rate", type=float, default=5000, help="offered requests a second for p99 (%(default)s)")
-    parser.add_argument("--scenario", choices=["a", "b"], action="append", help="a: plain route, b: contracts (both)")
+    parser.add_argument("--scenario", choices=["a", "b", SECURE], action="append",
+                        help="a: plain route, b: contracts, t: (a) over TLS (all)")
     parser.add_argument("--observed", action="store_true", help="both also with everything logged and counted")
     parser.add_argument("--only", default=",".join(GATEWAYS), metavar="NAMES", help="of %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
@@ -237,7 +251,7 @@ def main() -> int:
         bench = None
         try:
             bench = Bench(Path(folder), options)
-            scenarios = options.scenario or ["a", "b"]
+            scenarios = options.scenario or ["a", "b", SECURE]
             for scenario in [*scenarios, *(one + OBSERVED for one in scenarios if options.observed)]:
                 present = [name for name in names if name not in absent]
                 outcomes[scenario] = bench.scenario(scenario, present)

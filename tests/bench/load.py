@@ -55,11 +55,13 @@ def wrk_script(folder: Path, path: str, keys: list[str]) -> Path:
     return script
 
 
-def flood(port: int, path: str, script: Path, seconds: int, connections: int, core: int) -> Flood:
+def flood(
+    port: int, path: str, script: Path, seconds: int, connections: int, core: int, scheme: str = "http"
+) -> Flood:
     """Send as much as `connections` kept-alive connections carry for `seconds`. Raises RuntimeError if wrk fails."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "-s", str(script)]
     run = subprocess.run(
-        ["taskset", "-c", str(core), *command, f"http://127.0.0.1:{port}{path}"],
+        ["taskset", "-c", str(core), *command, f"{scheme}://127.0.0.1:{port}{path}"],
         capture_output=True, text=True, timeout=seconds + 20, check=False,
     )
     for line in run.stdout.splitlines():

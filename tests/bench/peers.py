@@ -40,8 +40,28 @@ OBSERVED = "-observed"
 """What the name of a scenario ends with where everything is logged and counted."""
 
 
+SECURE = "t"
+"""The scenario of TLS: (a), with clients that speak TLS and keep their connections."""
+
+
 def bare(scenario: str) -> str:
     return scenario.removesuffix(OBSERVED)
+
+
+def certificate(folder: Path) -> tuple[Path, Path, Path]:
+    """The one that all gateways of a run show: its file, its key's, and one with both (ECDSA, P-256)."""
+    paths = folder.parent / "api.pem", folder.parent / "api.key", folder.parent / "both.pem"
+    if not paths[0].exists():
+        command = [
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+            "-out", str(paths[0]), "-keyout", str(paths[1]),
+        ]
+        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        paths[2].write_bytes(paths[0].read_bytes() + paths[1].read_bytes())
+        for path in paths:
+            path.chmod(0o644)  # of this run alone, and workers may give up root's rights
+    return paths
 
 
 NGINX_LOG = """log_format json escape=json '{{"time":"$time_iso8601","duration":$request_time,'
@@ -83,7 +103,13 @@ def upstream(folder: Path, port: int) -> list[str]:
 
 
 def nginx(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
-    maps, checks = "", ""
+    maps, checks, tls = "", "", ""
+    if bare(scenario) == SECURE:
+        cert, key, _ = certificate(folder)
+        tls = f"""
+        ssl_certificate {cert};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;"""
     if bare(scenario) == "b":
         def mapping(variable: str, member: str) -> str:
             lines = "\n".join(f'        "{key}" "{client[member]}";' for key, client in CLIENTS.items())
@@ -106,7 +132,7 @@ def nginx(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{" ssl" if tls else ""} backlog=4096;{tls}
         location /orders/ {{
 {checks}
             proxy_http_version 1.1;
@@ -141,6 +167,7 @@ def haproxy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[
             )
         rules += "    http-request set-header X-Client %[var(txn.client)]\n"
         table = "\nbackend rates\n    stick-table type string len 64 size 100k expire 1m store http_req_rate(1s)\n"
+    tls = f" ssl crt {certificate(folder)[2]} alpn http/1.1" if bare(scenario) == SECURE else ""
     config = folder / "haproxy.cfg"
     config.write_text(f"""global
     nbthread 1
@@ -153,7 +180,7 @@ defaults
     timeout server 60s
     timeout http-keep-alive 60s
 frontend edge
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{tls}
     option forwardfor{log}
 {rules}
     default_backend orders
@@ -260,14 +287,22 @@ def envoy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
     def address(number: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
 
+    chain: dict[str, Any] = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
+    }
+    if bare(scenario) == SECURE:
+        cert, key, _ = certificate(folder)
+        shown = {"certificate_chain": {"filename": str(cert)}, "private_key": {"filename": str(key)}}
+        chain["transport_socket"] = {
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": f"{ENVOY}.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "common_tls_context": {"tls_certificates": [shown], "alpn_protocols": ["http/1.1"]},
+            },
+        }
     config = {
         "static_resources": {
-            "listeners": [{
-                "name": "edge",
-                "address": address(port),
-                "filter_chains": [{"filters": [{
-                    "name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
-            }],
+            "listeners": [{"name": "edge", "address": address(port), "filter_chains": [chain]}],
             "clusters": [{
                 "name": "orders",
                 "connect_timeout": "5s",
@@ -290,13 +325,16 @@ def envoy_binary() -> Path | None:
     return found[0] if found else None
 
 
-POLICIES = {"a": "plain.pol", "b": "contracts.pol"}
+POLICIES = {"a": "plain.pol", "b": "contracts.pol", SECURE: "plain.pol"}
 
 
 def polgate(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
     policy = (HERE / POLICIES[bare(scenario)]).read_text()
     if scenario.endswith(OBSERVED):
         policy = policy.replace('access_log "off"', f'access_log "{folder}/access.log"')
+    if bare(scenario) == SECURE:
+        cert, key, _ = certificate(folder)
+        policy = policy.replace('"127.0.0.1:8080"', f'"127.0.0.1:8080", cert: "{cert}", key: "{key}"')
     for written, real in (("127.0.0.1:8080", port), ("127.0.0.1:9000", upstream_port)):
         policy = policy.replace(written, f"127.0.0.1:{real}")
     (folder / "policy.pol").write_text(policy)
