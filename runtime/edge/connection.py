@@ -14,9 +14,11 @@ from runtime.edge.answer import problem
 from runtime.edge.outgoing import Outgoing
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import BodyStream
+from runtime.edge.tunnel import Tunnel
 from runtime.edge.wheel import NEVER
 from runtime.wire.fields import HTTP_1_1
 from runtime.wire.limits import WireError
+from runtime.wire.request import RequestHead
 
 if TYPE_CHECKING:
     from runtime.edge.edge import Edge
@@ -231,6 +233,8 @@ class ServerConnection(Outgoing):
         """The client sends no more: it has left (an answer that is written already still goes out)."""
         if self.farewell is not None:
             self.farewell.eof()
+        elif self.tunnel is not None:
+            self.tunnel.client_done()
         elif self.exchange is not None:
             self._leave("client-left", "the client closed the connection")
             self.cut()
@@ -241,7 +245,9 @@ class ServerConnection(Outgoing):
         """Our own doing: the end of the connection is near."""
 
     def connectionLost(self, reason: Any = None) -> None:
-        if self.exchange is not None:
+        if self.tunnel is not None:
+            self._leave_tunnel(self.tunnel)
+        elif self.exchange is not None:
             self._leave("client-left", "the connection was lost")
             self.part()
         if self.farewell is not None:
@@ -252,6 +258,21 @@ class ServerConnection(Outgoing):
         self.congested = True
         # The reader refers to this connection, and so does this method: without them it is freed at once.
         del self._advance, self._feed, self._reader
+
+    def abort(self) -> None:
+        """The gateway goes: cut an answer, so that nobody takes it for a whole one, and end a tunnel."""
+        if self.tunnel is not None:
+            self.tunnel.close()
+        else:
+            cast(Any, self.transport).abortConnection()
+
+    def _leave_tunnel(self, tunnel: Tunnel) -> None:
+        self.tunnel = None
+        tunnel.client_lost()
+        if self.edge.traced:
+            exchange, head = cast(Exchange, self.exchange), cast(RequestHead, self.head)
+            self.edge.report(exchange, self.status, tunnel.received, tunnel.sent, head, self._entry.host)
+        self.exchange = self.head = None
 
     def _leave(self, name: str, detail: str) -> None:
         """Nobody waits for the answer any more."""

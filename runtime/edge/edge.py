@@ -83,6 +83,8 @@ class Edge:
         self.header_ticks = ticks(settings.header)
         self.idle_ticks = ticks(settings.idle)
         self.request_ticks = ticks(settings.request)
+        self.upgrade_idle_ticks = ticks(settings.upgrade_idle)
+        self.upgrade_life_ticks = ticks(settings.upgrade_life)
         self.rate_in_window = int(settings.body_rate * RATE_WINDOW * TICK)
         if settings.trusted != self.trusted:
             # Whoever is not trusted any more is not believed any more, also on a connection that is open.
@@ -150,8 +152,7 @@ class Edge:
         for handshake in list(self.handshakes):
             handshake.abortConnection()
         for connection in list(self.connections):
-            transport: Any = connection.transport
-            transport.abortConnection()
+            connection.abort()
 
     # --- what connections report ---
 

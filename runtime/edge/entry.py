@@ -85,7 +85,9 @@ class Entry:
         request.received_path = text
         request.received_query = query
         request.opening = self._opening
-        request.streams = None
+        # A list keeps an answer from taking the short way: an offer is accepted or not.
+        request.streams = [] if head.offered else None
+        request.upgrade = head.offered
         request.known = known
         request.edits = None
         exchange = Exchange(request, self.client, edge.environment, edge.monotonic())

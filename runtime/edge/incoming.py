@@ -14,6 +14,7 @@ from twisted.internet.protocol import Protocol
 from policylang.sdk import Exchange, Failure, Kind
 from runtime.edge.farewell import Farewell
 from runtime.edge.stream import WINDOW, BodyStream
+from runtime.edge.tunnel import Tunnel
 from runtime.edge.wheel import NEVER
 from runtime.wire.limits import WireError
 from runtime.wire.request import RequestHead, RequestReader
@@ -29,14 +30,15 @@ class Incoming(Protocol):
     `exchange` is set from its evaluation's start to the last byte of its answer. `upload` is its body where that was
     not complete when it began. `error` is what is wrong with the bytes behind it; it is told when everything before is
     answered. `behind`: something came while it was being served. `deadline`: the tick at which it, or its head, must be
-    there. `discarding`: its answer was given before its last byte came, and that is near.
+    there. `discarding`: its answer was given before its last byte came, and that is near. `tunnel`: the connection has
+    changed to another protocol, and `exchange` is over when it ends.
     """
 
     # Slots are read and written faster than a dictionary of so many names, and these are on every request's way.
     __slots__ = (
-        "_ahead", "_ahead_complete", "_continue_due", "_feed", "_full", "_paused", "_reader", "_wheel", "behind",
-        "body", "close_after", "complete", "deadline", "discarding", "due", "edge", "error", "exchange", "farewell",
-        "head", "seen", "upload",
+        "_ahead", "_ahead_complete", "_continue_due", "_feed", "_full", "_paused", "_reader", "_stopped", "_wheel",
+        "behind", "body", "close_after", "complete", "deadline", "discarding", "due", "edge", "error", "exchange",
+        "farewell", "head", "seen", "tunnel", "upload",
     )  # fmt: skip
 
     def __init__(self, edge: Edge) -> None:
@@ -53,10 +55,12 @@ class Incoming(Protocol):
         self.discarding = False
         self.farewell: Farewell | None = None
         self._wheel = edge.wheel
-        self._reader = RequestReader(self, edge.settings.wire)
+        self._reader = RequestReader(self, edge.settings.wire, self)
         self._feed = self._reader.feed
         self._ahead: RequestHead | None = None
         self._ahead_complete = False
+        self._stopped = False  # the reader: what comes stays bytes
+        self.tunnel: Tunnel | None = None
         self._full = False
         self._paused = False
         self._continue_due = False
@@ -73,14 +77,17 @@ class Incoming(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         if self.exchange is not None:
+            if self.tunnel is not None:
+                self.tunnel.from_client(data)
+                return
             self.behind = True
             self._feed(data)
-            if self._ahead is not None:
+            if self._stopped:
                 self._check_room()
         elif self.farewell is None:
             self._feed(data)
             self.serve()
-            if self._ahead is not None:  # the client takes no answers, or asks for more than its turn has room for
+            if self._stopped:  # the client takes no answers, or asks for more than its turn has room for
                 self._check_room()
         else:
             self.farewell.received(len(data))
@@ -106,7 +113,12 @@ class Incoming(Protocol):
         else:
             self._ahead = head
             self._ahead_complete = False
+            self._stopped = True
             self._reader.pause()
+
+    def request_offers(self, head: RequestHead) -> None:
+        self.request_head(head)
+        self._stopped = True
 
     def request_body(self, data: bytes) -> None:
         if self.upload is not None:
@@ -142,6 +154,12 @@ class Incoming(Protocol):
         """The request that was read ahead is next."""
         self.head, self._ahead = self._ahead, None
         self.complete = self._ahead_complete
+        if self.head is None or not self.head.offered:
+            self.read_on()
+
+    def read_on(self) -> None:
+        """Have the reader go on with what has stayed bytes."""
+        self._stopped = False
         self._reader.resume()
         if self._full and self._reader.pending < WINDOW:
             self._full = False

@@ -14,6 +14,7 @@ from runtime.edge.incoming import Incoming
 from runtime.edge.peer import peer_at
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import WINDOW, BodyStream
+from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
 from runtime.wire.fields import HTTP_1_1
 from runtime.wire.limits import WireError
@@ -21,6 +22,7 @@ from runtime.wire.request import RequestHead
 from runtime.wire.write import LAST_CHUNK, chunk
 
 if TYPE_CHECKING:
+    from runtime.edge.connection import ServerConnection
     from runtime.edge.edge import Edge
 
 
@@ -91,6 +93,13 @@ class Outgoing(Incoming):
 
     def _answer(self, request: ReceivedRequest, response: Response) -> None:
         head = cast(RequestHead, self.head)
+        if head.offered:
+            if isinstance(response, ChangedProtocol):
+                self._change_protocol(request, response.tunnel, response)
+                return
+            head.offered = b""
+            self.behind = True
+            self.read_on()
         body = response.body
         http_1_1 = head.version is HTTP_1_1
         bodiless = head.method == "HEAD" or response.status in BODILESS
@@ -121,7 +130,17 @@ class Outgoing(Incoming):
             self._write(body)
         self.finish()
 
-    def refuse_streams(self, request: ReceivedRequest, kept: BodyStream | None) -> None:
+    def _change_protocol(self, request: ReceivedRequest, tunnel: Tunnel, response: Response) -> None:
+        self.refuse_streams(request, tunnel)
+        self._wheel.forget(self)
+        self.tunnel = tunnel
+        early = self._reader.take()
+        if self._full:
+            self._full = False
+            self._switch_reading()
+        tunnel.join(cast("ServerConnection", self), response, early)
+
+    def refuse_streams(self, request: ReceivedRequest, kept: BodyStream | Tunnel | None) -> None:
         """The answers that the policy has asked for and not used."""
         for stream in request.streams or ():
             if stream is not kept:
@@ -214,12 +233,16 @@ class Outgoing(Incoming):
         self.congested = True
         if self.download is not None:
             self.download.pause()
+        elif self.tunnel is not None:
+            self.tunnel.pause_server()
 
     def resumeProducing(self) -> None:
         self.congested = False
         if self.download is not None:
             self.due = self._wheel.now + self.edge.idle_ticks
             self.download.resume()
+        elif self.tunnel is not None:
+            self.tunnel.resume_server()
         elif self.exchange is None:
             self.serve()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from policylang.sdk import Field, Request, Response
 from runtime.edge.peer import Peer
 from runtime.edge.stream import BodyStream
+from runtime.edge.tunnel import Tunnel
 from runtime.wire.memo import KnownFields, Rest
 from runtime.wire.response import ResponseHead
 
@@ -34,10 +35,13 @@ class ReceivedRequest(Request):
     `opening`: a request's head from behind the target to `X-Request-ID: `, Host and everything that the gateway says of
     the client in it; the same for all requests of a connection to one host, and checked. `known`: what was made of its
     fields when they came before; `edits`: what the policy has made of those, as long as `headers` is its first part.
-    `streams`: answers that stream, some of which may be left over when the policy is done.
+    `streams`: answers that stream, some of which may be left over when the policy is done. `upgrade`: the protocols
+    that the client offers to change to.
     """
 
-    __slots__ = ("edits", "known", "opening", "received_path", "received_query", "received_target", "streams", "trace")
+    __slots__ = ("edits", "known", "opening", "received_path", "received_query", "received_target", "streams", "trace",
+        "upgrade",
+    )  # fmt: skip
 
     edits: tuple[list[Field], tuple[bytes, ...], tuple[Field, ...], Rest] | None
     known: KnownFields | None
@@ -45,8 +49,9 @@ class ReceivedRequest(Request):
     received_path: str
     received_query: bytes | None
     opening: bytes
-    streams: list[BodyStream] | None
+    streams: list[BodyStream | Tunnel] | None
     trace: Trace | None
+    upgrade: bytes
 
     def header(self, lower: bytes) -> str | None:
         known = self.known

@@ -32,8 +32,11 @@ class EdgeSettings:
 
     name: str = "polgate"
     header: float = 10.0
+    handshake: float = 10.0
     idle: float = 60.0
     request: float = 60.0
+    upgrade_idle: float = 300.0
+    upgrade_life: float = 86_400.0
     bodies: BodyLimits = field(default_factory=BodyLimits)
     body_rate: int = 500
     pipelined: int = 16
@@ -44,6 +47,9 @@ class EdgeSettings:
     wire: WireLimits = field(default_factory=WireLimits)
     trusted: Networks = field(default_factory=Networks)
     timed: Networks = field(default_factory=Networks)
+
+
+_TIMES = ("header", "handshake", "idle", "request", "upgrade_idle", "upgrade_life")
 
 
 def edge_settings(settings: Sequence[Setting]) -> EdgeSettings:
@@ -69,7 +75,7 @@ def edge_settings(settings: Sequence[Setting]) -> EdgeSettings:
                 chunk_extensions=values["chunk_extensions"].bytes,
             )
         elif setting.name == "timeouts":
-            given.update({name: values[name].seconds for name in ("header", "idle", "request")})
+            given.update({name: values[name].seconds for name in _TIMES})
         elif setting.name == "trusted_proxies":
             given["trusted"] = Networks(values["networks"])
         elif setting.name == "server_timing":

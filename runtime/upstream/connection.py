@@ -13,11 +13,13 @@ from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waite
 from runtime.edge.request import ReceivedRequest, ReceivedResponse
 from runtime.edge.stream import BodyStream
 from runtime.edge.transport import DONE
+from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, broken, timeout
 from runtime.upstream.heads import BODY_EXPECTED, METHODS, lines_of, method_start, opening_for, target_of
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
+from runtime.wire.upgrade import agreed
 from runtime.wire.write import CHUNKED, LAST_CHUNK, chunk, content_length
 
 if TYPE_CHECKING:
@@ -31,8 +33,9 @@ class UpstreamConnection(Protocol):
     """
 
     __slots__ = (
-        "_body", "_chunked", "_congested", "_ended", "_error", "_expect", "_feed", "_head", "_head_due", "_reader",
-        "_upload", "_wheel", "_write", "answer", "closed", "counted", "due", "pool", "seen", "server", "used", "waiter",
+        "_body", "_chunked", "_congested", "_ended", "_error", "_expect", "_feed", "_head", "_head_due", "_offer",
+        "_reader", "_upload", "_wheel", "_write", "answer", "closed", "counted", "due", "pool", "seen", "server",
+        "tunnel", "used", "waiter",
     )  # fmt: skip
 
     def __init__(self, pool: UpstreamPool, server: Server) -> None:
@@ -55,6 +58,8 @@ class UpstreamConnection(Protocol):
         self._upload: BodyStream | None = None  # while the request's body is still on its way
         self._chunked = False
         self._congested = False
+        self._offer: ReceivedRequest | None = None  # one that has offered another protocol
+        self.tunnel: Tunnel | None = None
         self._head_due = 0  # of a call with a timeout of its own, else 0
 
     def connectionMade(self) -> None:
@@ -86,7 +91,12 @@ class UpstreamConnection(Protocol):
             framing = b"%b\r\n%b" % (content_length(len(body)), body)
         opening = request.opening if call.host is None else opening_for(request, call.host)
         head = (METHODS.get(method) or method_start(method), target, opening, request.id.encode(), lines, framing)
-        self._expect(method)
+        if request.upgrade and request.header(b"upgrade") is not None:
+            self._offer = request
+            head = (*head[:-1], b"Connection: Upgrade\r\nUpgrade: %b\r\n%b" % (request.upgrade, framing))
+            self._expect(method, True)
+        else:
+            self._expect(method)
         waiter: Waiter[Response] = Waiter()
         self.waiter = waiter
         wheel = self._wheel
@@ -125,6 +135,9 @@ class UpstreamConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         waiter = self.waiter
         if waiter is None and self.answer is None:
+            if self.tunnel is not None:
+                self.tunnel.from_server(data)
+                return
             # Nobody has asked: whatever it is, the next request would take it for its answer.
             self._close()
             return
@@ -155,6 +168,9 @@ class UpstreamConnection(Protocol):
         headers: list[Field] = head.headers
         if head.connection:
             headers = [field for field in headers if field[0] not in head.connection]
+        if head.status == 101:
+            self._change_protocol(waiter, headers)
+            return
         body = self._body
         if body:
             self._body = b""
@@ -167,6 +183,22 @@ class UpstreamConnection(Protocol):
         if body:
             answer.data(body)
         waiter.fire(Response(head.status, headers, None, answer))
+
+    def _change_protocol(self, waiter: Waiter[Response], headers: list[Field]) -> None:
+        """From now on the connection is the client's. The pool counts it until it is closed."""
+        request, self._offer = cast(ReceivedRequest, self._offer), None
+        protocol = agreed(request.upgrade, b",".join(value for lower, _, value in headers if lower == b"upgrade"))
+        if not protocol:
+            self.waiter = waiter
+            self._cut(broken(f"{self.server.address.text} changes to a protocol that was not offered"))
+            return
+        self._wheel.forget(self)
+        self.tunnel = tunnel = Tunnel(self, protocol, self._reader.rest)
+        self._reader.rest = b""
+        if request.streams is None:
+            request.streams = []
+        request.streams.append(tunnel)
+        waiter.fire(ChangedProtocol(headers, tunnel))
 
     def _go_on(self) -> None:
         answer = self.answer
@@ -237,12 +269,16 @@ class UpstreamConnection(Protocol):
         self._congested = True
         if self._upload is not None:
             self._upload.pause()
+        elif self.tunnel is not None:
+            self.tunnel.pause_client()
 
     def resumeProducing(self) -> None:
         self._congested = False
         if self._upload is not None:
             self._progress()
             self._upload.resume()
+        elif self.tunnel is not None:
+            self.tunnel.resume_client()
 
     def stopProducing(self) -> None:
         pass
@@ -284,6 +320,9 @@ class UpstreamConnection(Protocol):
             self._close()
 
     def readConnectionLost(self) -> None:
+        if self.tunnel is not None:
+            self.tunnel.server_done()
+            return
         self._reader.eof()
         self._lost()
 
@@ -291,6 +330,9 @@ class UpstreamConnection(Protocol):
         pass
 
     def connectionLost(self, reason: Any = None) -> None:
+        if self.tunnel is not None:
+            tunnel, self.tunnel = self.tunnel, None
+            tunnel.server_lost()
         if not self.closed:
             # A reset, or TLS without its end, ends nothing properly (RFC 9112 8).
             self._reader.eof(clean=reason is DONE)

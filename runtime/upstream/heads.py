@@ -11,7 +11,9 @@ from runtime.edge.request import ReceivedRequest
 from runtime.wire.write import HOST_AND_HOPS, check_field_name, check_field_value
 
 # The gateway speaks for itself about these, and about framing: what came in is not passed on.
-WRITTEN_ANEW: Final = HOST_AND_HOPS | CLAIMS | {b"content-length", b"expect", b"via", b"x-request-id"}
+WRITTEN_ANEW: Final = (
+    HOST_AND_HOPS | CLAIMS | {b"content-length", b"expect", b"http2-settings", b"via", b"x-request-id"}
+)
 BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose request says that its body is empty (RFC 9110 8.6)."""
 METHODS: Final = {

@@ -25,6 +25,7 @@ def copy_of(exchange: Exchange) -> Exchange | None:
     own.source = None
     own.streams = None
     own.trace = None
+    own.upgrade = b""  # nobody is there to speak another protocol
     copied = Exchange(own, exchange.client, exchange.environment, exchange.started)
     copied.service = exchange.service
     copied.user = exchange.user

@@ -11,10 +11,12 @@ from typing import Final, Protocol
 
 import httptools
 
+from runtime.wire.fields import HTTP_1_1
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.memo import KnownFields, requests_known
 from runtime.wire.request_head import USUAL_START, RequestHead, known_request_head, read_request_head, too_many_fields
 from runtime.wire.tape import Tape
+from runtime.wire.upgrade import offered
 
 __all__ = ["RequestHead", "RequestReader", "RequestSink"]
 
@@ -33,6 +35,17 @@ class RequestSink(Protocol):
     def request_end(self) -> None: ...
 
     def request_error(self, error: WireError) -> None: ...
+
+
+class UpgradeSink(Protocol):
+    """Who can change to another protocol."""
+
+    def request_offers(self, head: RequestHead) -> None:
+        """In place of `request_head` for one that offers an upgrade: what comes behind it may be no request.
+
+        The reader is paused: `resume` reads on, `take` gives the bytes to whoever understands them.
+        """
+        ...
 
 
 class RequestReader:
@@ -60,11 +73,13 @@ class RequestReader:
         "_sink",
         "_tail",
         "_tape",
+        "_upgrades",
         "done",
     )
 
-    def __init__(self, sink: RequestSink, limits: WireLimits) -> None:
+    def __init__(self, sink: RequestSink, limits: WireLimits, upgrades: UpgradeSink | None = None) -> None:
         self._sink = sink
+        self._upgrades = upgrades
         self._limits = limits
         self._memo = requests_known(limits)
         self._tape = Tape()
@@ -126,6 +141,12 @@ class RequestReader:
                 data, position = self._pending, self._position
                 self._pending, self._position = b"", 0
                 self._run(data, position)
+
+    def take(self) -> bytes:
+        """What waits, and read no more."""
+        data = self._pending[self._position :]
+        self.close()
+        return data
 
     def close(self) -> None:
         """Forget what waits, and ignore what comes."""
@@ -266,7 +287,15 @@ class RequestReader:
             if start is not None and not upgrade and head.content_length is None:
                 known = KnownFields(head.headers, head.host, head.keep_alive, head.connection, head.dropped)
                 self._memo.keep(piece[start.end() :], known)
-            self._sink.request_head(head)
+            # RFC 9110 7.8: what HTTP/1.0 offers is ignored. So is, as it may be, what comes with a body or with the
+            # wish to close.
+            if upgrade and self._upgrades is not None and head.keep_alive and head.version is HTTP_1_1:
+                head.offered = offered(head.headers)
+            if head.offered and self._upgrades is not None:
+                self._paused = True
+                self._upgrades.request_offers(head)
+            else:
+                self._sink.request_head(head)
             self._end()
 
     def _read_body_anew(self, head: RequestHead) -> None:

@@ -34,7 +34,8 @@ class RequestHead:
     only in HTTP/1.0; the Host field in `headers` agrees with it. `scheme` is that of an absolute target, else empty.
     `connection` holds the names of fields that Connection lists and that must not be forwarded. `upgrade` says that
     another protocol was offered, `expect_continue` that the client waits for 100 before it sends the body. A body
-    comes if `chunked` or if `content_length` is above 0. `known`: the same fields came before.
+    comes if `chunked` or if `content_length` is above 0. `offered`: the protocols among them that the connection may
+    change to, where somebody can do so. `known`: the same fields came before.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class RequestHead:
         "keep_alive",
         "known",
         "method",
+        "offered",
         "path",
         "query",
         "scheme",
@@ -80,6 +82,7 @@ class RequestHead:
         self.connection = NO_NAMES
         self.dropped: tuple[bytes, ...] = ()
         self.expect_continue = False
+        self.offered = b""
         self.scheme = b""
         self.upgrade = False
 

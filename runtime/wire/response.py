@@ -103,12 +103,14 @@ class ResponseReader:
         "_limits",
         "_memo",
         "_method",
+        "_offered",
         "_parser",
         "_sink",
         "_spent",
         "_tail",
         "_tape",
         "poisoned",
+        "rest",
         "started",
     )
 
@@ -125,18 +127,25 @@ class ResponseReader:
         self._body_left = 0  # of a body with Content-Length
         self._allowance = 0  # what the framing of a chunked body may still take
         self._interim = 0
+        self._offered = False
         self._spent = False  # no other answer can come
         self._failed = False
         self.poisoned = False
+        self.rest = b""
         self.started = False
 
     # -- the caller's side
 
-    def expect(self, method: str) -> None:
-        """Announce the answer to a request that was sent. RuntimeError if the connection cannot take one."""
+    def expect(self, method: str, upgrade: bool = False) -> None:
+        """Announce the answer to a request that was sent. RuntimeError if the connection cannot take one.
+
+        `upgrade`: it has offered another protocol, so the answer may be 101. It ends with its head; `rest` is what has
+        come behind it, and what comes then is not for this reader.
+        """
         if self._spent or self._method is not None:
             raise RuntimeError("an answer is expected on a connection that is in use or spent")
         self._method = method
+        self._offered = upgrade
         self._interim = 0
         self.started = False
 
@@ -254,6 +263,9 @@ class ResponseReader:
                 if status >= 200:
                     self._read_rest(self._make_head(status, version), data)
                     return
+                if status == 101 and self._offered:
+                    self._change_protocol(self._make_head(status, version), data)
+                    return
                 self._read_interim(status)
             elif too_long:
                 detail = f"the head of the upstream's answer is longer than {limits.header_bytes} bytes"
@@ -288,6 +300,17 @@ class ResponseReader:
         if start.startswith(b"HTTP/1.0 "):
             return HTTP_1_0
         raise WireError(502, "malformed-response", "the upstream's answer is not of HTTP/1.1 or HTTP/1.0")
+
+    def _change_protocol(self, head: ResponseHead, data: bytes) -> None:
+        # RFC 9112 6.3: a 101 has no body; who declares one is not to be trusted about what follows.
+        if head.version is not HTTP_1_1 or head.chunked or head.content_length is not None:
+            raise _malformed("it changes the protocol and declares a body")
+        head.has_body = False
+        self._method = None
+        self._spent = True
+        self.rest = data
+        self._tape.rewind()
+        self._sink.response_head(head)
 
     def _read_interim(self, status: int) -> None:
         tape = self._tape
