@@ -23,15 +23,18 @@ WAIT = 20.0
 class Daemon:
     """A process whose standard error is read line by line as it comes."""
 
-    def __init__(self, command: Sequence[str], cwd: Path, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], cwd: Path, environ: dict[str, str] | None = None, passed: Sequence[int] = ()
+    ) -> None:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         env = {
             **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "POLGATE_DRAIN_DELAY": "0s",
             **(environ or {}),
         }  # fmt: skip
         self.process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            pass_fds=passed,
+        )  # fmt: skip
         self.lines: list[str] = []
         self.output: list[str] = []
         self._news = threading.Condition()
@@ -92,8 +95,11 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon(command: Sequence[str], cwd: Path, environ: dict[str, str] | None = None) -> Iterator[Daemon]:
-    started = Daemon([sys.executable, *command], cwd, environ)
+def daemon(
+    command: Sequence[str], cwd: Path, environ: dict[str, str] | None = None, passed: Sequence[int] = ()
+) -> Iterator[Daemon]:
+    """`passed`: descriptors that the process inherits."""
+    started = Daemon([sys.executable, *command], cwd, environ, passed)
     try:
         yield started
     finally:

@@ -46,6 +46,21 @@ service echo "/echo" {
 """
 
 
+MANY = "".join(
+    f"""
+service more_{number} "/more/{number}/{{id}}" {{
+    match request.header["X-Tier"] {{
+        "gold" -> rate_limit {number + 10}/s, per: path.id
+        "tin" -> rate_limit {number + 1}/s, per: [path.id, client.ip]
+        else -> require path.id matches r"[a-z]{{1,9}}" and request.query.page != "{number}"
+    }}
+    respond 200, body: "${{path.id}} of {number}"
+}}
+"""
+    for number in range(100 if SOAK else 20)
+)
+
+
 def write(folder: Path, text: str, workers: int = 1, upstream: int = 9, extra: str = "") -> None:
     source = POLICY.replace("WORKERS", str(workers)).replace("UPSTREAM", str(upstream)).replace("EXTRA", extra)
     (folder / "policy.pol").write_text(source.replace("TEXT", text))
@@ -142,7 +157,7 @@ def said(one: socket.socket, text: bytes) -> bytes:
 
 
 def test_reloads_under_load_lose_nothing_and_leave_nothing_behind(tmp_path: Path, echo: Echo) -> None:
-    write(tmp_path, "0", workers=2, upstream=echo.port)
+    write(tmp_path, "0", workers=2, upstream=echo.port, extra=MANY)
     with polgate(tmp_path) as started:
         port = started.ready()
         workers = started.children()
@@ -152,7 +167,7 @@ def test_reloads_under_load_lose_nothing_and_leave_nothing_behind(tmp_path: Path
         with Paced(port, "/hello", RATE) as load:
             for number in range(1, RELOADS + 1):
                 after = load.count
-                write(tmp_path, str(number), workers=2, upstream=echo.port)
+                write(tmp_path, str(number), workers=2, upstream=echo.port, extra=MANY)
                 command(tmp_path, "reload")
                 assert said(tunnel, b"still %d" % number) == b"still %d" % number
                 eventually(lambda after=after: load.count > after + RATE // 10, "the load stands still")  # type: ignore[misc]
