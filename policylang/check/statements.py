@@ -42,6 +42,7 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     bound, _ = bind(walk, walk.unit.signature(card), node.args, node.name_span)
     private = any(each.value.private for each in bound)
     _rules(walk, node, card, bound)
+    counter = _counter(walk, card, bound) if card.waits else ""
     block = _block(walk, node, card)
     outputs = bind_outputs(walk, node, card.outputs, private, card.private_outputs)
     effects = card.effects
@@ -51,7 +52,6 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     if card.answers:
         state.response = "set"
         state.response_label = Label(node.name_span, "`response` is set here, on one way only")
-    counter = _counter(walk, card, bound) if card.waits else ""
     return p.Invoke(node.span, card, bound, outputs, block, counter)
 
 

@@ -407,7 +407,7 @@ def taken(source: Source, expr: p.Expr, param: Any, word: str, depth: int) -> st
     if isinstance(expr, p.Const):
         return text
     kinds = frozenset(kind.name for kind in param.types)
-    accepts_none = param.accepts_none or (not param.required and param.default is None) or "none" in kinds
+    accepts_none = param.accepts_none or "none" in kinds
     if expr.type.name not in ("json", "any") or kinds & {"json", "any"}:
         if not expr.type.optional or accepts_none:
             return text

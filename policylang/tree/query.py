@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 
 from policylang.check import program as p
 from policylang.sdk.exchange import Exchange
-from policylang.sdk.outcome import wrong_type
+from policylang.sdk.outcome import Failed, wrong_type
 from policylang.tree.edits import query_text
 from policylang.tree.emit import Function, compiled, fixed, guarded
 from policylang.tree.values import kind_of, phrase, text_of
@@ -33,10 +33,13 @@ def _of_entries(expr: p.MapOf) -> Function:
     pieces: list[tuple[str, Callable[[Exchange], Any] | None]] = []
     for name, value in expr.entries:
         start = _written(name) + "="
-        if not isinstance(value, p.Const):
-            pieces.append((start, compiled(value)))
-        elif pairs := _pairs(start, value.value):
-            pieces.append((pairs, None))
+        if isinstance(value, p.Const):
+            try:
+                pieces.append((_pairs(start, value.value), None))
+                continue
+            except Failed:  # so it fails for every message, when its turn comes
+                pass
+        pieces.append((start, compiled(value)))
 
     def compose(exchange: Exchange) -> bytes:
         found = [text if value is None else _pairs(text, value(exchange)) for text, value in pieces]

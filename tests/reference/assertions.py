@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from reference import sending
 from reference import values as v
 from reference.message import Message, Response
 from reference.values import Failing, Known
@@ -26,7 +27,10 @@ PARAMETERS = {
     "limit_size": ("message", "limit"),
     "log": ("text", "level"),
     "rate_limit": ("limit", "per", "burst", "over", "name", "log_only"),
-    "route": ("upstream", "path", "timeout"),
+    "route": ("upstream",),
+    "mirror": ("upstream",),
+    "circuit_breaker": (),
+    "compress": ("message",),
     "probe.refuse": ("name",),
     "probe.error": (),
     "probe.away": (),
@@ -147,89 +151,9 @@ def key_text(value: Any) -> str:
     return json.dumps([v.kind_of(value), v.as_text(value)])
 
 
-def _route(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
-    upstream = given["upstream"]
-    assert isinstance(upstream, n.Name)
-    if at.state.request.too_long():
-        at.world.unclear = True  # for a later statement it may have to be held, and cannot be
-    target = None
-    if "path" in given:
-        target = target_text(given["path"], at)
-    timeout = at.value(given["timeout"]).value.seconds if "timeout" in given else None
-    request = at.state.request
-    if request.limit is not None and len(request.body) > request.limit:
-        if request.streams:
-            raise Failing("body-too-large", 413)
-        at.world.unclear = True  # it was refused, or the policy has made it
-    request.sent = True
-    stub = at.world.next_answer(upstream.name)
-    at.upstream_calls.append((
-        upstream.name, request.method, request.path, request.query_string, sorted(request.headers), request.body,
-        target, timeout,
-    ))  # fmt: skip
-    if isinstance(stub, str):
-        raise Failing(stub, 504 if stub == "upstream-timeout" else 502, kind="error")
-    at.state.response = Response(
-        status=stub.status, headers=list(stub.headers), body=stub.body, streams=stub.streams, most=at.world.bodies.body
-    )
+def _compress(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
+    """No generated message says that it would take a coding."""
     return ()
-
-
-UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-IN_PATH = UNRESERVED + "/:@!$&'()*+,;=%"
-
-
-def target_text(expr: n.Expr, at: Evaluation) -> str:
-    """`path:`: what is interpolated becomes one encoded segment, `request.path` stays a path."""
-    if not isinstance(expr, n.Text):
-        path = str(v.check_fit(at.value(expr).value, ("string",), False, "path"))
-        if is_request_path(expr):
-            return path
-        path, mark, query = path.partition("?")
-        return written_path(path) + mark + encoded(query, IN_PATH + "?")
-    text = ""
-    for part in expr.parts:
-        if isinstance(part, str):
-            text += encoded(part, IN_PATH + "?")
-        elif is_request_path(part) and "?" not in text:
-            text = text.removesuffix("/") + at.value(part).value
-        else:
-            segment = v.as_text(at.value(part).value)
-            if not segment and "?" not in text:
-                raise unsafe()
-            text += encoded(segment, UNRESERVED)
-    return safe(text if text.startswith("/") else "/" + text)
-
-
-def written_path(path: str) -> str:
-    """A path that the policy gives as a whole."""
-    if not path.startswith("/") or any(hidden in path.lower() for hidden in ("%2f", "%5c", "%00")):
-        raise unsafe()
-    return safe(encoded(path, IN_PATH))
-
-
-def is_request_path(expr: n.Expr) -> bool:
-    return (
-        isinstance(expr, n.Member) and expr.name == "path"
-        and isinstance(expr.base, n.Name) and expr.base.name == "request"
-    )  # fmt: skip
-
-
-def encoded(text: str, kept: str) -> str:
-    return "".join(c if c in kept else "".join(f"%{byte:02X}" for byte in c.encode()) for c in text)
-
-
-def safe(target: str) -> str:
-    """No value leads to a path that the author did not write."""
-    if any(segment in (".", "..") for segment in target.partition("?")[0].split("/")):
-        raise unsafe()
-    return target
-
-
-def unsafe() -> Failing:
-    failing = Failing("unsafe-path", 400, kind="error")
-    failing.blames_expression = True
-    return failing
 
 
 def _probe_refuse(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
@@ -259,7 +183,8 @@ def _probe_give(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 
 
 _MODELS: dict[str, Any] = {
-    "api_key": _api_key, "limit_size": _limit_size, "log": _log, "rate_limit": _rate_limit, "route": _route,
+    "api_key": _api_key, "compress": _compress, "limit_size": _limit_size, "log": _log, "rate_limit": _rate_limit,
+    "route": sending.route, "mirror": sending.mirror,
     "probe.refuse": _probe_refuse, "probe.error": _probe_error, "probe.away": _probe_away,
     "probe.defect": _probe_defect, "probe.pause": _probe_pause, "probe.give": _probe_give,
 }  # fmt: skip

@@ -35,6 +35,7 @@ class Pair:
         answer = self.real.handle(message)
         world = self.world
         world.pass_time(message.later)
+        world.draw = message.draw
         world.answers, world.store_away = list(message.answers), message.store_away
         result = interpret(self.plain, world, copy.deepcopy(message.request), message.client)
         if world.unclear:
@@ -95,9 +96,16 @@ def same_journal(plain: Result, real: Answer, parallel: bool) -> bool:
 
 def in_short(call: Any) -> Any:
     """Empty parts of a query say nothing, a blank has two spellings there, a header's name many."""
-    upstream, method, path, query, headers, *rest = call
-    parts = [part.replace("+", "%20") for part in (query or "").split("&") if part]
-    return [upstream, method, path, parts, sorted((name.lower(), value) for name, value in headers), *rest]
+    upstream, method, path, query, headers, body, target, *rest = call
+    if target is not None:
+        at, mark, behind = target.partition("?")
+        target = [at, mark if parts(behind) else "", *parts(behind)]
+    shown = sorted((name.lower(), value) for name, value in headers)
+    return [upstream, method, path, parts(query or ""), shown, body, target, *rest]
+
+
+def parts(query: str) -> list[str]:
+    return [part.replace("+", "%20") for part in query.split("&") if part]
 
 
 def told(headers: list[tuple[str, str]]) -> dict[str, list[str]]:

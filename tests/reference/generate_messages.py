@@ -28,12 +28,13 @@ class Exchange:
     answers: list[Response | str]
     later: float
     store_away: bool
+    draw: float
 
     def describe(self) -> str:
         request = self.request
         lines = [f"after {self.later} s from {self.client[0]}: {request.method} {request.path}"
                  f"{'' if request.query_string is None else '?' + request.query_string} host {request.host}"
-                 f"{' (store away)' if self.store_away else ''}"]
+                 f"{' (store away)' if self.store_away else ''}, drawing {self.draw}"]
         lines += [f"    {name}: {value}" for name, value in request.headers]
         lines.append(f"    body{' (streams)' if request.streams else ''}: {request.body!r}")
         for answer in self.answers:
@@ -84,7 +85,7 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
         ))  # fmt: skip
     return Exchange(
         request, (dice.choice(("192.0.2.1", "10.1.2.3", "2001:db8::7")), 40000), answers,
-        dice.choice((0, 0, 0.3, 0.7, 1, 2.5, 61)), dice.random() < 0.05,
+        dice.choice((0, 0, 0.3, 0.7, 1, 2.5, 61)), dice.random() < 0.05, dice.choice((0.0, 0.2, 0.5, 0.949, 0.999)),
     )  # fmt: skip
 
 

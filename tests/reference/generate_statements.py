@@ -8,7 +8,8 @@ from reference.generate_expressions import HEADERS, QUERIES, Chance, Expressions
 
 STATUSES = ("400", "401", "403", "404", "405", "422", "429", "500", "503")
 TYPES = ("string", "string?", "number", "boolean", "json", "list")
-OBSERVERS = ("log", "log")
+OBSERVERS = ("log", "mirror")
+QUOTED_PUT, QUOTED_HOST = '"PUT"', '"up.internal"'
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Statements:
             return leaf(scope)
         form = dice.choice((
             self.all, self.any, self.any, self.none, self.parallel, self.if_, self.if_, self.match, self.match,
-            self.for_, self.try_, self.try_, self.else_, self.else_, self.else_, self.taken_back,
+            self.for_, self.try_, self.try_, self.else_, self.else_, self.else_, self.taken_back, self.split,
+            self.circuit,
         ))  # fmt: skip
         return form(scope, depth)
 
@@ -145,7 +147,7 @@ class Statements:
         chance, expressions = self.chance, self.expressions
         choice = chance.one(
             "api_key", "api_key", "allow_ip", "deny_ip", "limit_size", "log", "rate_limit", "rate_limit", "route",
-            "route", "probe", "probe",
+            "route", "mirror", "probe", "probe",
         )  # fmt: skip
         match choice:
             case "api_key" if scope.may_write:
@@ -170,6 +172,9 @@ class Statements:
                 return [self.rate_limit(scope)], scope, True
             case "route" if scope.may_route:
                 return self.route(scope)
+            case "mirror":
+                share = chance.one("", "", ", share: 0.5", ", share: 1")
+                return [f"mirror {chance.one('one', 'two')}{self.asked(scope)}{share}"], scope, True
             case "probe" | "route":
                 return self.probe(scope)
         return [self.log(scope)], scope, True
@@ -190,6 +195,14 @@ class Statements:
         return f"rate_limit {limit}{key}{name}{', log_only: true' if chance.happens(0.1) else ''}"
 
     def route(self, scope: Scope) -> tuple[Lines, Scope, bool]:
+        retries = f", retries: {self.chance.one('0', '1')}" if self.chance.happens(0.1) else ""
+        fails = self.chance.one("500..599", "503", "[404, 500..502]", "[200, 201]")
+        fail_on = f", fail_on: {fails}" if self.chance.happens(0.2) else ""
+        line = f"route {self.chance.one('one', 'two')}{self.asked(scope)}{retries}{fail_on}"
+        return [line], replace(scope, response=True), True
+
+    def asked(self, scope: Scope) -> str:
+        """Which request an upstream gets: what `route` and `mirror` share."""
         target = ""
         if self.chance.happens(0.4):
             parts = [self.chance.one("items", "v1", "${request.path}", "${" + self.expressions.string(scope, 0) + "}")
@@ -197,9 +210,28 @@ class Statements:
             target = ', path: "/' + "/".join(parts).replace("/${request.path}", "${request.path}").lstrip("/") + '"'
             if target.startswith(', path: "/$' + "{request.path}"):
                 target = target.replace('"/$' + "{request.path}", '"$' + "{request.path}", 1)
-        timeout = ", timeout: 2s" if self.chance.happens(0.2) else ""
-        line = f"route {self.chance.one('one', 'two')}{target}{timeout}"
-        return [line], replace(scope, response=True), True
+        if self.chance.happens(0.15):
+            target += f", method: {self.chance.one(QUOTED_PUT, 'request.method', self.written(scope, 0))}"
+        if self.chance.happens(0.1):
+            target += f", host: {self.chance.one(QUOTED_HOST, 'request.host', self.written(scope, 0))}"
+        if self.chance.happens(0.2):
+            target += f", query: {self.query(scope)}"
+        return target + (", timeout: 2s" if self.chance.happens(0.2) else "")
+
+    def query(self, scope: Scope) -> str:
+        if self.chance.happens(0.2):
+            return self.chance.one('"a=1&b=%20"', "{}", '{ a: 1, "b c": ["x", none, true], n: none }')
+        if self.chance.happens(0.2):
+            return self.written(scope, 0)
+        values = [
+            self.chance.call(
+                lambda: self.expressions.string(scope, 0), lambda: self.expressions.number(scope, 0),
+                lambda: self.expressions.maybe_string(scope, 0), lambda: "all(request.query.q)",
+                lambda: self.expressions.json(scope, 0), lambda: '["x y", 2]',
+            )
+            for _ in range(2)
+        ]  # fmt: skip
+        return f'{{ a: {values[0]}, "b&": {values[1]} }}'
 
     def probe(self, scope: Scope) -> tuple[Lines, Scope, bool]:
         choice = self.chance.one(
@@ -371,6 +403,42 @@ class Statements:
             if ends:
                 afters.append(after)
         return [*lines, "}"], self.joined(scope, afters), bool(afters)
+
+    def split(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
+        chance = self.chance
+        shares = chance.dice.choice((("50", "50"), ("95", "5"), ("30", "30", "40"), ("33.3", "33.3", "33.4")))
+        by = chance.one(
+            "", "", "by: client.ip ", "by: client.ip ", f"by: {self.expressions.string(scope, 0)} ",
+            "by: [client.ip, request.method] ", f"by: [{self.expressions.number(scope, 0)}, request.method] ",
+        )  # fmt: skip
+        if by and chance.happens(0.3):
+            by = f'{by.rstrip()}, name: "trial" '
+        lines = [f"split {by}{{"]
+        afters: list[Scope] = []
+        twin = self.twin()
+        for share in shares:
+            body, after, ends = self.branch(scope, depth, twin)
+            lines += [f"    {share} -> {{", *indented(body), "    }"]
+            if ends:
+                afters.append(after)
+        return [*lines, "}"], self.joined(scope, afters), bool(afters)
+
+    def circuit(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
+        """Not in branches of `parallel`, which would share one."""
+        if not scope.may_route:
+            return self.all(scope, depth)
+        chance = self.chance
+        given = [f"requests: {chance.one('1', '2', '3')}", f"probes: {chance.one('1', '2')}"]
+        given += [f"errors: {chance.one('0.3', '1')}"] if chance.happens(0.4) else []
+        given += [f"window: {chance.one('1s', '3s')}"] if chance.happens(0.4) else []
+        given += [f"pause: {chance.one('100ms', '2s')}"] if chance.happens(0.6) else []
+        given += ["slower_than: 100ms", f"slow: {chance.one('0.4', '1')}"] if chance.happens(0.4) else []
+        given += [f"per: {chance.one('client.ip', '[client.ip, request.method]')}"] if chance.happens(0.4) else []
+        lines, after, _ = self.braces(scope, depth, 2)
+        if chance.happens(0.7):
+            made, after, _ = self.route(after)
+            lines = ["    " + line for line in made] if chance.happens(0.5) else [*lines, *indented(made)]
+        return [f"circuit_breaker {', '.join(given)} {{", *lines, "}"], replace(scope, response=after.response), True
 
     def for_(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
         name = self.new_name("each")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference import assertions, names, writing
+from reference import assertions, names, sending, splits, writing
 from reference.expressions import Record, evaluate, reads_body, reads_message
 from reference.message import Message, Request, Response
 from reference.policy import GLOBAL, Policy, place
@@ -62,6 +62,10 @@ class World:
     counters: dict[Any, list[int]] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
     """Responses or names of failures, given to `route` in turn; the last one again and again."""
+    answered: int = 0
+    draw: float = 0.0
+    """What is drawn while the exchange is evaluated, by each who draws."""
+    circuits: dict[Any, sending.Circuit] = field(default_factory=dict)
     uncertain: bool = False
     """A `parallel` failed while another branch may have counted: the exchanges that follow cannot be compared."""
     unclear: bool = False
@@ -205,6 +209,8 @@ class Evaluation:
     def run(self, statement: n.Statement) -> str:
         name = name_of(statement)
         try:
+            if sends_copy(statement):
+                self.state.request.hold()
             for expr in own_exprs(statement):
                 self._hold(statement, expr)
             outcome = self._do(statement)
@@ -260,6 +266,8 @@ class Evaluation:
                     return self.block(statement.orelse)
             case n.Match():
                 return self._match(statement)
+            case n.Split():
+                return self.block(splits.arm_taken(statement, self).body)
             case n.For():
                 return self._for(statement)
             case n.Try():
@@ -356,6 +364,9 @@ class Evaluation:
         """A body comes but once: what any branch may read is held before the first begins."""
         inside = [node for node in self._everything_in(statement) if isinstance(node, n.Statement)]
         for name, message in (("request", self.state.request), ("response", self.state.response)):
+            if name == "request" and any(sends_copy(s) for s in inside) and message is not None:
+                self.world.unclear = self.world.unclear or message.too_long()
+                message.hold()
             exprs = [e for s in inside if not is_limit(s) for e in (*own_exprs(s), *conditions(s))]
             if message is not None and reads_body(tuple(exprs), name):
                 if message.too_long() and reads_body(tuple(exprs), name, perhaps=True):
@@ -446,6 +457,9 @@ class Evaluation:
             text = "client.ip" if per is None else per.span.text
             ordinal = self.policy.ordinals[(*self.call_path, place(call))]
             self._unnamed_counter = (self.call_path[0], text, ordinal)
+        if call.name == "circuit_breaker":
+            name = (self.call_path[0], self.policy.ordinals[(*self.call_path, place(call))])
+            return sending.circuit_breaker(call, assertions.by_name(call), self, name)
         outputs = assertions.run(call, self)
         for output, known in zip(call.outputs, outputs, strict=False):
             self.variables[output.name] = Known(known.value, known.private or output.private)
@@ -488,8 +502,12 @@ def name_of(statement: n.Statement) -> str:
 
 
 def is_limit(statement: n.Statement) -> bool:
-    """It judges a body without holding it."""
-    return isinstance(statement, n.Call) and statement.name == "limit_size"
+    """It works on a body without holding it."""
+    return isinstance(statement, n.Call) and statement.name in ("limit_size", "compress")
+
+
+def sends_copy(statement: n.Statement) -> bool:
+    return isinstance(statement, n.Call) and statement.name == "mirror"
 
 
 def conditions(statement: n.Statement) -> list[n.Expr]:
@@ -499,7 +517,7 @@ def conditions(statement: n.Statement) -> list[n.Expr]:
 def own_exprs(statement: n.Statement) -> list[n.Expr]:
     """The expressions that a statement begins with, not those of the statements in it."""
     match statement:
-        case n.Call() | n.Respond() | n.Fail():
+        case n.Call() | n.Respond() | n.Fail() | n.Split():
             return [a.value for a in statement.args]
         case n.Require():
             return [statement.condition]

@@ -166,6 +166,8 @@ class Response(Message):
     status: int = 200
     is_problem: bool = False
     """Made of a failure: its body is only compared by status."""
+    number: int = 0
+    """Of an upstream's answer, from 1."""
 
 
 def single(pairs: list[tuple[str, str]], name: str) -> str | None:

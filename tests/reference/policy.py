@@ -71,6 +71,9 @@ class Policy:
                 text = "client.ip" if per is None else per.span.text
                 self.ordinals[(*path, place(node))] = seen.get(text, 0)
                 seen[text] = seen.get(text, 0) + 1
+            case n.Call(name="circuit_breaker"):
+                self.ordinals[(*path, place(node))] = len(self.ordinals)
+                self._number(node.block, path, seen)
             case n.Call() if node.name in self.assertions:
                 self._number(self.assertions[node.name].body, (*path, place(node)), seen)
             case n.Group():
@@ -80,7 +83,10 @@ class Policy:
                     self._number(arm.body, path, seen)
                 if node.orelse is not None:
                     self._number(node.orelse, path, seen)
-            case n.Match():
+            case n.Match() | n.Split():
+                if isinstance(node, n.Split):
+                    self.ordinals[(*path, place(node))] = seen.get(f"split {by_text(node)}", 0)
+                    seen[f"split {by_text(node)}"] = seen.get(f"split {by_text(node)}", 0) + 1
                 # The arms share: each counts from where the match began.
                 most = dict(seen)
                 for case in node.cases:
@@ -97,6 +103,10 @@ class Policy:
             case n.Else():
                 self._number(node.left, path, seen)
                 self._number(node.right, path, seen)
+
+
+def by_text(split: n.Split) -> str:
+    return next((" ".join(a.value.span.text.split()) for a in split.args if a.name == "by"), "")
 
 
 def place(statement: n.Statement) -> str:

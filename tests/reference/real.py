@@ -35,6 +35,7 @@ from policylang.sdk import (
     param,
 )  # fmt: skip
 from policylang.sdk import static_types as t
+from policylang.sdk.circuits import Circuits
 from policylang.sdk.message import Field
 from policylang.sdk.window import admit_window
 from policylang.tree import compile_program
@@ -212,13 +213,28 @@ class Upstream:
         environment.calls.append((
             self.name, request.method, request.path,
             None if request.query_string is None else request.query_string.decode(),
-            sorted(texts(request.headers)), body, None if call.target is None else call.target.decode(), call.timeout,
+            sorted(texts(request.headers)), body, *what_is_asked(call),
         ))  # fmt: skip
         answer = environment.answers.pop(0) if len(environment.answers) > 1 else environment.answers[0]
         if isinstance(answer, str):
             status = 504 if answer == "upstream-timeout" else 502
             raise Failed(Failure(answer, status, kind=Kind.ERROR))
         return Response(answer.status, fields(answer.headers), *held_or_not(answer))
+
+
+    def mirror(self, exchange: Exchange, call: UpstreamCall) -> None:
+        request = exchange.request
+        assert request.body is not None, "a copy of a request whose body is not held"
+        self.environment.calls.append((
+            f"copy to {self.name}", request.method, request.path,
+            None if request.query_string is None else request.query_string.decode(),
+            sorted(texts(request.headers)), request.body, *what_is_asked(call),
+        ))  # fmt: skip
+
+
+def what_is_asked(call: UpstreamCall) -> tuple[Any, ...]:
+    target = None if call.target is None else call.target.decode()
+    return target, call.timeout, call.method, call.host, call.retries
 
 
 @dataclass
@@ -236,6 +252,11 @@ class Environment:
     def __post_init__(self) -> None:
         self.store = Store(self.clock)
         self.upstreams: dict[str, Upstream] = {}
+        self.drawn = 0.0
+        self.circuit = Circuits().get
+
+    def draw(self) -> float:
+        return self.drawn
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.logs.append((level, text))
@@ -292,6 +313,7 @@ class Real:
         environment = self.environment
         environment.clock.now += round(message.later * 1e9)
         environment.answers, environment.store.away = list(message.answers), message.store_away
+        environment.drawn = message.draw
         environment.calls, environment.logs, environment.defects = [], [], []
         given = message.request
         body, source = held_or_not(given)

@@ -63,6 +63,6 @@ def test_it_is_right_now(body: str) -> None:
         streams=True,
     )  # fmt: skip
     answers: list[Response | str] = [Response(status=200, body=b"ok")]
-    found, plain, real = pair.differences(Exchange(request, ("192.0.2.1", 40000), answers, 0, False))
+    found, plain, real = pair.differences(Exchange(request, ("192.0.2.1", 40000), answers, 0, False, 0.0))
     assert pair.goes_on
     assert not found, f"{found}\n{plain.journal}\n{real.journal}"

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reference import names
-from reference.assertions import written_path
 from reference.message import Message, Request, Response
+from reference.target import written_path
 from reference.values import Failing, Known, kind_of, missing_value, wrong_type
 
 from policylang.syntax import nodes as n
