@@ -238,7 +238,7 @@ class Zstd:
 
 
 _WINDOW: Final = 18
-"""Window of br and zstd as a power of two: with it a body that is packed while it streams takes 1 MiB (gzip: 256 KiB)."""
+"""Window of br and zstd as a power of two: packing a body that streams takes some 1 MiB with it (gzip: 256 KiB)."""
 LEVELS: Final[dict[str, dict[str, int]]] = {
     "gzip": {"fast": 1, "normal": 5, "best": 7},
     "br": {"fast": 1, "normal": 4, "best": 6},

@@ -179,7 +179,7 @@ def _message_member(message: Message, name: str) -> Known:
         case "xml":
             return Known(message.xml())
         case "body":
-            return Known(message.body)
+            return Known(message.decoded())
         case "size":
             return Known(Size(len(message.body)))
         case "content_type":

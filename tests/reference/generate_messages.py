@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from dataclasses import dataclass
@@ -49,6 +50,8 @@ class Exchange:
 def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
     body, content_type = make_body(dice)
     headers = [] if content_type is None else [("Content-Type", content_type)]
+    body, coding = packed(dice, body)
+    headers += coding
     for name in ("X-A", "X-B", "x-c", "X-Tier"):
         for _ in range(dice.choice((0, 0, 1, 1, 1, 2))):
             spelled = dice.choice((name, name.lower(), name.upper()))
@@ -79,6 +82,8 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
         fields = [("X-A", dice.choice(("up", "gold", ".."))), ("X-B", "1"), ("X-B", "2")][: dice.randint(0, 3)]
         if content_type is not None:
             fields.append(("Content-Type", content_type))
+        body, coding = packed(dice, body)
+        fields += coding
         answers.append(Response(
             status=dice.choice((200, 200, 201, 204, 302, 404, 500, 503)), headers=fields, body=body,
             streams=dice.random() < 0.5,
@@ -87,6 +92,19 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
         request, (dice.choice(("192.0.2.1", "10.1.2.3", "2001:db8::7")), 40000), answers,
         dice.choice((0, 0, 0.3, 0.7, 1, 2.5, 61)), dice.random() < 0.05, dice.choice((0.0, 0.2, 0.5, 0.949, 0.999)),
     )  # fmt: skip
+
+
+def packed(dice: random.Random, body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
+    """Some bodies come compressed, in what nobody knows, or not in what they say."""
+    kind = dice.random()
+    if kind < 0.85:
+        return body, []
+    if kind < 0.87:
+        return body, [("Content-Encoding", dice.choice(("gzip", "lzma", "identity")))]
+    if kind < 0.9:
+        return gzip.compress(gzip.compress(body, mtime=0), mtime=0), [("Content-Encoding", "gzip, identity, GZIP")]
+    whole = gzip.compress(body, mtime=0)
+    return dice.choice((whole, whole, whole, whole[:-1], whole + b"x")), [("content-encoding", "gzip")]
 
 
 def make_body(dice: random.Random) -> tuple[bytes, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +17,23 @@ ONCE = {
     "referer", "retry-after", "user-agent", "content-location", "age",
 }  # fmt: skip
 """Fields of which RFC 9110 allows one."""
+MOST_DECODED = 3000
+"""Bytes of a body without its content codings."""
+
+
+def unzipped(data: bytes) -> tuple[bytes, bool]:
+    """What can be read of gzip's members, and whether that is not all."""
+    found = b""
+    while data:
+        member = zlib.decompressobj(31)
+        try:
+            found += member.decompress(data)
+        except zlib.error:
+            return found, True
+        if not member.eof:
+            return found, True
+        data = member.unused_data
+    return found, False
 
 
 @dataclass
@@ -69,9 +87,31 @@ class Message:
         if self.streams:
             self.streams, self.arrived = False, True
 
+    def decoded(self) -> bytes:
+        """The body without its content codings: of these only gzip is modelled."""
+        data = self.body
+        for coding in reversed((self.header("content-encoding") or "").lower().split(",")):
+            if coding.strip() in ("", "identity"):
+                continue
+            if coding.strip() != "gzip":
+                status = 415 if self.fault == 400 else self.fault
+                raise Failing("unsupported-coding", status, coding, kind="error")
+            if self.body:
+                data, broken = unzipped(data)
+                if len(data) > MOST_DECODED:
+                    raise Failing("body-too-large", self.too_large)
+                if broken:
+                    raise self._unreadable("body", "broken")
+        return data
+
+    def write_body(self, data: bytes) -> None:
+        self.body = data
+        self.streams = False
+        self.remove_header("content-encoding")
+
     def text(self) -> str:
         try:
-            return self.body.decode("utf-8")
+            return self.decoded().decode("utf-8")
         except UnicodeDecodeError:
             raise self._unreadable("body", "not UTF-8") from None
 
@@ -85,15 +125,15 @@ class Message:
             raise ValueError(f"{word} is no JSON")
 
         try:
-            return json.loads(self.body.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+            return json.loads(self.decoded().decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
         except (ValueError, RecursionError) as error:
             raise self._unreadable("body", str(error)) from None
 
     def xml(self) -> Any:
         try:
-            if b"<!DOCTYPE" in self.body:
+            if b"<!DOCTYPE" in self.decoded():
                 raise ValueError("a DOCTYPE is always refused")
-            return ElementTree.fromstring(self.body)
+            return ElementTree.fromstring(self.decoded())
         except (ElementTree.ParseError, ValueError) as error:
             raise self._unreadable("body", str(error)) from None
 

@@ -247,7 +247,7 @@ class Environment:
     name: str = "edge"
     version: str = "1"
     node: str = "n1"
-    bodies: BodyLimits = field(default_factory=lambda: BodyLimits(body=3000))
+    bodies: BodyLimits = field(default_factory=lambda: BodyLimits(body=3000, decoded=plain.MOST_DECODED))
 
     def __post_init__(self) -> None:
         self.store = Store(self.clock)

@@ -55,11 +55,9 @@ def _write(target: n.Expr, known: Known, at: Evaluation, source: n.Expr) -> None
 
 def _write_field(message: Message, name: str, value: Any) -> None:
     if name in ("body", "text"):
-        message.body = value if isinstance(value, bytes) else text_only(value).encode()
-        message.streams = False
+        message.write_body(value if isinstance(value, bytes) else text_only(value).encode())
     elif name == "json":
-        message.body = dump(value)
-        message.streams = False
+        message.write_body(dump(value))
     elif name == "status":
         if kind_of(value) != "number" or value != int(value) or not 200 <= value <= 599:
             raise wrong_type("a status is a number from 200 to 599")
@@ -93,8 +91,7 @@ def remove(target: n.Expr, at: Evaluation) -> None:
         assert isinstance(message, Request)
         message.query_string = None
     else:
-        message.body = b""
-        message.streams = False
+        message.write_body(b"")
 
 
 def _place(target: n.Expr, at: Evaluation) -> tuple[Message, str, str]:
