@@ -22,7 +22,7 @@ HOPS: Final = 32
 _SCHEMES: Final = {b"http": "http", b"https": "https"}
 _PORT: Final = rb"(?::(?P<port>[0-9]{1,5}))?"
 _IPV4: Final = re.compile(rb"(?P<host>[0-9.]{7,15})" + _PORT)
-_BRACKETED: Final = re.compile(rb"\[(?P<host>[0-9A-Fa-f:.]{2,45})\]" + _PORT)
+_BRACKETED: Final = re.compile(rb"\[(?P<host>[0-9A-Fa-f]*:[0-9A-Fa-f:.]{1,44})\]" + _PORT)
 _BARE_IPV6: Final = re.compile(rb"[0-9A-Fa-f:.]{2,45}")
 # RFC 7239 4. A comma within quotes would let one proxy's element be read as two, or two as one: no address, scheme or
 # host has one, so what has is unreadable.
