@@ -18,6 +18,7 @@ TRY = {
     "01_hello": "curl -i http://127.0.0.1:8080/hello/ann",
     "02_contracts": "curl -i -H 'X-API-Key: key-of-bob' http://127.0.0.1:8080/orders/7",
     "03_content_routing": "curl -i http://127.0.0.1:8080/orders -d '{\"shipping\": {\"country\": \"DE\"}}'",
+    "04_resilient": "curl -i http://127.0.0.1:8080/prices/7",
 }
 START_DEADLINE = 20.0
 
@@ -32,7 +33,7 @@ def main(sample: str) -> int:
     assert listener is not None
     started: list[subprocess.Popen[bytes]] = []
     try:
-        for name, port in re.findall(r'upstream (\w+) \{\s*server "http://127\.0\.0\.1:(\d+)"', text):
+        for name, port in servers(text):
             if answers("127.0.0.1", int(port)):
                 print(f"port {port} is taken: stop what listens there first", file=sys.stderr)
                 return 1
@@ -50,6 +51,12 @@ def main(sample: str) -> int:
     finally:
         for process in reversed(started):
             stop(process)
+
+
+def servers(policy: str) -> list[tuple[str, str]]:
+    """Name and port of every server of the policy's upstreams."""
+    blocks = re.findall(r"^upstream (\w+) \{(.*?)^\}", policy, re.M | re.S)
+    return [(name, port) for name, block in blocks for port in re.findall(r'server "http://127\.0\.0\.1:(\d+)"', block)]
 
 
 def answers(host: str, port: int) -> bool:
