@@ -38,7 +38,8 @@ def main(sample: str) -> int:
                 print(f"port {port} is taken: stop what listens there first", file=sys.stderr)
                 return 1
             started.append(subprocess.Popen([sys.executable, str(HERE / "upstream.py"), port, name]))
-        gateway = subprocess.Popen([str(Path(sys.executable).parent / "polgate"), "run", "--drain-delay", "0s", str(policy)])
+        polgate = str(Path(sys.executable).parent / "polgate")
+        gateway = subprocess.Popen([polgate, "run", "--drain-delay", "0s", str(policy)])
         started.append(gateway)
         end = time.monotonic() + START_DEADLINE
         while not answers(listener[1], int(listener[2])) and gateway.poll() is None and time.monotonic() < end:
