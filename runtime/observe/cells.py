@@ -141,6 +141,7 @@ class Written:
         self._header = whole[:HEADER].cast("Q")
         self._cells = whole[HEADER:TABLE_AT].cast("Q")
         self._table = whole[TABLE_AT:]
+        del whole  # a view of it would keep the map from being closed
         self._read = 0
         self.series: list[tuple[str, tuple[str, ...], int] | None] = []
         self.paths: list[tuple[int, list[tuple[int, int]]]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -13,6 +14,8 @@ from runtime.observe.cells import Cells
 MOST_PATHS: Final = 10_000
 """Verdict paths that have a cell of their own; what beyond them comes is counted entry by entry."""
 LONGEST_LABEL: Final = 256
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 Step = tuple[str, str, str, str]
 """Service, assertion, line, outcome: the labels of ASSERTION."""
@@ -44,7 +47,7 @@ class Counts:
                 found = known.get(labels)
                 if found is not None:
                     return found
-            said = [printable(label[:LONGEST_LABEL]) for label in labels]
+            said = [_label(label) for label in labels]
             found = known[labels] = self._cells.series(metric.name, said, metric.cells)
             if found[1] < 0:
                 self.row[self._lost] = self._cells.lost
@@ -76,3 +79,8 @@ class Counts:
 
     def close(self) -> None:
         self._cells.close()
+
+
+def _label(text: str) -> str:
+    """What a reader may trip over reads as its escape; labels that become one by this are one series."""
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found.group()):02x}", printable(text[:LONGEST_LABEL]))
