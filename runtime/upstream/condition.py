@@ -70,7 +70,7 @@ class Condition:
     `pauses`: how often in a row it was left out; `returned`: when (in seconds) it was last let in again.
     """
 
-    __slots__ = ("pause", "pauses", "returned", "right", "state", "wrong")
+    __slots__ = ("pause", "pauses", "returned", "right", "state", "until", "wrong")
 
     def __init__(self) -> None:
         self.state = State.WELL
@@ -78,6 +78,7 @@ class Condition:
         self.wrong = 0
         self.pauses = 0
         self.pause = 0.0
+        self.until = 0.0
         self.returned = 0.0
 
     @property
@@ -103,13 +104,14 @@ class Condition:
         return self.wrong == settings.fall and self.happen(Event.FELL)
 
     def leave_out(self, now: float, settings: OutlierSettings) -> bool:
-        """Its failures are too many. `pause` says for how long it is left out: twice as long as the last time, unless
-        it has been well for as long as that since."""
+        """Its failures are too many. It is left out until `until`: twice as long as the last time, unless it has been
+        well for as long as that since."""
         if not self.happen(Event.FAILED):
             return False
         in_a_row = self.pauses and now - self.returned <= self.pause
         self.pauses = self.pauses + 1 if in_a_row else 1
         self.pause = min(settings.pause * 2.0 ** min(self.pauses - 1, 60), settings.longest)
+        self.until = now + self.pause
         return True
 
     def let_in(self, event: Event, now: float) -> bool:

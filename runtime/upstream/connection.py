@@ -15,7 +15,7 @@ from runtime.edge.stream import BodyStream
 from runtime.edge.transport import DONE
 from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
-from runtime.upstream.failures import Stale, broken, timeout
+from runtime.upstream.failures import Stale, Unanswered, broken, timeout
 from runtime.upstream.heads import BODY_EXPECTED, METHODS, lines_of, method_start, opening_for, target_of
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
@@ -23,19 +23,22 @@ from runtime.wire.upgrade import agreed
 from runtime.wire.write import CHUNKED, LAST_CHUNK, chunk, content_length
 
 if TYPE_CHECKING:
-    from runtime.upstream.pool import Server, UpstreamPool
+    from runtime.upstream.pool import UpstreamPool
+    from runtime.upstream.server import Server
 
 @implementer(IPushProducer, IHalfCloseableProtocol)
 class UpstreamConnection(Protocol):
     """`waiter` is set from a request's start to its answer's head, `answer` while the answer's body streams.
 
-    `used`: a whole exchange has gone over it. `counted`: it is among the pool's open connections.
+    `used`: a whole exchange has gone over it. `counted`: it is among the pool's open connections. `charged`: what is
+    under way on it is among the requests that its server works on. `vouched`: when the answer's body is complete, its
+    server has answered well.
     """
 
     __slots__ = (
         "_body", "_chunked", "_congested", "_ended", "_error", "_expect", "_feed", "_head", "_head_due", "_offer",
-        "_reader", "_upload", "_wheel", "_write", "answer", "closed", "counted", "due", "pool", "seen", "server",
-        "tunnel", "used", "waiter",
+        "_reader", "_upload", "_wheel", "_write", "answer", "charged", "closed", "counted", "due", "pool", "seen",
+        "server", "tunnel", "used", "vouched", "waiter",
     )  # fmt: skip
 
     def __init__(self, pool: UpstreamPool, server: Server) -> None:
@@ -47,6 +50,8 @@ class UpstreamConnection(Protocol):
         self.used = False
         self.closed = False
         self.counted = False
+        self.charged = False
+        self.vouched = False
         self._wheel = pool.wheel
         self._reader = ResponseReader(self, pool.settings.limits)
         self._feed = self._reader.feed
@@ -69,8 +74,12 @@ class UpstreamConnection(Protocol):
 
     # --- a request goes out ---
 
-    def start(self, request: ReceivedRequest, call: UpstreamCall, method: str) -> Waiter[Response]:
-        """Send the request. The waiter gets the answer; it fails with Failed, or with Stale.
+    def start(
+        self, request: ReceivedRequest, call: UpstreamCall, method: str, limit: int = 0
+    ) -> Waiter[Response]:
+        """Send the request. The waiter gets the answer; it fails with Failed, Unanswered or Stale.
+
+        `limit`: the tick by which the answer's head has to be here, 0 for what call and upstream say, from now on.
 
         Raises Failed when the policy has made a target or method that cannot be sent.
         """
@@ -100,7 +109,9 @@ class UpstreamConnection(Protocol):
         waiter: Waiter[Response] = Waiter()
         self.waiter = waiter
         wheel = self._wheel
-        if call.timeout is None:
+        if limit:
+            self._head_due = self.due = limit
+        elif call.timeout is None:
             self._head_due = 0
             self.due = wheel.now + self.pool.head_ticks
         else:
@@ -212,6 +223,8 @@ class UpstreamConnection(Protocol):
             self._cut(broken(self._error.detail))
         elif self._ended:
             self.answer = None
+            if self.vouched and self.server.failures:
+                self.server.failures = 0
             self._finish()
             answer.end()
 
@@ -287,10 +300,10 @@ class UpstreamConnection(Protocol):
 
     def retire(self) -> None:
         """Take no further request: what is under way is its last."""
-        if self.waiter is None and self.answer is None:
-            self._close()
-        else:
+        if self.waiter is not None or self.answer is not None:
             self._reader.spend()
+        elif self.tunnel is None:
+            self._close()
 
     def abandon(self, waiter: Waiter[Response]) -> None:
         """Who waits for the answer has gone."""
@@ -309,7 +322,7 @@ class UpstreamConnection(Protocol):
                 self.due = now + self.pool.head_ticks
                 self._wheel.hasten(self)
             else:
-                self._cut(timeout(f"no answer from {self.server.address.text} in time"))
+                self._give_up(timeout(f"no answer from {self.server.address.text} in time"))
         elif self.answer is not None:
             if self.answer.paused:
                 self.due = now + self.pool.between_ticks
@@ -352,8 +365,16 @@ class UpstreamConnection(Protocol):
             elif self.used and not self._reader.started:
                 self._cut(Stale())
             else:
-                self._cut(broken(self._error.detail if self._error is not None else "the connection was lost"))
+                self._give_up(broken(self._error.detail if self._error is not None else "the connection was lost"))
         self._close()
+
+    def _give_up(self, failed: Failed) -> None:
+        self._cut(failed if self._reader.started else Unanswered(failed.failure))
+
+    def move(self, pool: UpstreamPool, server: Server) -> None:
+        """It is idle, and another pool's from now on."""
+        self.pool = pool
+        self.server = server
 
     def _cut(self, error: Exception, failure: Failure | None = None) -> None:
         """End the connection and tell whoever depends on it."""
@@ -364,6 +385,8 @@ class UpstreamConnection(Protocol):
         if upload is not None:
             upload.refuse()
         if answer is not None:
+            if failure is None:
+                self.pool.broke(self.server)
             answer.fail(failure or (error.failure if isinstance(error, Failed) else _CUT))
         if waiter is not None:
             waiter.fail(error)

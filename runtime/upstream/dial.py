@@ -17,7 +17,8 @@ from runtime.upstream.settings import UpstreamSettings
 
 if TYPE_CHECKING:
     from runtime.tls import ClientTls
-    from runtime.upstream.pool import Server, UpstreamPool
+    from runtime.upstream.pool import UpstreamPool
+    from runtime.upstream.server import Server
 
 _LEAST_TRY: Final = 0.25
 """Seconds for one address while others are left: one that swallows everything must not take the whole time."""
@@ -82,7 +83,7 @@ class Dial:
         self.due = self.seen = NEVER
         self.waiter: Waiter[UpstreamConnection] | None = waiter
         self._pool = pool
-        self._server = server
+        self.server = server
         self._loop = loop
         self._wheel: Wheel = pool.wheel
         self.due = self._wheel.now + ticks(pool.settings.connect)
@@ -93,7 +94,7 @@ class Dial:
         self._task.cancel()
 
     async def _run(self) -> None:
-        address = self._server.address
+        address = self.server.address
         try:
             connection = await self._connect()
         except asyncio.CancelledError:
@@ -108,7 +109,7 @@ class Dial:
     async def _connect(self) -> UpstreamConnection:
         """Try the server's addresses in turn. Raises OSError or TimeoutError of the last one."""
         routes = Routes.of(self._pool, self._loop)
-        places = routes.places(self._server.address.host)
+        places = routes.places(self.server.address.host)
         try:
             addresses = await places.in_turn()
         except OSError as error:
@@ -129,7 +130,7 @@ class Dial:
         raise failure
 
     async def _to(self, address: str, tls: ClientTls | None) -> UpstreamConnection:
-        pool, server, loop = self._pool, self._server, self._loop
+        pool, server, loop = self._pool, self.server, self._loop
         port = server.address.port
         connection = UpstreamConnection(pool, server)
         if tls is None or not server.address.secure:
@@ -148,7 +149,7 @@ class Dial:
 
     def _failure(self, error: OSError | ValueError | TimeoutError) -> Failed:
         """What the caller may know of it, and what the log may say."""
-        text = self._server.address.text
+        text = self.server.address.text
         if isinstance(error, TimeoutError):
             return timeout(f"no connection to {text} in time", "connection_timeout")
         if isinstance(error, ssl.SSLError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from policylang.sdk import Failed, Failure, Kind
 
 
@@ -20,6 +22,14 @@ class Stale(Exception):
     """A kept connection turned out to be dead before a byte of the answer came."""
 
 
+class Unanswered(Failed):
+    """The request was sent, or a part of it, and no byte of an answer has come."""
+
+
+class Busy(Failed):
+    """No connection was to be had, which says nothing about any server: nothing was sent."""
+
+
 def unreachable(detail: str, error: str = "destination_unavailable", reason: str = "") -> Failed:
     return Failed(UpstreamFailure("upstream-unreachable", 502, detail, error, reason))
 
@@ -30,3 +40,10 @@ def broken(detail: str, error: str = "connection_terminated") -> Failed:
 
 def timeout(detail: str, error: str = "connection_read_timeout") -> Failed:
     return Failed(UpstreamFailure("upstream-timeout", 504, detail, error))
+
+
+def unavailable(detail: str, seconds: float = 1.0, error: str = "destination_unavailable") -> Failed:
+    """Nobody is asked. `seconds`: when it may be worth another try (RFC 9110 10.2.3: whole seconds)."""
+    failure = UpstreamFailure("upstream-unavailable", 503, detail, error)
+    failure.headers = (("Retry-After", str(max(1, ceil(seconds)))),)
+    return Failed(failure)

@@ -42,6 +42,17 @@ class ServerAddress:
     secure: bool = False
 
     @property
+    def place(self) -> tuple[str, int, bool]:
+        """What makes it the same server, whatever its part in an upstream is."""
+        return self.host, self.port, self.secure
+
+    @property
+    def authority(self) -> str:
+        """As it stands in Host: without the port that its scheme means anyway (RFC 9110 4.2.3)."""
+        usual = self.port == (443 if self.secure else 80)
+        return self.text.rpartition(":")[0] if usual else self.text
+
+    @property
     def text(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 

@@ -233,7 +233,8 @@ class ResponseReader:
     def _answer_at_once(self, head: ResponseHead, body: bytes) -> None:
         self.started = True
         self._method = None
-        self._spent = not head.keep_alive
+        if not head.keep_alive:
+            self._spent = True  # never back: `spend` may have been called
         sink = self._sink
         sink.response_head(head)
         sink.response_body(body)

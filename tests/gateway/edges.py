@@ -23,6 +23,7 @@ from runtime.tls import ServerTls
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, server_address
 
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PATIENCE = 20.0
 """Seconds after which a test that hangs fails."""
 
@@ -321,6 +322,21 @@ def to(*origins: Origin, **settings: Any) -> UpstreamSettings:
     return UpstreamSettings(
         tuple(server_address(f"http://127.0.0.1:{origin.port}") for origin in origins), **settings
     )
+
+
+def failure(made: Bench) -> tuple[str, int]:
+    """Of the last exchange: its name and status."""
+    found = made.done[-1][0].failure
+    assert found is not None
+    return found.name, found.status
+
+
+def unused_port() -> int:
+    """Nobody listens there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 Test = Callable[[], Coroutine[Any, Any, None]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from policylang.sdk import Exchange, Response
+from policylang.sdk import BodyLimits, Exchange, Response
 
 sys.path.insert(0, str(Path(__file__).parent))
 from edges import Bench, Origin, Wire, bench, forward, request, run, say, to
@@ -103,12 +103,12 @@ def test_chaos(seed: int, fast: bool) -> None:
         if kind == "say":
             return say(200, exchange.request.path.encode())
         if kind == "load":
-            await exchange.request.load(1 << 20)
+            await exchange.request.load(BodyLimits())
             response = await forward(exchange)
-            await response.load(1 << 20)
+            await response.load(BodyLimits())
             return response
         if kind == "twice":
-            await exchange.request.load(1 << 20)
+            await exchange.request.load(BodyLimits())
             await forward(exchange)
         return await forward(exchange)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,23 +16,7 @@ from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import ServerAddress, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from edges import Bench, ManualClock, Origin, Wire, bench, both_loops, request, run, to
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def failure(made: Bench) -> tuple[str, int]:
-    found = made.done[-1][0].failure
-    assert found is not None
-    return found.name, found.status
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
+from edges import OK, ManualClock, Origin, Wire, bench, both_loops, failure, request, run, to
 
 # --- deadlines ---
 

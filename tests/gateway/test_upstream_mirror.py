@@ -6,14 +6,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from policylang.sdk import Exchange, Response, UpstreamCall
+from policylang.sdk import BodyLimits, Exchange, Response, UpstreamCall
 
 sys.path.insert(0, str(Path(__file__).parent))
 from edges import Origin, Wire, bench, both_loops, forward, say, to
 
 
 async def mirrored(exchange: Exchange) -> Response:
-    await exchange.request.load(1000)
+    await exchange.request.load(BodyLimits())
     exchange.environment.upstreams["shadow"].mirror(exchange, UpstreamCall())
     return await forward(exchange)
 
@@ -48,7 +48,7 @@ async def test_a_copy_does_not_need_its_client() -> None:
         await wire.rest()
 
     async def copied(exchange: Exchange) -> Response:
-        await exchange.request.load(1000)
+        await exchange.request.load(BodyLimits())
         exchange.environment.upstreams["shadow"].mirror(exchange, UpstreamCall(b"/copy", method="PUT"))
         return say(200, b"done")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -12,27 +11,12 @@ from typing import Any
 
 import pytest
 
-from policylang.sdk import Exchange, Response, UpstreamCall
-from runtime.upstream.settings import ServerAddress, UpstreamSettings
+from policylang.sdk import BodyLimits, Exchange, Response, UpstreamCall
+from runtime.upstream.resolve import Found, Names, use_names
+from runtime.upstream.settings import RetrySettings, ServerAddress, UpstreamSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from edges import Bench, Origin, Wire, bench, both_loops, forward, replying, request, run, say, to
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-def failure(made: Bench) -> tuple[str, int]:
-    found = made.done[-1][0].failure
-    assert found is not None
-    return found.name, found.status
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
+from edges import OK, Origin, Wire, bench, both_loops, failure, forward, replying, request, run, say, to, unused_port
 
 # --- kept connections ---
 
@@ -167,11 +151,13 @@ async def test_a_repetition_is_not_repeated() -> None:
             await wire.head()
         wire.abort()
 
-    async with bench(up=script) as made:
+    origin = await Origin(script).start()
+    async with bench(up=to(origin, retries=RetrySettings(0))) as made:
         wire = await made.connect()
         assert (await wire.ask("GET /")).body == b"ok"
         assert (await wire.ask("GET /")).status == 502
         assert count == 2
+    await origin.stop()
 
 
 @both_loops
@@ -267,7 +253,7 @@ async def test_an_answer_over_its_limit_is_cut_or_502() -> None:
     async def held(exchange: Exchange) -> Response:
         response = await forward(exchange)
         if exchange.request.path == "/held":
-            await response.load(10)
+            await response.load(BodyLimits(body=10))
         else:
             response.limit_body(10)
         return response
@@ -312,7 +298,7 @@ async def test_an_answer_that_is_not_used_is_given_up() -> None:
 @both_loops
 async def test_a_held_body_goes_to_two_upstreams() -> None:
     async def handle(exchange: Exchange) -> Response:
-        await exchange.request.load(100)
+        await exchange.request.load(BodyLimits())
         await forward(exchange)
         return await exchange.environment.upstreams["other"].send(exchange, UpstreamCall())
 
@@ -327,7 +313,7 @@ async def test_a_held_body_goes_to_two_upstreams() -> None:
 
 @both_loops
 async def test_a_server_that_refuses_is_502() -> None:
-    async with bench(up=UpstreamSettings((ServerAddress("127.0.0.1", free_port()),))) as made:
+    async with bench(up=UpstreamSettings((ServerAddress("127.0.0.1", unused_port()),))) as made:
         answer = await (await made.connect()).ask("GET /")
         assert answer.status == 502
         assert failure(made) == ("upstream-unreachable", 502)
@@ -338,7 +324,7 @@ async def test_a_server_that_refuses_is_502() -> None:
 async def test_the_next_server_is_asked_where_one_refuses() -> None:
     origin = await Origin().start()
     settings = to(origin)
-    settings = replace(settings, servers=(ServerAddress("127.0.0.1", free_port()), *settings.servers))
+    settings = replace(settings, servers=(ServerAddress("127.0.0.1", unused_port()), *settings.servers))
     async with bench(up=settings) as made:
         wire = await made.connect()
         for _ in range(4):
@@ -368,13 +354,15 @@ def test_a_resolver_that_does_not_answer_has_a_deadline() -> None:
         loop = asyncio.get_running_loop()
         asked = asyncio.Event()
 
-        async def never(*_: Any, **__: Any) -> list[Any]:
+        async def never(host: str) -> Found:
             asked.set()
             await asyncio.sleep(3600)
-            return []
+            raise AssertionError
 
-        loop.getaddrinfo = never  # type: ignore[method-assign]
-        async with bench(up=UpstreamSettings((ServerAddress("slow.example", 80),))) as made:
+        use_names(loop, Names(loop, never))
+        async with bench(
+            up=UpstreamSettings((ServerAddress("slow.example", 80),), retries=RetrySettings(0))
+        ) as made:
             wire = await made.connect()
             wire.send(request("GET /"))
             await asked.wait()
