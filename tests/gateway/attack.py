@@ -44,6 +44,7 @@ class Gate:
     def __init__(self, started: Daemon) -> None:
         self.started = started
         self.port = started.ready()
+        assert len(started.children()) == 1, started.lines
         (self.worker,) = started.children()
         self.before = 0
 
@@ -239,3 +240,17 @@ def raise_file_limit(count: int) -> bool:
 
 def settle(true: Callable[[], Any], what: str, within: float = WAIT) -> None:
     eventually(true, what, within)
+
+
+@contextlib.contextmanager
+def bad_side(raw: Path | None = None) -> Iterator[int]:
+    """The port of an upstream that misbehaves as it is asked to."""
+    command = [sys.executable, str(Path(__file__).with_name("badside.py")), *([str(raw)] if raw is not None else [])]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], WAIT)[0], "the bad side says nothing"
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()

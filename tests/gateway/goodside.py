@@ -11,7 +11,11 @@ import contextlib
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from strict_http import body_of
 
 INTERVAL = 0.01
 PATIENCE = 5.0
@@ -22,7 +26,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     """Say the path of each request."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
-            path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+            head = await reader.readuntil(b"\r\n\r\n")
+            await body_of(head, reader)
+            path = head.split(b" ")[1]
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
     writer.close()
 
@@ -58,18 +64,33 @@ class Client:
             self.times.append(time.monotonic() - began)
 
     async def ask(self, path: str) -> None:
-        reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+        while self.free:
+            reader, writer = self.free.pop()
+            if not reader.at_eof() and await self.over(path, reader, writer):
+                return
+            writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        if not await self.over(path, reader, writer):
+            raise ValueError(f"{path}: no answer on a new connection")
+
+    async def over(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """False where the connection has ended without a word, as idle ones may: any client tries again then."""
         try:
             writer.write(f"GET /{path} HTTP/1.1\r\nHost: good.example\r\n\r\n".encode())
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             said = head[9:12] + await reader.readexactly(length)
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                raise
+            return False
         except BaseException:
             writer.close()
             raise
         if not said.startswith(b"200") or path.rpartition("/")[2] not in said.decode().split("/")[-1]:
             raise ValueError(f"{path}: {said!r}")
         self.free.append((reader, writer))
+        return True
 
     def seen(self) -> dict[str, Any]:
         times = sorted(self.times) or [0.0]
