@@ -157,6 +157,10 @@ def _run(found: argparse.Namespace) -> int:
     except CannotListen as error:
         return refuse(str(error))
     log = EventLog("supervisor")
+    try:
+        log.move(log.open(loaded.settings.error_log))
+    except OSError as error:
+        return refuse(f"cannot open the error log `{loaded.settings.error_log}`: {(error.strerror or '').lower()}")
     setting = loaded.settings.store
     try:
         claim = FolderClaim.take(choose_folder(Path(setting) if setting else None, os.environ))

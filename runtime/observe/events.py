@@ -12,6 +12,7 @@ from runtime.observe.sink import PIPE_BATCH, Sink
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,*<>()\[\]{}|~^!?#&;$-]+")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MARK = b"...\n"
+STDERR = "stderr"
 TRACE_INTERVAL = 60.0
 """Seconds between two tracebacks of one defect."""
 MAX_PLACES = 1000
@@ -67,20 +68,30 @@ class EventLog:
     def lost(self) -> int:
         return self._sink.lost_ever
 
-    def open(self, place: str | int) -> Sink | None:
-        """For `move`: None where the log goes there already. Raises OSError."""
+    def open(self, place: str) -> Sink | None:
+        """For `move`: a file, or STDERR; None where the log goes there already. Raises OSError."""
+        if place == STDERR:
+            return None if self._sink is self._terminal else self._terminal
         return None if place == self._sink.place else Sink(place, self._lost_lines)
 
-    def move(self, sink: Sink) -> None:
+    def abandon(self, sink: Sink | None) -> None:
+        """What `open` gave is not wanted."""
+        if sink is not None and sink is not self._terminal:
+            sink.close()
+
+    def move(self, sink: Sink | None) -> None:
         """From now on the log goes there."""
-        former, self._sink = self._sink, sink
-        former.flush()
-        if former is not self._terminal:
-            former.close()
+        if sink is not None:
+            former, self._sink = self._sink, sink
+            former.flush()
+            self.abandon(former)
 
     def reopen(self) -> None:
-        """Open the log's file anew: it was moved away. Raises OSError, and goes on with the old one."""
-        self._sink.reopen()
+        """Open the log's file anew: it was moved away. Where that cannot be the old one stays, and says so."""
+        try:
+            self._sink.reopen()
+        except OSError as error:
+            self.write("error", f"cannot open the error log `{self._sink.place}` anew: {error.strerror}")
 
     def flush(self) -> None:
         self._sink.flush()

@@ -31,7 +31,7 @@ from runtime.observe.observer import Observer
 from runtime.observe.sink import Sink
 
 OFF: Final = "off"
-STANDARD: Final = {"stdout": 1, "stderr": 2}
+STDOUT: Final = "stdout"
 LATE: Final = 300.0
 """Seconds that a log which a reload has replaced stays open: exchanges end with the log that they began with."""
 
@@ -75,16 +75,15 @@ class Telemetry:
         self.abandon()
         if settings.access_log != self._place:
             place = settings.access_log
-            log = None if place == OFF else AccessLog(STANDARD.get(place, place), self._clock.wall)
+            log = None if place == OFF else AccessLog(1 if place == STDOUT else place, self._clock.wall)
             self._next = place, log
-        self._next_events = self.events.open(STANDARD.get(settings.error_log, settings.error_log))
+        self._next_events = self.events.open(settings.error_log)
 
     def abandon(self) -> None:
         """What was prepared is not wanted."""
         if self._next is not None and self._next[1] is not None:
             self._next[1].sink.close()
-        if self._next_events is not None:
-            self._next_events.close()
+        self.events.abandon(self._next_events)
         self._next = self._next_events = None
 
     def install(
@@ -95,8 +94,7 @@ class Telemetry:
             if self.access_log is not None:
                 self._former.append((self._clock.monotonic() / 1e9 + LATE, self.access_log))
             self._place, self.access_log = self._next
-        if self._next_events is not None:
-            self.events.move(self._next_events)
+        self.events.move(self._next_events)
         self._next = self._next_events = None
         if settings.counted:
             self._count()
@@ -144,10 +142,7 @@ class Telemetry:
                 self.access_log.sink.reopen()
             except OSError as error:
                 self.events.write("error", f"cannot open the access log `{self._place}` anew: {error.strerror}")
-        try:
-            self.events.reopen()
-        except OSError as error:
-            self.events.write("error", f"cannot open the error log anew: {error.strerror}")
+        self.events.reopen()
 
     def measure(self, edge: Any, pools: Mapping[str, Any], store: Any, certificates: Mapping[str, float]) -> None:
         """Once a second: what has a size rather than a count."""

@@ -19,6 +19,7 @@ from runtime.workers.settings import Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen, open_sockets
 
 if TYPE_CHECKING:
+    from runtime.observe.sink import Sink
     from runtime.workers.supervisor import Admin, Supervisor
 
 PREPARE_DEADLINE = 60.0
@@ -38,6 +39,7 @@ class Reload:
         self._committed = False
         self._admin: Admin | None = None
         self._admin_changed = False
+        self._log: Sink | None = None
         self._opened: dict[str, list[socket.socket]] = {}
 
     # --- reading, in a thread: the workers are watched and replaced meanwhile ---
@@ -75,8 +77,12 @@ class Reload:
                     self._opened[address] = supervisor.open(address, len(supervisor.slots), ports)
             if loaded.settings.admin != old.settings.admin:
                 self._admin = supervisor.open_admin(loaded.settings, supervisor.operation)
+            self._log = supervisor.log.open(loaded.settings.error_log)
         except (CannotListen, CannotOperate) as error:
             self._fail(supervisor, str(error))
+            return
+        except OSError as error:
+            self._fail(supervisor, f"cannot open `{loaded.settings.error_log}`: {error.strerror}")
             return
         self.compiling = True
         self._deadline = time.monotonic() + PREPARE_DEADLINE
@@ -133,6 +139,7 @@ class Reload:
             if self._admin is not None:
                 self._admin.close()
                 self._admin = None
+            supervisor.log.abandon(self._log)
             supervisor.reload_ended(False, why)
 
     def _fail(self, supervisor: Supervisor, why: str) -> None:
@@ -160,6 +167,7 @@ class Reload:
         loaded = self._loaded
         assert loaded is not None
         self._committed, self.compiling = True, False
+        supervisor.log.move(self._log)
         self._deadline = time.monotonic() + PREPARE_DEADLINE
         old, supervisor.current, supervisor.generation = supervisor.current.settings, loaded, self.generation
         self._admin_changed = (loaded.settings.admin, loaded.settings.admin_token) != (old.admin, old.admin_token)

@@ -241,6 +241,7 @@ class Supervisor:
             elif number == signal.SIGHUP:
                 self._begin_reload()
             elif number == signal.SIGUSR1:
+                self.log.reopen()
                 self._tell_all({"do": "reopen"})
         if self.reload is not None:
             self._go_on_reloading()
