@@ -77,6 +77,10 @@ class Compress(Assertion):
                 return f"`{kind}` is no media type: write one such as `text/html`, `text/*` or `application/*+json`"
         return None
 
+    def __post_init__(self) -> None:
+        for coding in self.codings:
+            encode(b"", coding, self.level)  # its library takes up to 15 ms to load: no request is to wait for that
+
     def evaluate(self, exchange: Exchange) -> Outcome:
         response = self.message(exchange)
         status = response.status

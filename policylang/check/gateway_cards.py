@@ -210,6 +210,11 @@ class ServerTiming(Setting):
 class Limits(Setting):
     """The largest things that are taken from a client.
 
+    A body in a content coding (`Content-Encoding`: gzip, deflate, br, zstd) is unpacked for the statements that read
+    it, which `decoded` bounds, and goes on as it came unless the policy writes it. `body`, `limit_size` and
+    `request.size` count the bytes as they were received. `decoded` and what is said of JSON and XML hold for the
+    bodies of upstreams too.
+
         limits body: 10MiB, header: 32KiB
     """
 

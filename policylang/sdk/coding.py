@@ -6,7 +6,6 @@ costs depends on the limit and not on the bomb.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from typing import Any, Final, Protocol, TypeAlias
@@ -70,6 +69,8 @@ def _decoders(codings: str) -> tuple[Decoder, ...]:
 
 def _gunzip(data: bytes, limit: int) -> bytes:
     """One member or several (RFC 1952, 2.2), and nothing else."""
+    import zlib
+
     parts: list[bytes] = []
     at = members = 0
     while at < len(data):
@@ -82,6 +83,8 @@ def _gunzip(data: bytes, limit: int) -> bytes:
 
 def _unwrap(data: bytes, limit: int) -> bytes:
     """`deflate` is the zlib format (RFC 9110, 8.4.1.2), which some leave out around their deflate data."""
+    import zlib
+
     wrapped = data[0] & 15 == 8 and int.from_bytes(data[:2], "big") % 31 == 0  # RFC 1950, 2.2
     parts: list[bytes] = []
     at, _ = _inflate(zlib.decompressobj(15 if wrapped else -15), data, 0, limit, parts)
@@ -92,6 +95,8 @@ def _unwrap(data: bytes, limit: int) -> bytes:
 
 def _inflate(one: Any, data: bytes, at: int, room: int, parts: list[bytes]) -> tuple[int, int]:
     """Read one stream that begins at `at`; gives where it ends, and the room left. In slices: zlib copies its rest."""
+    import zlib
+
     view = memoryview(data)
     while not one.eof:
         if at >= len(data):
@@ -189,14 +194,17 @@ class Encoder(Protocol):
 
 
 class Gzip:
-    __slots__ = ("_one",)
+    __slots__ = ("_one", "_sync")
 
     def __init__(self, level: int) -> None:
+        import zlib
+
         self._one = zlib.compressobj(level, zlib.DEFLATED, 31)
+        self._sync = zlib.Z_SYNC_FLUSH
 
     def feed(self, data: bytes, flush: bool = True) -> bytes:
         out = self._one.compress(data)
-        return out + self._one.flush(zlib.Z_SYNC_FLUSH) if flush else out
+        return out + self._one.flush(self._sync) if flush else out
 
     def end(self) -> bytes:
         return self._one.flush()
@@ -256,6 +264,8 @@ def encode(data: bytes, coding: str, level: str) -> bytes:
     """A body at once."""
     number = LEVELS[coding][level]
     if coding == "gzip":
+        import zlib
+
         return zlib.compress(data, number, 31)
     if coding == "br":
         import brotli

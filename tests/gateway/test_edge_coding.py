@@ -17,11 +17,14 @@ import pytest
 import zstandard
 
 from policylang.check import check_text
+from policylang.sdk import BodyLimits
 from policylang.sdk.coding import decode
 from policylang.tree import compile_program
 
 sys.path.insert(0, str(Path(__file__).parent))
 from edges import Answer, Wire, bench, both_loops, replying, request, run
+
+from runtime.edge.settings import edge_settings
 
 MIB = 1 << 20
 TEXT = b"a text that is said again and again; " * 100
@@ -120,6 +123,30 @@ async def test_a_body_that_is_written_goes_on_without_its_coding() -> None:
         wire = await made.connect()
         said = (await wire.ask("POST /\nContent-Encoding: gzip", gzip.compress(b"1"))).body
         assert b"Content-Encoding" not in said and said.endswith(b"Content-Length: 3\r\n\r\n[1]")
+
+
+def test_limits_reach_the_edge() -> None:
+    text = "gateway {\n    limits body: 1KiB, decoded: 2KiB, json_depth: 3, xml_depth: 4, xml_text: 5B\n}\n"
+    checked = check_text(text + SERVICE.format("respond 200"))
+    assert checked.program is not None
+    assert edge_settings(checked.program.gateway).bodies == BodyLimits(1024, 2048, 3, 4, 5)
+    assert edge_settings(()).bodies == BodyLimits()
+
+
+@both_loops
+async def test_a_size_limit_after_the_body_has_gone_on_is_as_one_on_a_held_body() -> None:
+    for policy in ("route up\nlimit_size request, 9B", 'route up\nlimit_size request, 9B\nrequire request.text != ""'):
+        async with bench(tree(policy)) as made:
+            wire = await made.connect()
+            for body, status in ((b"123456789", 200), (b"1234567890", 413)):
+                wire.send(request("POST /\nTransfer-Encoding: chunked"))
+                await made.until(lambda: made.edge.connections)
+                wire.send(b"%x\r\n%b\r\n" % (len(body), body))
+                await asyncio.sleep(0.01)
+                wire.send(b"0\r\n\r\n")
+                answer = await wire.answer()
+                assert answer.status == status
+                assert status == 200 or b"request-too-large" in answer.body
 
 
 # --- compress ---
