@@ -36,7 +36,8 @@ _LINE_WORDS = _STATEMENT_WORDS | {w.SERVICE, w.GATEWAY, w.MAP, w.TEST}
 _BLOCKS = frozenset({w.LBRACE, w.END})
 _AFTER_ARGUMENTS = frozenset({w.NL, w.RBRACE, w.LBRACE, w.ARROW, w.ELSE, w.END})
 _ARROWS = frozenset({w.ARROW, w.FAT_ARROW})
-_SPLITS = w.OPERAND_STARTS - {w.LPAR} | {w.LBRACE, w.KEY}
+# After these `split` is a name at the beginning of a case: `split[0] -> …`, `split - 1 -> …`.
+_SPLITS = w.OPERAND_STARTS - {w.LPAR, w.LSQB, w.MINUS} | {w.LBRACE, w.KEY}
 _CALLED = frozenset({w.NAME, w.MEMBER, w.RESPOND, w.FAIL})
 
 

@@ -26,7 +26,7 @@ TOKENS = [
     *table_data.WORDS, *table_data.SIGNS, "{", "}", "\n", "\n", "\n    ", " ", '"', '"a"', '"${', "${", 'r"', '"""',
     "'", "#", "a", "per:", "in:", "Foo", "10", "10/s", "5s", "5sec", "1_", "1e5", "elif", "null", "=>", "&&", "!", ";",
     "//", "/*", "\\", "@", "é", "\u202e", "\x00", "\t", "function", "service s \"/\" {", "on failure {", "else ->",
-    "-> private",
+    "-> private", "split", "by:",
 ]  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_any_text(written: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["(", "[", "{", "}", ")", "a.", "a(", "[a,", "{a:", '"${', '"', "'", '"""', "not ", "- ", "if a then ", "a else ",
-     "a else {", "if a {", "if a {} else ", "x ?? ", "a == ", "a + ", "f a\n", "f a b\n", "match a {\n", "let x = \n",
+     "a else {", "if a {", "if a {} else ", "x ?? ", "a == ", "a + ", "f a\n", "f a b\n", "match a {\n", "split by: a {\n", "split", "let x = \n",
      "service s {\n", "}\n", "{\n", "-> ", "a, ", "#\n", "/*", "\\", " ", "\t\n", "10 s ", "r\"", "1_", "\n", "a:", "é",
      "on failure {", "any { a } else ", "a = ", "=> ", "test \"x\" {\n", "a-b-"],
 )  # fmt: skip
@@ -121,7 +121,7 @@ def text_of(parts: list[Any]) -> n.Text:
 
 PLAIN = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 ATOMS: st.SearchStrategy[n.Expr] = st.one_of(
-    names().map(make(n.Name)),
+    st.one_of(names(), st.just("split")).map(make(n.Name)),
     st.integers(0, 10**9).map(make(n.Number)),
     st.sampled_from([0.5, 1.25]).map(make(n.Number)),
     st.booleans().map(make(n.Bool)),
@@ -182,6 +182,9 @@ PATTERNS = st.lists(st.one_of(ATOMS, st.builds(
     lambda a, b: n.Binary(NOWHERE, "..", a, b, NOWHERE), ATOMS, ATOMS)), min_size=1, max_size=3)  # fmt: skip
 
 
+KEYS = st.lists(EXPRESSIONS.map(lambda e: n.Argument(NOWHERE, "by", NOWHERE, e)), max_size=2).map(tuple)
+
+
 def nested(inner: st.SearchStrategy[n.Statement]) -> st.SearchStrategy[n.Statement]:
     blocks = st.lists(inner, max_size=3).map(block)
     arms = st.lists(st.builds(make(n.Arm), EXPRESSIONS, blocks), min_size=1, max_size=3)
@@ -193,6 +196,7 @@ def nested(inner: st.SearchStrategy[n.Statement]) -> st.SearchStrategy[n.Stateme
         st.builds(make(n.Group), st.sampled_from(["all", "any", "none", "parallel"]), blocks),
         st.builds(make(n.If), arms.map(tuple), st.one_of(st.none(), blocks)),
         st.builds(make(n.Match), EXPRESSIONS, cases.map(tuple)),
+        st.builds(lambda by, found: n.Split(NOWHERE, by, found), KEYS, cases.map(tuple)),
         st.builds(lambda name, e, b: n.For(NOWHERE, name, NOWHERE, e, b), names(), EXPRESSIONS, blocks),
         st.builds(lambda a, name, b: n.Try(NOWHERE, a, name, NOWHERE if name else None, b), blocks,
                   st.one_of(st.none(), names()), blocks),

@@ -167,6 +167,9 @@ def test_interpolation(text: str, tree: str) -> None:
         ('match a {\n "x", 200..299 -> b\n  none -> { c }\n -1 -> d else e\n else -> f\n}',
          'Match(a [Case(["x" (200 .. 299)] Call(b)) Case([NoneValue()] {Call(c)})'
          " Case([Unary(- 1)] Else(Call(d) Call(e))) Case(Call(f))])"),
+        ("split by: a { 95 -> b\n 5 -> { c } }", "Split([by:a] [Case([95] Call(b)) Case([5] {Call(c)})])"),
+        ("if a { split {\n 1 -> split\n 2 -> let split = split(split, split.b)\n} }",
+         "If([Arm(a {Split([Case([1] Call(split)) Case([2] Let(split CallExpr(split [split Member(split b)])))])})])"),
         ("for x in [a, b] { c x }", "For(x ListValue([a b]) {Call(c [x])})"),
         ("try { a } catch e { b }", "Try({Call(a)} e {Call(b)})"),
         ("try {\n a\n}\ncatch {\n b\n}", "Try({Call(a)} {Call(b)})"),
