@@ -136,16 +136,19 @@ def good_side() -> Iterator[Good]:
 
 @contextlib.contextmanager
 def gate(
-    folder: Path, settings: str = "", more: str = "", good: Good | None = None, wrap: tuple[str, ...] = ()
+    folder: Path, settings: str = "", more: str = "", good: Good | None = None, files: int = 0
 ) -> Iterator[Gate]:
-    """A gateway of its own. `settings` go into the gateway's block, `more` behind the policy."""
+    """A gateway of its own. `settings` go into the gateway's block, `more` behind the policy.
+
+    `files`: so many descriptors each of its processes may have.
+    """
     text = POLICY.replace("SETTINGS", settings).replace("GOOD", str(good.upstream if good is not None else 9))
     (folder / "policy.pol").write_text(text + more)
     command = ["-m", "runtime.main", "run", "policy.pol"]
-    if wrap:
-        # The daemon starts what it is given with Python: so does this, in another program's place.
-        command = ["-c", f"import os, sys; os.execvp({wrap[0]!r}, [{', '.join(map(repr, wrap))}, sys.executable, "
-                   f"{', '.join(map(repr, command))}])"]  # fmt: skip
+    if files:
+        words = ", ".join(map(repr, command))
+        limit = f"resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))"
+        command = ["-c", f"import os, resource, sys; {limit}; os.execv(sys.executable, [sys.executable, {words}])"]
     with daemon(command, folder) as started:
         made = Gate(started)
         for number in range(20):
