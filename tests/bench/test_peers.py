@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,18 +11,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import gateways
 import peers
+import provision
 from processes import Child, free_port
 
-INSTALLED = {
-    "nginx": shutil.which("nginx"), "haproxy": shutil.which("haproxy"), "envoy": peers.envoy_binary(),
-}
+PEERS = ("nginx", "haproxy", "envoy")
 
 
-@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx, the upstream, is not installed")
-@pytest.mark.parametrize("name", ["nginx", "haproxy", "envoy"])
+@pytest.mark.parametrize("name", PEERS)
 def test_a_peer_limits_each_client_apart(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not INSTALLED[name]:
-        pytest.skip(f"{name} is not installed")
+    absent = provision.absent(*PEERS)
+    for needed in ("nginx", name):  # nginx is the upstream of all
+        if needed in absent:
+            pytest.skip(absent[needed])
     monkeypatch.setattr(peers, "LIMIT", 8)
     core = min(os.sched_getaffinity(0))
     behind, port = free_port(), free_port()
