@@ -84,7 +84,7 @@ class Compress(Assertion):
     def evaluate(self, exchange: Exchange) -> Outcome:
         response = self.message(exchange)
         status = response.status
-        if status in _NEVER:
+        if status in _NEVER or status < 200:
             return None
         found: dict[bytes, bytes] = {}
         for lower, _, value in response.headers:

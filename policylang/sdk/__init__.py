@@ -37,9 +37,9 @@ from policylang.sdk.values import (
 from policylang.sdk.waiter import Waiter
 
 __all__ = [
-    "Assertion", "BodyLimits", "BodySource", "Card", "Certificate", "Client", "Clock", "Decision", "Duration", "Environment",
-    "Exchange", "Expr", "Failed", "Failure", "Field", "FunctionCard", "Ip", "Json", "Key", "Kind", "Known",
-    "Message", "Outcome", "ParamCard", "Principal", "Query", "Rate", "Request", "Response", "Size", "Store",
-    "Target", "Time", "Unavailable", "UpstreamCall", "UpstreamClient", "UpstreamName", "Waiter", "card_of",
-    "function", "missing_value", "param", "record", "unreadable", "wrong_type",
+    "Assertion", "BodyLimits", "BodySource", "Card", "Certificate", "Client", "Clock", "Decision", "Duration",
+    "Environment", "Exchange", "Expr", "Failed", "Failure", "Field", "FunctionCard", "Ip", "Json", "Key", "Kind",
+    "Known", "Message", "Outcome", "ParamCard", "Principal", "Query", "Rate", "Request", "Response", "Size", "Store",
+    "Target", "Time", "Unavailable", "UpstreamCall", "UpstreamClient", "UpstreamName", "Waiter", "card_of", "function",
+    "missing_value", "param", "record", "unreadable", "wrong_type",
 ]  # fmt: skip

@@ -277,3 +277,5 @@ def _merge_headers(message: Message, headers: list[Field], before: list[Field]) 
     if b"cookie" in changed:
         message.remove_header(b"cookie")  # what was parsed of it is no longer so
     message.headers = kept + [field for field in headers if field[0] in changed]
+    if b"content-encoding" in changed:
+        message.unread()

@@ -301,3 +301,9 @@ def test_depths_are_the_operators() -> None:
     assert policy.handle("POST", body=b"<a><a>12345</a></a>").status == 200
     assert policy.handle("POST", body=b"<a><a><a/></a></a>").name == "unreadable-body"
     assert policy.handle("POST", body=b"<a>123456</a>").name == "unreadable-body"
+
+
+def test_a_coding_that_a_branch_of_parallel_writes_counts() -> None:
+    text = 'require request.text != ""\nparallel {\nset request.header["Content-Encoding"] = "gzip"\nignore\n}\n'
+    policy = Policy(f"{text}require request.json == 1\nrespond 200")
+    assert policy.handle("POST", body=b"1").name == "unreadable-body"
