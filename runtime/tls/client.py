@@ -69,8 +69,6 @@ def _context(settings: UpstreamTls, _: Mark) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     elif settings.ca is not None:
         load_trusted(context, settings.ca)
-        # Who is named in `ca` is trusted, also where somebody else has issued it.
-        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if settings.cert is not None:

@@ -86,24 +86,24 @@ def load_pair(context: ssl.SSLContext, cert: str, key: str) -> None:
 
 
 def load_trusted(context: ssl.SSLContext, path: str) -> None:
-    """Have a context trust the certificates of a file. Raises ValueError."""
+    """Have a context trust the certificates of a file, also where others have issued them. Raises ValueError."""
     certificates(path)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     try:
         context.load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError) as error:
         raise ValueError(f"the certificates of `{path}` cannot be used: {reason_of(error)}") from None
 
 
-def load_revoked(context: ssl.SSLContext, path: str, trusted: str, now: float) -> float | None:
-    """Have a context look every client's certificate up in the lists of a file; gives when the first of them expires.
+def read_revoked(path: str, trusted: str, now: float) -> float | None:
+    """Look at the revocation lists of a file; gives when the first of them expires.
 
     Raises ValueError, also where a list has expired, or none is of the issuers in the file `trusted`: every client
     would be turned away.
     """
     from cryptography import x509
 
-    text = _read(path)
-    blocks = [_BEGIN + block for block in text.split(_BEGIN)[1:]]
+    blocks = [_BEGIN + block for block in _read(path).split(_BEGIN)[1:]]
     if not blocks:
         raise ValueError(f"`{path}` holds no revocation list in PEM: convert it with `openssl crl -inform DER`")
     issuers = {one.subject for one in certificates(trusted)}
@@ -122,12 +122,16 @@ def load_revoked(context: ssl.SSLContext, path: str, trusted: str, now: float) -
         raise ValueError(f"no revocation list in `{path}` is of an issuer in `{trusted}`")
     if expiry is not None and expiry <= now:
         raise ValueError(expired_list(path, expiry))
+    return expiry
+
+
+def load_revoked(context: ssl.SSLContext, path: str) -> None:
+    """Have a context look the certificates of clients up in the lists of a file. Raises ValueError."""
     try:
         context.load_verify_locations(cafile=path)
     except (ssl.SSLError, OSError) as error:
         raise ValueError(f"the revocation list `{path}` cannot be used: {reason_of(error)}") from None
     context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    return expiry
 
 
 def expired_list(path: str, expiry: float) -> str:

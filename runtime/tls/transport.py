@@ -242,12 +242,14 @@ class ServerTransport(TlsTransport):
     """A client's connection. `due` is the tick at which its handshake must be done; it keeps its place among
     `accepting.handshakes` until then."""
 
-    __slots__ = ("_accepting", "_context", "due", "seen")
+    __slots__ = ("_accepting", "_context", "_refused", "due", "seen")
 
     def __init__(
-        self, make: Callable[[], Connection], context: ssl.SSLContext, accepting: Accepting, due: int
-    ) -> None:
+        self, make: Callable[[], Connection], context: ssl.SSLContext, accepting: Accepting, due: int,
+        refused: Callable[[ssl.SSLError, str], None],
+    ) -> None:  # fmt: skip
         super().__init__(make)
+        self._refused = refused
         self._context = context
         self._accepting = accepting
         self.due = due
@@ -280,6 +282,8 @@ class ServerTransport(TlsTransport):
     def _broken(self, error: ssl.SSLError) -> None:
         self._left()
         super()._broken(error)
+        peer = self._loop_transport.get_extra_info("peername")
+        self._refused(error, str(peer[0]) if isinstance(peer, tuple) else "")
 
     def _never_made(self, reason: Exception | None) -> None:
         self._left()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import os
 import ssl
 import sys
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +138,18 @@ async def test_plain_text_on_a_secure_listener() -> None:
 async def test_a_client_must_show_a_certificate() -> None:
     ann = authority().issue("ann.example", organization_name="Acme", common_name="ann", file="ann")
     stranger = Authority(authority().folder, "stranger").issue("eve.example")
-    tls = Told().server(gate(), client_ca=authority().file)
+    told = Told()
+    tls = told.server(gate(), client_ca=authority().file)
     async with bench(whoami, tls=tls) as made:
         wire = await made.connect(tls=authority().client(ann))
         assert b"CN=ann" in (await wire.ask("GET /")).body
         assert "CERTIFICATE_REQUIRED" in await refused(made, authority().client())
         assert "UNKNOWN_CA" in await refused(made, authority().client(stranger))
+        assert "UNKNOWN_CA" in await refused(made, authority().client(stranger))
         assert len(made.done) == 1
+        assert len(told.lines) == 2
+        assert "has turned away a client from `127.0.0.1`: peer did not return a certificate" in told.lines[0]
+        assert "unable to get local issuer certificate" in told.lines[1]
 
 
 @both_loops
@@ -195,7 +202,8 @@ async def test_a_revoked_certificate() -> None:
         assert "REVOKED" in await refused(made, authority().client(bob))
         authority().revoke(bob[0], ann[0], file="crl4.pem")
         told.look()
-        assert told.lines == []
+        assert len(told.lines) == 1
+        assert told.lines[0].endswith("has turned away a client from `127.0.0.1`: certificate revoked")
         assert "REVOKED" in await refused(made, authority().client(ann))
         assert (await kept.ask("GET /")).status == 200
 
@@ -253,6 +261,43 @@ async def test_a_certificate_is_taken_up_again() -> None:
         told.look()
         assert "there is no such file" in told.lines[-1]
         assert "new.example" in shown(await made.connect(tls=authority().client()))
+
+
+def test_a_broken_pair_holds_up_no_other() -> None:
+    one = authority().issue("one.example", file="one")
+    two = authority().issue("two.example", file="two")
+    told = Told()
+    tls = told.server(one, two, gate())
+    before = tls.context
+    Path(one[0]).write_text("nothing")
+    fresh = authority().issue("two.example", "more.example", file="two")
+    assert fresh == two
+    told.look()
+    assert len(told.lines) == 1
+    assert "one.pem` holds no certificate in PEM" in told.lines[0]
+    assert tls.context is before
+
+    async def test() -> None:
+        async with bench(tls=tls) as made:
+            for name, wanted in (("one.example", "one.example"), ("two.example", "more.example")):
+                assert wanted in shown(await made.connect(tls=authority().client(), server_name=name))
+
+    run(test)
+    authority().issue("one.example", file="one")
+    told.look()
+    assert len(told.lines) == 1
+    assert tls.context is not before
+
+
+def test_contexts_are_freed_at_once() -> None:
+    tls = Told().server(gate(), authority().issue("other.example"))
+    context = weakref.ref(tls.context)
+    gc.disable()
+    try:
+        del tls
+        assert context() is None
+    finally:
+        gc.enable()
 
 
 def test_a_pair_that_changes_within_a_look_is_no_error() -> None:
