@@ -38,7 +38,9 @@ class Route(Sending):
         upstream = exchange.environment.upstreams[self.upstream.name]
         response = exchange.response = await upstream.send(exchange, self.call(exchange))
         if response.status in self._failing:
-            return self.failure("upstream-status", f"the upstream answered {response.status}")
+            said = f"the upstream answered {response.status}"
+            told = ("Proxy-Status", f"polgate; received-status={response.status}")  # RFC 9209 2.1.4
+            return self.failure("upstream-status", said, headers=(told,))
         return None
 
     @cached_property

@@ -21,6 +21,8 @@ _XML_TYPE: Field = (b"content-type", b"Content-Type", b"application/problem+xml"
 _NO_STORE: Field = (b"cache-control", b"Cache-Control", b"no-store")
 _RETRY: Field = (b"retry-after", b"Retry-After", b"1")
 _CHALLENGE: Field = (b"www-authenticate", b"WWW-Authenticate", b"Bearer")
+# RFC 9209 2.3.30: the gateway, or what it depends on, has failed, neither caller nor upstream.
+_OWN_ERROR: Field = (b"proxy-status", b"Proxy-Status", b"polgate; error=proxy_internal_error")
 _OWED = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}
 """RFC 9110: 401 must have a challenge (15.5.2); 429 and 503 say when to come back (10.2.3)."""
 _STANDARD = frozenset({"type", "title", "status", "detail", "instance"})
@@ -46,6 +48,8 @@ def problem(failure: Failure, request: Request) -> Response:
             if name not in _STANDARD or name == "type":
                 document[name] = value
     headers = [_JSON_TYPE, _NO_STORE]
+    if failure.kind is Kind.DEFECT or failure.kind is Kind.AWAY:
+        headers.append(_OWN_ERROR)
     if failure.headers:
         for name, text in failure.headers:
             headers.append(_field(name, text))

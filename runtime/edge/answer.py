@@ -15,12 +15,14 @@ from runtime.wire.write import CHUNKED, CLOSE, content_length, response_head_byt
 
 FRAMED_ANEW: Final = HOP_BY_HOP | {b"content-length"}
 """What is not taken over from an answer: the gateway writes its own framing."""
-LOOKED_AT: Final = FRAMED_ANEW | {b"date"}
+LOOKED_AT: Final = FRAMED_ANEW | {b"date", b"proxy-status"}
 BODILESS: Final = frozenset({204, 304})
 """Statuses whose answer ends with its head (RFC 9110 6.4.1); 1xx are never final."""
 START_LINES: Final = {status: response_head_bytes(status, ())[:-2] for status in range(200, 1000)}
 """Also of statuses beyond 599, which an upstream may well give: nobody else minds them."""
 
+# RFC 9209 2: who handles an answer after others adds itself at the end of their list.
+_HANDLED: Final = b"Proxy-Status: polgate\r\n"
 _STAYS_OPEN: Final = b"Connection: keep-alive\r\n"
 
 
@@ -64,14 +66,18 @@ def whole_answer(response: Response, body: bytes, dates: Dates) -> bytes:
                         lines += b"%b: %b\r\n" % (name, value)
                 return b"%b%bContent-Length: %d\r\n\r\n%b" % (START_LINES[response.status], lines, len(body), body)
     parts = [START_LINES[response.status]]
-    dated = False
+    dated = handled = False
     for lower, name, value in response.headers:
         if lower in LOOKED_AT:
             if lower == b"date":
                 dated = True
+            elif lower == b"proxy-status":
+                handled = not response.made_here
             else:
                 continue
         parts += (name, b": ", value, b"\r\n")
+    if handled:
+        parts.append(_HANDLED)
     if not dated:
         parts.append(dates.line())
     parts += (b"Content-Length: %d\r\n\r\n" % len(body), body)
@@ -80,9 +86,13 @@ def whole_answer(response: Response, body: bytes, dates: Dates) -> bytes:
 
 def _lines(headers: list[Field]) -> bytes:
     """The lines of an upstream's answer that go out; none where it has no Date, which then is to be added."""
-    if not any(field[0] == b"date" for field in headers):
+    names = {field[0] for field in headers}
+    if b"date" not in names:
         return b""
-    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in FRAMED_ANEW])
+    lines = [b"%b: %b\r\n" % (name, value) for lower, name, value in headers if lower not in FRAMED_ANEW]
+    if b"proxy-status" in names:
+        lines.append(_HANDLED)
+    return b"".join(lines)
 
 
 def answer_head(
@@ -112,13 +122,19 @@ def answer_head(
         extra += CLOSE
     elif not http_1_1:
         extra += _STAYS_OPEN
-    if not any(field[0] == b"date" for field in response.headers):
+    names = {field[0] for field in response.headers}
+    if b"date" not in names:
         extra += dates.line()
+    if b"proxy-status" in names and not response.made_here:
+        extra += _HANDLED
     return response_head_bytes(response.status, response.headers, extra, drop=drop), chunked
 
 
-def problem(status: int, name: str, detail: str) -> Response:
-    """An RFC 9457 document, like those that the policy's tree makes of its failures."""
+def problem(status: int, name: str, detail: str, error: str = "") -> Response:
+    """An RFC 9457 document, like those that the policy's tree makes of its failures.
+
+    `error`: its type in Proxy-Status (RFC 9209 2.3), where it is not the client's mistake.
+    """
     document = {
         "type": f"urn:polgate:{name}", "title": name.replace("-", " ").capitalize(), "status": status, "detail": detail,
     }  # fmt: skip
@@ -126,6 +142,8 @@ def problem(status: int, name: str, detail: str) -> Response:
         (b"content-type", b"Content-Type", b"application/problem+json"),
         (b"cache-control", b"Cache-Control", b"no-store"),
     ]
+    if error:
+        headers.append((b"proxy-status", b"Proxy-Status", b"polgate; error=%b" % error.encode("ascii")))
     if status == 503:
         headers.append((b"retry-after", b"Retry-After", b"1"))
     return Response(status, headers, orjson.dumps(document), made_here=True)

@@ -119,7 +119,7 @@ class ServerConnection(Outgoing):
         id = exchange.environment.defect(error, exchange)
         detail = f"an error of the gateway's own, logged as {id}"
         exchange.failure = Failure("internal-error", 500, detail, kind=Kind.DEFECT)
-        return problem(500, "internal-error", detail)
+        return problem(500, "internal-error", detail, "proxy_internal_error")
 
     def _cancel(self) -> None:
         """Stop the evaluation where it waits."""
@@ -210,7 +210,7 @@ class ServerConnection(Outgoing):
         cast(Exchange, self.exchange).failure = Failure(name, status, detail, kind=Kind.ERROR)
         self.close_after = True
         self.usual = False
-        self.answer(problem(status, name, detail))
+        self.answer(problem(status, name, detail, "http_response_timeout" if status == 504 else ""))
 
     def _moved(self) -> bool:
         """Whether the client has taken enough of what waits for it since this was last asked.

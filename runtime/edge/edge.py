@@ -70,7 +70,8 @@ class Edge:
         self.on_refused: OnRefused | None = None
         self.traced = False
         self.journal: Callable[[], list[Any]] | None = None
-        self.trusted = Networks()
+        self.trusted = self.timed = Networks()
+        self.timing = False
         self.behind_proxies: dict[tuple[str, str, str, str, bytes, Claims], tuple[Told, bytes]] = {}
         self._servers: list[asyncio.Server] = []
         self._emptied: asyncio.Future[None] | None = None
@@ -86,9 +87,11 @@ class Edge:
         self.upgrade_idle_ticks = ticks(settings.upgrade_idle)
         self.upgrade_life_ticks = ticks(settings.upgrade_life)
         self.rate_in_window = int(settings.body_rate * RATE_WINDOW * TICK)
-        if settings.trusted != self.trusted:
+        if settings.trusted != self.trusted or settings.timed != self.timed:
             # Whoever is not trusted any more is not believed any more, also on a connection that is open.
-            self.trusted = settings.trusted
+            self.trusted, self.timed = settings.trusted, settings.timed
+            self.timing = bool(self.timed)
+            self.traced = self.on_done is not None or self.timing
             self.behind_proxies.clear()
             for connection in self.connections:
                 connection.trust()
@@ -100,7 +103,7 @@ class Edge:
         self.handle = handle
         self.environment = environment
         self.on_done = on_done
-        self.traced = on_done is not None
+        self.traced = on_done is not None or self.timing
         self.journal = list if journal else None
 
     def time_next(self, make: Callable[[], list[Any]]) -> None:

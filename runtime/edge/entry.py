@@ -27,20 +27,24 @@ LONGEST = 512
 class Entry:
     """Makes the exchanges of one connection; what is the same for all of them is made once.
 
-    `client`: of requests for which no trusted proxy speaks. `trusted`: the peer is one.
+    `client`: of requests for which no trusted proxy speaks. `trusted`: the peer is one. `timed`: it gets Server-Timing.
     """
 
-    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host", "peer", "trusted")
+    __slots__ = ("_edge", "_host", "_new_id", "_opening", "client", "host", "peer", "timed", "trusted")
 
     def __init__(self, edge: Edge, peer: Peer) -> None:
         self._edge = edge
         self._new_id = edge.ids.new
         self.peer = peer
-        self.trusted = peer.ip in edge.trusted
+        self.look()
         self.client = Client(peer.ip, peer.port, peer.cert)
         self._host: bytes | None = None
         self.host = ""  # of the last request
         self._opening = b""
+
+    def look(self) -> None:
+        self.trusted = self.peer.ip in self._edge.trusted
+        self.timed = self.peer.ip in self._edge.timed
 
     def exchange(self, head: RequestHead, body: bytes | None, source: BodyStream | None) -> Exchange:
         """Raises WireError for a path that has no normal form, and for a request that goes round in circles."""
@@ -98,6 +102,9 @@ class Entry:
             trace.peer = self.peer
             if seen is not None:
                 trace.trace_id = seen.trace_id
+            if edge.timing and (self.timed if exchange.client is self.client else exchange.client.ip in edge.timed):
+                trace.timed = True
+                request.streams = request.streams or []  # which keeps the answer from taking the short way
             if edge.journal is not None:
                 exchange.journal = edge.journal()
         else:

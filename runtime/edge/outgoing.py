@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from policylang.sdk import Exchange, Failure, Response
 from policylang.sdk.coding import Encoder
@@ -12,7 +12,7 @@ from runtime.edge.entry import Entry
 from runtime.edge.farewell import Farewell
 from runtime.edge.incoming import Incoming
 from runtime.edge.peer import peer_at
-from runtime.edge.request import ReceivedRequest
+from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import WINDOW, BodyStream
 from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
@@ -24,6 +24,10 @@ from runtime.wire.write import LAST_CHUNK, chunk
 if TYPE_CHECKING:
     from runtime.edge.connection import ServerConnection
     from runtime.edge.edge import Edge
+
+
+_OWN_ERRORS: Final = {"loop-detected": "proxy_loop_detected", "too-many-connections": "connection_limit_reached"}
+"""Of refusals those that are no mistake of the client, as Proxy-Status names them."""
 
 
 class Outgoing(Incoming):
@@ -57,8 +61,8 @@ class Outgoing(Incoming):
         self._entry = Entry(self.edge, peer_at(transport, self.source))
 
     def trust(self) -> None:
-        """Look again whether the peer is a proxy whose word counts."""
-        self._entry.trusted = self._entry.peer.ip in self.edge.trusted
+        """Look again whether the peer is a proxy whose word counts, or is to be told of times."""
+        self._entry.look()
 
     # --- the answer ---
 
@@ -115,6 +119,8 @@ class Outgoing(Incoming):
             if length is None and not http_1_1 and not bodiless:
                 self.close_after = True
         data, self._chunked = answer_head(response, length, bodiless, self.close_after, http_1_1, self._dates)
+        if request.trace is not None and request.trace.timed:
+            data = data[:-2] + self._timing(request.trace)
         self._write(data)
         if body is None:
             stream = cast(BodyStream, source)
@@ -129,6 +135,14 @@ class Outgoing(Incoming):
             self.sent = len(body)
             self._write(body)
         self.finish()
+
+    def _timing(self, trace: Trace) -> bytes:
+        """The end of a head that says how long the answer took, in milliseconds (Server-Timing)."""
+        took = self.edge.monotonic() - cast(Exchange, self.exchange).started
+        parts = b"polgate;dur=%.2f" % ((took - trace.upstream) / 1e6)
+        if trace.attempts:
+            parts += b", upstream;dur=%.2f" % (trace.upstream / 1e6)
+        return b"Server-Timing: %b\r\n\r\n" % parts
 
     def _change_protocol(self, request: ReceivedRequest, tunnel: Tunnel, response: Response) -> None:
         self.refuse_streams(request, tunnel)
@@ -216,7 +230,7 @@ class Outgoing(Incoming):
 
     def refuse(self, error: WireError) -> None:
         """Answer what is no acceptable request, and close."""
-        response = problem(error.status, error.name, error.detail)
+        response = problem(error.status, error.name, error.detail, _OWN_ERRORS.get(error.name, ""))
         body = response.body or b""
         data, _ = answer_head(response, len(body), False, True, True, self._dates)
         self._write(data + body)

@@ -16,7 +16,7 @@ LOOKED_UP = 32
 class Trace:
     """What the access log wants to know of an exchange; made only where somebody listens. Times in ns."""
 
-    __slots__ = ("attempts", "peer", "pool", "server", "status", "trace_id", "upstream")
+    __slots__ = ("attempts", "peer", "pool", "server", "status", "timed", "trace_id", "upstream")
 
     def __init__(self) -> None:
         self.upstream = 0  # spent waiting for the heads of answers
@@ -24,6 +24,7 @@ class Trace:
         self.pool = ""  # the upstream that was asked last, by its name
         self.server = ""  # the server of it
         self.status = 0  # of its answer
+        self.timed = False  # its client is to be told
         self.peer: Peer | None = None  # of the connection that the request came over
         self.trace_id = ""  # of its `traceparent`
 

@@ -15,7 +15,7 @@ from runtime.edge.stream import BodyStream
 from runtime.edge.transport import DONE
 from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
-from runtime.upstream.failures import Stale, Unanswered, broken, timeout
+from runtime.upstream.failures import Stale, Unanswered, broken, malformed, timeout
 from runtime.upstream.heads import BODY_EXPECTED, METHODS, lines_of, method_start, opening_for, target_of
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
@@ -157,7 +157,7 @@ class UpstreamConnection(Protocol):
         if waiter is None:
             self._go_on()
         elif self._error is not None:
-            self._cut(broken(self._error.detail))
+            self._cut(malformed(self._error))
         elif head is None:
             pass
         elif self._ended and self._upload is None and not head.connection and self._reader.reusable:
@@ -201,7 +201,8 @@ class UpstreamConnection(Protocol):
         protocol = agreed(request.upgrade, b",".join(value for lower, _, value in headers if lower == b"upgrade"))
         if not protocol:
             self.waiter = waiter
-            self._cut(broken(f"{self.server.address.text} changes to a protocol that was not offered"))
+            said = f"{self.server.address.text} changes to a protocol that was not offered"
+            self._cut(broken(said, "http_protocol_error"))
             return
         self._wheel.forget(self)
         self.tunnel = tunnel = Tunnel(self, protocol, self._reader.rest)
@@ -220,7 +221,7 @@ class UpstreamConnection(Protocol):
             body, self._body = self._body, b""
             answer.data(body)
         if self._error is not None:
-            self._cut(broken(self._error.detail))
+            self._cut(malformed(self._error))
         elif self._ended:
             self.answer = None
             if self.vouched and self.server.failures:
@@ -365,7 +366,7 @@ class UpstreamConnection(Protocol):
             elif self.used and not self._reader.started:
                 self._cut(Stale())
             else:
-                self._give_up(broken(self._error.detail if self._error is not None else "the connection was lost"))
+                self._give_up(broken("the connection was lost") if self._error is None else malformed(self._error))
         self._close()
 
     def _give_up(self, failed: Failed) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Final
 
 from policylang.sdk import Failed, Failure, Kind
+from runtime.wire.limits import WireError
 
 
 class UpstreamFailure(Failure):
@@ -13,7 +15,7 @@ class UpstreamFailure(Failure):
     __slots__ = ("error", "reason")
 
     def __init__(self, name: str, status: int, detail: str, error: str, reason: str = "") -> None:
-        super().__init__(name, status, detail, kind=Kind.ERROR)
+        super().__init__(name, status, detail, kind=Kind.ERROR, headers=(("Proxy-Status", f"polgate; error={error}"),))
         self.error = error
         self.reason = reason
 
@@ -34,6 +36,19 @@ def unreachable(detail: str, error: str = "destination_unavailable", reason: str
     return Failed(UpstreamFailure("upstream-unreachable", 502, detail, error, reason))
 
 
+# What the reader says of an answer, in the words of RFC 9209 2.3.
+_MALFORMED: Final = {
+    "no-response": "connection_terminated",
+    "response-cut": "http_response_incomplete",
+    "response-head-too-large": "http_response_header_section_size",
+}
+
+
+def malformed(error: WireError) -> Failed:
+    """The server has said something that is no answer."""
+    return broken(error.detail, _MALFORMED.get(error.name, "http_protocol_error"))
+
+
 def broken(detail: str, error: str = "connection_terminated") -> Failed:
     return Failed(UpstreamFailure("upstream-broken", 502, detail, error))
 
@@ -45,5 +60,5 @@ def timeout(detail: str, error: str = "connection_read_timeout") -> Failed:
 def unavailable(detail: str, seconds: float = 1.0, error: str = "destination_unavailable") -> Failed:
     """Nobody is asked. `seconds`: when it may be worth another try (RFC 9110 10.2.3: whole seconds)."""
     failure = UpstreamFailure("upstream-unavailable", 503, detail, error)
-    failure.headers = (("Retry-After", str(max(1, ceil(seconds)))),)
+    failure.headers += (("Retry-After", str(max(1, ceil(seconds)))),)
     return Failed(failure)
