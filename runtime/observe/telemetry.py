@@ -149,15 +149,18 @@ class Telemetry:
         counts = self.counts
         if counts is None:
             return
-        connections = edge.connections
-        counts.gauges(CONNECTIONS, [((), len(connections))])
-        counts.gauges(IN_FLIGHT, [((), sum(one.exchange is not None for one in connections))])
-        counts.gauges(TUNNELS, [((), len(getattr(edge, "tunnels", ())))])
+        tunnels = serving = 0
+        for connection in edge.connections:
+            if connection.tunnel is not None:
+                tunnels += 1
+            elif connection.exchange is not None:
+                serving += 1
+        counts.gauges(CONNECTIONS, [((), len(edge.connections))])
+        counts.gauges(IN_FLIGHT, [((), serving)])
+        counts.gauges(TUNNELS, [((), tunnels)])
         counts.gauges(POOL_OPEN, [((name,), pool.open) for name, pool in pools.items()])
         counts.gauges(POOL_QUEUE, [((name,), len(pool.queue)) for name, pool in pools.items()])
-        seen = [
-            (name, status) for name, pool in pools.items() if hasattr(pool, "statuses") for status in pool.statuses()
-        ]
+        seen = [(name, status) for name, pool in pools.items() for status in pool.statuses()]
         counts.gauges(SERVER_STATE, [((name, one.address, one.state), 1) for name, one in seen])
         counts.gauges(CIRCUIT_STATE, [((name, one.address, one.circuit), 1) for name, one in seen if one.circuit])
         counts.gauges(SERVER_ACTIVE, [((name, one.address), one.active) for name, one in seen])
