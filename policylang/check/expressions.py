@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from policylang.check import program as p
 from policylang.check.fold import text_of
-from policylang.check.kinds import INTERPOLATES, JSON_KINDS, element_join, join, phrase
+from policylang.check.kinds import A_PART, INTERPOLATES, JSON_KINDS, RECORD_KINDS, element_join, join, phrase
 from policylang.check.narrowing import narrow, present_names
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Label
@@ -135,8 +135,19 @@ def both(walk: Walk, node: n.Binary) -> tuple[p.Expr, p.Expr, bool]:
 # --- collections ---------------------------------------------------------------------------------
 
 
+def _element(walk: Walk, node: n.Expr) -> p.Expr:
+    """What stands in a list or a map: all of it may be written as JSON."""
+    found = walk.value(node)
+    kind = found.type.name
+    if kind in RECORD_KINDS:
+        walk.error("not-a-value", node.span, f"no list or map can hold {phrase(found.type)}",
+                   help=f"take a part of it, such as `{node.span.text}.{A_PART[kind]}`")  # fmt: skip
+        return unknown(node.span)
+    return found
+
+
 def check_list(walk: Walk, node: n.ListValue) -> p.Expr:
-    items = tuple([walk.value(item) for item in node.items])
+    items = tuple([_element(walk, item) for item in node.items])
     kind = t.list_of(element_join([item.type for item in items]))
     private = any(item.private for item in items)
     values = [item.value for item in items if isinstance(item, p.Const) and item.type.name != "unknown"]
@@ -155,7 +166,7 @@ def check_map(walk: Walk, node: n.MapValue) -> p.Expr:
                 "duplicate-key", entry.key_span, f"the key `{entry.key}` stands twice in this map",
                 labels=[Label(first.key_span, "first here")], help="keep one of them",
             )  # fmt: skip
-        entries.append((entry.key, walk.value(entry.value)))
+        entries.append((entry.key, _element(walk, entry.value)))
     values = [value for _, value in entries]
     element = element_join([value.type for value in values])
     kind = t.MAP if element.name == "json" else Type("map", element)

@@ -8,7 +8,7 @@ from typing import Any
 
 from policylang.check import program as p
 from policylang.check.expressions import check_text, present
-from policylang.check.kinds import INTERPOLATES, UNITS, accepts, phrase, phrases, type_of
+from policylang.check.kinds import A_PART, INTERPOLATES, UNITS, accepts, phrase, phrases, type_of
 from policylang.check.literals import address, header_value
 from policylang.check.measures import missing_unit
 from policylang.check.walk import Walk, unknown
@@ -200,6 +200,8 @@ def _wrong_type(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> Non
         cure = f"write {' or '.join(f'`{name}`' for name in names)}"
     elif kind in ("request", "response"):
         cure = f"take a part of it, such as `{kind}.json` or `{kind}.text`"
+    elif kind in A_PART:
+        cure = f"take a part of it, such as `{node.span.text}.{A_PART[kind]}`"
     elif names[0] == "list" and kind != "list" and kinds[0].of is not None and kinds[0].of.name == kind:
         cure = f"put it into a list: `[{node.span.text}]`"
     walk.error("wrong-type", expr.span, f"`{param.name}` takes {wanted}, not {phrase(expr.type)}", help=cure)

@@ -16,6 +16,9 @@ NETWORKS = Type("networks")
 INTERPOLATES = frozenset({"string", "number", "boolean", "duration", "size", "rate", "ip", "time", "json", "unknown"})
 RECORD_KINDS = frozenset({"request", "response", "client", "certificate", "principal", "failure"})
 """What has members but no value that could be written down."""
+A_PART = {"principal": "id", "failure": "detail", "client": "ip", "certificate": "subject", "request": "json",
+          "response": "json"}  # fmt: skip
+"""What of a record may have been meant."""
 JSON_KINDS = frozenset({"string", "number", "boolean", "list", "map", "json", "none", "unknown"})
 ORDERED = frozenset({"string", "number", "duration", "size", "time"})
 NOT_VALUES = frozenset({"request", "response", "client", "service", "gateway", "networks"})
