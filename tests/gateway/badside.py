@@ -146,10 +146,8 @@ async def misbehave(
         writer.write(good(right) + false)
         return True
     elif kind == 11:
-        writer.write(good(right))
-        await writer.drain()
-        await asyncio.sleep(luck.random() / 500)
-        writer.write(luck.choice([false, b"\r\n", b"x", b"\0"]))
+        # In one piece: what comes later, nobody can tell from the answer to the request that was sent meanwhile.
+        writer.write(good(right) + luck.choice([b"\r\n", b"x", b"\0", b"\r\n\r\n" + false]))
         return True
     elif kind == 12:
         writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * luck.randrange(1, 40) + good(right))

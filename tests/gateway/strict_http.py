@@ -130,6 +130,60 @@ def requests_of(data: bytes) -> tuple[list[Request], str]:
     return found, ""
 
 
+@dataclass
+class Answer:
+    """`complete`: its end was seen. Without it the answer was cut, and whoever reads it can tell."""
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    body: bytes
+    complete: bool
+
+    def all(self, name: bytes) -> list[bytes]:
+        return [value for each, value in self.fields if each == name]
+
+
+_STATUS: Final = re.compile(rb"HTTP/1\.1 ([2-9][0-9][0-9]) [\t -~\x80-\xff]*")
+
+
+def answer_of(data: bytes, method: str = "GET") -> tuple[Answer, int]:
+    """The final answer to a request of HTTP/1.1 that `data` begins with, and where it ends. Every body is framed.
+
+    Unfinished where not even the head is complete.
+    """
+    line, at = line_of(data, 0)
+    start = _STATUS.fullmatch(line)
+    if start is None:
+        raise Wrong(f"no status line: {line[:80]!r}")
+    answer = Answer(int(start[1]), [], b"", True)
+    while True:
+        line, at = line_of(data, at)
+        if not line:
+            break
+        found = _FIELD.fullmatch(line)
+        if found is None:
+            raise Wrong(f"no field line: {line[:80]!r}")
+        answer.fields.append((found[1].lower(), found[2]))
+    lengths, codings = answer.all(b"content-length"), answer.all(b"transfer-encoding")
+    if len(lengths) + len(codings) > 1:
+        raise Wrong("two framings")
+    if method == "HEAD" or answer.status in (204, 304):
+        return answer, at
+    if codings:
+        if codings != [b"chunked"]:
+            raise Wrong("framing")
+        try:
+            answer.body, at = chunks_of(data, at)
+        except Unfinished:
+            answer.body, answer.complete, at = data[at:], False, len(data)
+    elif lengths and _LENGTH.fullmatch(lengths[0]):
+        end = at + int(lengths[0])
+        answer.body, answer.complete, at = data[at:end], end <= len(data), min(end, len(data))
+    else:
+        raise Wrong("framing")
+    return answer, at
+
+
 async def body_of(head: bytes, reader: asyncio.StreamReader) -> None:
     """Read the body that belongs to a head of the gateway's."""
     for line in head.lower().split(b"\r\n"):
