@@ -68,9 +68,12 @@ class Balance(ABC, Generic[C]):
         """None where nobody may be asked. `key`: what `hash` looks at; `now`: monotonic ns."""
 
     def other(self, tried: Sequence[C], key: str, now: int) -> C | None:
-        """One that is not among the `tried`, who are few; else None."""
-        chosen = self.choose(key, now)
-        return chosen if chosen not in tried else self._any_other(tried)
+        """One that is not among the `tried`, who are few; else None.
+
+        Any of them, and not whose turn it is: else a retry would take the turn of the next server, and with two of them
+        every request would begin with the one that fails.
+        """
+        return self._any_other(tried)
 
     def _any_other(self, tried: Sequence[C]) -> C | None:
         usable = self._usable

@@ -413,16 +413,19 @@ class UpstreamPool:
         server.open -= 1
         if not self.queue or self.open >= self.settings.connections:
             return
-        turn = self.queue[0]
-        if self._full(turn.server) or not turn.server.share:
-            # Not for long will it have to be this one: the server that has lost a connection has room.
-            if self._full(server) or not server.share:
-                return
-            turn.server = server
-        self.queue.popleft()
-        limit = turn.due
-        self.wheel.forget(turn)
-        turn.dial = self.dial(turn.server, turn.waiter, limit)
+        for turn in self.queue:
+            if turn.due <= self.wheel.now:
+                continue  # its time is over, in this very tick
+            if self._full(turn.server) or not turn.server.share:
+                # It need not be that one: the server that has lost a connection has room.
+                if self._full(server) or not server.share:
+                    continue
+                turn.server = server
+            self.queue.remove(turn)
+            limit = turn.due
+            self.wheel.forget(turn)
+            turn.dial = self.dial(turn.server, turn.waiter, limit)
+            return
 
     # --- the pool's life ---
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,7 +80,7 @@ class Server(Candidate):
 
     def take_over(self, former: Server, healthy: bool) -> None:
         """What was known of it before a reload. `healthy`: nobody asks after its health any more."""
-        self.condition = former.condition
+        self.condition = copy(former.condition)  # what still runs with the old pool must not change it unseen
         self.step = former.step
         self.failures = former.failures
         self.took, self.measured = former.took, former.measured

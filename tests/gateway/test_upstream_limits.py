@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from policylang.sdk import Exchange, Response, UpstreamCall
+from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import Wheel
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import ServerAddress, UpstreamSettings
@@ -182,13 +183,14 @@ def test_a_connection_that_comes_too_late_is_kept_for_others() -> None:
 
     async def test() -> None:
         loop = asyncio.get_running_loop()
-        resolve, gate = loop.getaddrinfo, asyncio.Event()
+        connect, gate = loop.create_connection, asyncio.Event()
 
         async def gated(*args: Any, **options: Any) -> Any:
-            await gate.wait()
-            return await resolve(*args, **options)
+            if isinstance(args[0](), LoopTransport):  # and not the test's own
+                await gate.wait()
+            return await connect(*args, **options)
 
-        loop.getaddrinfo = gated  # type: ignore[method-assign]
+        loop.create_connection = gated  # type: ignore[method-assign]
         async with bench() as made:
             wire = await made.connect()
             wire.send(request("GET /"))
