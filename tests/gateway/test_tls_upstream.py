@@ -18,7 +18,13 @@ from edges import Bench, Origin, Wire, bench, both_loops, replying, request
 from policylang.check import check_files
 from runtime.tls import WATCH, UpstreamTls
 from runtime.upstream.failures import UpstreamFailure
-from runtime.upstream.settings import ServerAddress, UpstreamSettings, server_address, upstream_settings
+from runtime.upstream.settings import (
+    RetrySettings,
+    ServerAddress,
+    UpstreamSettings,
+    server_address,
+    upstream_settings,
+)  # fmt: skip
 
 
 class SecureOrigin(Origin):
@@ -44,7 +50,8 @@ class SecureOrigin(Origin):
 
 def settings(origin: Origin, host: str = "127.0.0.1", tls: UpstreamTls | None = None, **given: Any) -> UpstreamSettings:
     wanted = tls or UpstreamTls(ca=authority().file)
-    return UpstreamSettings((ServerAddress(host, origin.port, secure=True),), tls=wanted, **given)
+    once = RetrySettings(count=0)
+    return UpstreamSettings((ServerAddress(host, origin.port, secure=True),), tls=wanted, retries=once, **given)
 
 
 def local(**given: Any) -> tuple[str, str]:

@@ -28,7 +28,9 @@ from runtime.upstream.resolve import (
     or_the_system,
     use_names,
 )
-from runtime.upstream.settings import ServerAddress, UpstreamSettings
+from runtime.upstream.settings import RetrySettings, ServerAddress, UpstreamSettings
+
+ONCE = RetrySettings(count=0)
 
 
 class NameServer(asyncio.DatagramProtocol):
@@ -381,7 +383,7 @@ async def test_addresses_are_tried_in_turn_and_left_when_they_go() -> None:
     answers = Answers("127.0.0.9", "127.0.0.1", "::1")  # only the second listens
     timers = Timers()
     use_names(loop, Names(timers, answers))  # type: ignore[arg-type]
-    up = UpstreamSettings((ServerAddress("up.example", origin.port),))
+    up = UpstreamSettings((ServerAddress("up.example", origin.port),), retries=ONCE)
     async with bench(up=up) as made:
         wire = await made.connect()
         for _ in range(3):
@@ -417,7 +419,7 @@ async def test_a_connection_in_use_finishes_at_the_address_that_went() -> None:
     answers = Answers("127.0.0.1")
     timers = Timers()
     use_names(loop, Names(timers, answers))  # type: ignore[arg-type]
-    async with bench(up=UpstreamSettings((ServerAddress("up.example", origin.port),))) as made:
+    async with bench(up=UpstreamSettings((ServerAddress("up.example", origin.port),), retries=ONCE)) as made:
         wire = await made.connect()
         answer = asyncio.ensure_future(wire.ask("GET /"))
         await made.until(lambda: origin.wires)
@@ -435,7 +437,7 @@ async def test_a_name_that_is_none() -> None:
     answers = Answers()
     answers.found = NoSuchName("there is no such name")
     use_names(loop, Names(loop, answers))
-    async with bench(up=UpstreamSettings((ServerAddress("up.example", 80),))) as made:
+    async with bench(up=UpstreamSettings((ServerAddress("up.example", 80),), retries=ONCE)) as made:
         answer = await (await made.connect()).ask("GET /")
         assert answer.status == 502
         failure = made.done[-1][0].failure
