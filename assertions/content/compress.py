@@ -84,7 +84,8 @@ class Compress(Assertion):
     def evaluate(self, exchange: Exchange) -> Outcome:
         response = self.message(exchange)
         status = response.status
-        if status in _NEVER or status < 200:
+        body = response.body
+        if status in _NEVER or status < 200 or (body and len(body) < self._least):
             return None
         found: dict[bytes, bytes] = {}
         for lower, _, value in response.headers:
@@ -96,10 +97,9 @@ class Compress(Assertion):
         if b"no-transform" in found.get(b"cache-control", b"").lower():
             return None
         length = _length(exchange.request, response, found.get(b"content-length"))
-        if length is not None and length < self.min.bytes and status != _NOT_MODIFIED:
+        if length is not None and length < self._least and status != _NOT_MODIFIED:
             return None
         chosen = self._choice(exchange.request)
-        body = response.body
         if not chosen:
             response.headers = _varied(response.headers, found)
         elif status == _NOT_MODIFIED or body == b"":  # only the head goes out
@@ -152,6 +152,10 @@ class Compress(Assertion):
         if accept is None:
             return ""
         return (_chosen if len(accept) <= _LONGEST_KEPT else choose)(accept, self._codings)
+
+    @cached_property
+    def _least(self) -> int:
+        return self.min.bytes
 
     @cached_property
     def _codings(self) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def _inflate(one: Any, data: bytes, at: int, room: int, parts: list[bytes]) -> t
         try:
             out = one.decompress(piece, room + 1)
         except zlib.error:
-            raise Corrupt("malformed") from None
+            raise Corrupt("it is malformed") from None
         room -= len(out)
         if room < 0:
             raise TooLong
@@ -131,7 +131,7 @@ def _unbrotli(data: bytes, limit: int) -> bytes:
                     raise TooLong
                 parts.append(out)
     except brotli.error:  # also for bytes behind its end
-        raise Corrupt("malformed") from None
+        raise Corrupt("it is malformed") from None
     if not one.is_finished():
         raise Corrupt("it ends too early")
     return b"".join(parts)
@@ -155,7 +155,7 @@ def _unzstd(data: bytes, limit: int) -> bytes:
             try:
                 out = one.decompress(piece)
             except zstandard.ZstdError as error:
-                raise Corrupt("it needs too much memory" if "memory" in str(error) else "malformed") from None
+                raise Corrupt("it needs too much memory" if "memory" in str(error) else "it is malformed") from None
             limit -= len(out)
             if limit < 0:
                 raise TooLong

@@ -190,7 +190,7 @@ class Message:
             except UnknownCoding as unknown:
                 content.failure = self._unsupported(str(unknown))
             except Corrupt as corrupt:
-                detail = f"not {codings[:64]}: {corrupt}"
+                detail = f"not `{codings[:64]}`: {corrupt}"
                 content.failure = Failure("unreadable-body", self.fault, detail, kind=Kind.ERROR)
             except TooLong:
                 detail = f"over {limit} bytes when decoded"

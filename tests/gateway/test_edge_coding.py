@@ -75,8 +75,9 @@ def test_a_bomb_is_refused_at_once(coding: str, framing: str) -> None:
             wire = await made.connect()
             small = gzip.compress(b"[1]")
             assert (await wire.ask("POST /\nContent-Encoding: gzip", small)).status == 200
-            memory, begun = resident(), time.process_time()
+            memory, took = resident(), []
             for _ in range(3):
+                begun = time.process_time()
                 head = f"POST /\nContent-Encoding: {coding}"
                 if framing == "length":
                     wire.send(request(head, data))
@@ -85,7 +86,8 @@ def test_a_bomb_is_refused_at_once(coding: str, framing: str) -> None:
                     wire.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
                 answer = await wire.answer()
                 assert answer.status == 413 and b"body-too-large" in answer.body
-            assert time.process_time() - begun < 0.9  # three of some 30 ms each
+                took.append(time.process_time() - begun)
+            assert min(took) < 0.1  # 25 ms, with what the client's side takes
             assert peak() - memory < 48 * MIB
             assert (await wire.ask("POST /\nContent-Encoding: gzip", small)).status == 200
             assert made.defects == []
@@ -189,9 +191,21 @@ async def test_the_answer_to_head_has_the_fields_of_that_to_get() -> None:
         for accept in ("gzip", "identity"):
             get = await wire.ask(f"GET /\nAccept-Encoding: {accept}")
             head = await wire.ask(f"HEAD /\nAccept-Encoding: {accept}", method="HEAD")
-            for name in ("content-encoding", "vary", "etag", "content-type"):
-                assert get[name] == head[name]
-            assert head["content-length"] in (None, get["content-length"])
+            same_fields(get, head)
+    made_here = tree(SERVICE.format(f'respond 200, body: "{TEXT.decode()}"') + "global after { compress response }")
+    async with bench(made_here) as made:
+        wire = await made.connect()
+        for accept in ("gzip", "identity"):
+            get = await wire.ask(f"GET /\nAccept-Encoding: {accept}")
+            head = await wire.ask(f"HEAD /\nAccept-Encoding: {accept}", method="HEAD")
+            same_fields(get, head)
+            assert get["content-encoding"] == ("gzip" if accept == "gzip" else None)
+
+
+def same_fields(get: Answer, head: Answer) -> None:
+    for name in ("content-encoding", "vary", "etag", "content-type"):
+        assert get[name] == head[name]
+    assert head["content-length"] in (None, get["content-length"])
 
 
 @both_loops
