@@ -132,6 +132,7 @@ def _run(found: argparse.Namespace) -> int:
     from runtime.stores import StoreUnavailable
     from runtime.stores.folder import FolderClaim, choose_folder
     from runtime.workers.child import worker_command
+    from runtime.workers.descriptors import raise_limit, too_few
     from runtime.workers.inherited import Inherited
     from runtime.workers.notify import Notifier
     from runtime.workers.policy import Reader
@@ -161,6 +162,9 @@ def _run(found: argparse.Namespace) -> int:
         log.move(log.open(loaded.settings.error_log))
     except OSError as error:
         return refuse(f"cannot open the error log `{loaded.settings.error_log}`: {(error.strerror or '').lower()}")
+    missing = too_few(raise_limit(), loaded.settings.workers, len(loaded.settings.listen))
+    if missing is not None:
+        return refuse(missing)
     setting = loaded.settings.store
     try:
         claim = FolderClaim.take(choose_folder(Path(setting) if setting else None, os.environ))

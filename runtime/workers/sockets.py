@@ -62,10 +62,17 @@ def open_sockets(
     except OSError as error:
         for one in opened:
             one.close()
-        taken = error.errno == errno.EADDRINUSE
-        why = "another program listens there" if taken else os.strerror(error.errno or 0).lower()
+        why = _REASONS.get(error.errno or 0) or os.strerror(error.errno or 0).lower()
         raise CannotListen(f"cannot listen on `{text}`: {why}") from None
     return opened
+
+
+_REASONS = {
+    errno.EADDRINUSE: "another program listens there",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EACCES: "ports below 1024 need a privilege: take another, or a socket that the service manager opens",
+    errno.EMFILE: "this process may open no more files: raise `ulimit -Hn`",
+}
 
 
 def _bind(one: socket.socket, place: tuple[Any, ...], shared: bool) -> None:

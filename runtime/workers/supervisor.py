@@ -323,6 +323,8 @@ class Supervisor:
         try:
             child = spawn(slot.number, self.command, now)
         except OSError as error:
+            if not self.running and not self.draining:
+                raise CannotOperate(f"cannot start a worker: {(error.strerror or str(error)).lower()}") from None
             delay = slot.died(now, now)
             self.log.write("error", f"cannot start a worker: {error}", again_in=f"{delay:g}s")
             return

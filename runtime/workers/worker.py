@@ -6,7 +6,6 @@ import asyncio
 import faulthandler
 import gc
 import os
-import resource
 import select
 import signal
 import socket
@@ -24,6 +23,7 @@ from runtime.stores import StoreUnavailable
 from runtime.stores.embedded import EmbeddedStore
 from runtime.stores.machine import MachineStore
 from runtime.workers.control import Channel, ChannelBroken, Message
+from runtime.workers.descriptors import raise_limit
 from runtime.workers.gateway import Compiled, Gateway, compile_policy
 from runtime.workers.settings import PolicyRefused
 
@@ -37,8 +37,6 @@ SELF_DRAIN = 30.0
 """Seconds for the answers under way when somebody else than the supervisor sends TERM."""
 SWITCH_INTERVAL = 0.001
 """Seconds after which a compiling thread lets the loop in (Python's own 5 ms would be seen in the latencies)."""
-MOST_FILES = 1 << 20
-"""Descriptors that a worker asks for where it may have any number."""
 LAST_WORDS = 1.0
 """Seconds in which the last message must be written."""
 FAILED, DEFECT = 1, 3
@@ -65,7 +63,7 @@ def main(number: int) -> None:
         gateway = Gateway(loop, store, events, compiled, telemetry)
         _raise_file_limit(compiled.edge.connections, events)
     except OSError as error:
-        _fail(channel, f"`{error.filename}`: {error.strerror}", FAILED)
+        _fail(channel, f"cannot open `{error.filename}`: {(error.strerror or str(error)).lower()}", FAILED)
     except (PolicyRefused, StoreUnavailable, ValueError) as error:
         _fail(channel, str(error), FAILED)
     except Exception as error:
@@ -83,10 +81,8 @@ def main(number: int) -> None:
 
 
 def _raise_file_limit(connections: int, events: EventLog) -> None:
-    """Shells give 1,024 descriptors, which is two for each of 500 exchanges; the hard limit is there to be used."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    """Each exchange takes two, with its upstream's."""
+    limit = raise_limit()
     if limit < connections:
         text = f"this process may open {limit} files, too few for {connections} connections: raise `ulimit -Hn`"
         events.write("warning", text)
