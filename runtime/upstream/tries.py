@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # RFC 9110 9.2.2: only these may be sent again when nobody knows what became of the first time.
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+MOST_STALE: Final = 3
+"""Kept connections that one request finds dead."""
 NO_ANSWER: Final = 0
 """In the place of a status: the server was asked, and none came."""
 NOT_ASKED: Final = -1
@@ -54,6 +56,7 @@ class Tries:
     ) -> Generator[Waiter[Any], None, Response]:
         """The answer's head. `server`: who is to be asked first, or has been asked with this error or answer."""
         fresh = False
+        stale = 0
         if error is not None or answer is not None:
             self._server = server
             self._safe = self._held and (answer is not None or isinstance(error, (Stale, Unanswered)))
@@ -64,9 +67,11 @@ class Tries:
                 except (Failed, Stale) as caught:
                     error = caught
             if isinstance(error, Stale):
-                # No server's fault, and so no retry: only the kept connection was dead. Its neighbours are suspect too.
-                if fresh or not self._safe:
+                # No server's fault, and so no retry: only the kept connection was dead. Its neighbours are suspect too;
+                # where no new one may be opened it is one of them all the same, and may be dead as well.
+                if stale == MOST_STALE or not self._safe:
                     raise broken(f"{self._at} closed the connection without an answer")
+                stale += 1
                 server, fresh, error = self._server, True, None
                 continue
             if answer is not None and answer.status not in self._pool.settings.retries.statuses:
