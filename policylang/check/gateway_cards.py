@@ -15,9 +15,9 @@ class Listen(Setting):
 
     An IPv6 address stands in brackets. With `cert: "api.pem", key: "api.key"` it speaks TLS. Several may be listed,
     each with its key at the same place: the name that the client asks for (SNI) chooses among them, and the first is
-    for who asks for none of them. They are taken up again when their files change. With `client_ca:` clients show certificates, which `client.cert` gives.
-    With `proxy_protocol: true` each connection begins with a PROXY header (version 1 or 2), which gives `client.ip`.
-    May stand several times.
+    for who asks for none of them. They are taken up again when their files change. With `client_ca:` clients show
+    certificates, which `client.cert` gives. With `proxy_protocol: true` each connection begins with a PROXY header
+    (version 1 or 2), which gives `client.ip`. May stand several times.
 
         listen "127.0.0.1:8080"
     """
