@@ -29,7 +29,7 @@ class Mirror(Sending):
     def evaluate(self, exchange: Exchange) -> Outcome:
         environment = exchange.environment
         if self.share >= 1 or environment.draw() < self.share:
-            environment.upstreams[self.upstream.name].mirror(exchange, self.call(exchange))
+            environment.upstreams[self.upstream.name].mirror(exchange, self._always or self._composed(exchange))
         return None
 
     @classmethod

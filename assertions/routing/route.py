@@ -36,8 +36,8 @@ class Route(Sending):
 
     async def evaluate(self, exchange: Exchange) -> Outcome:
         upstream = exchange.environment.upstreams[self.upstream.name]
-        response = exchange.response = await upstream.send(exchange, self.call(exchange))
-        if response.status in self._failing:
+        response = exchange.response = await upstream.send(exchange, self._always or self._composed(exchange))
+        if self.fail_on is not None and response.status in self._failing:
             said = f"the upstream answered {response.status}"
             told = ("Proxy-Status", f"polgate; received-status={response.status}")  # RFC 9209 2.1.4
             return self.failure("upstream-status", said, headers=(told,))

@@ -39,10 +39,15 @@ class Sending(Assertion):
     )
     timeout: Duration | None = param("How long the head of the answer may take.", default=None)
 
-    def call(self, exchange: Exchange) -> UpstreamCall:
-        """What is asked of the upstream. Raises Failed where an argument has no value that can be sent."""
+    @cached_property
+    def _always(self) -> UpstreamCall | None:
+        """What is asked of the upstream, where no message changes anything of it."""
+        return None if self._adds_query else self._made
+
+    def _composed(self, exchange: Exchange) -> UpstreamCall:
+        """What is asked otherwise. Raises Failed where an argument has no value that can be sent."""
         made = self._made
-        if made is not None and (exchange.request.query_string is None or not self._adds_query):
+        if made is not None and exchange.request.query_string is None:
             return made
         target = self._target(exchange)
         if made is not None:

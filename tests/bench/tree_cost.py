@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import json
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 from policylang.check import check_text
 from policylang.sdk import BodyLimits, Client, Decision, Exchange, Request, Response
 from policylang.sdk.bench import VirtualClock
+from policylang.sdk.circuits import Circuits
 from policylang.tree import compile_program
 from policylang.tree.router import Router
 
@@ -31,8 +33,26 @@ HEADERS = [
         ("Host", "127.0.0.1:8080"), ("User-Agent", "bench"), ("Accept", "*/*"), ("X-API-Key", "key-7"),
     )
 ]  # fmt: skip
+FORMS = {
+    "route, path, method, host, query: constant":
+        'route orders, path: "/v1", method: "PUT", host: "h", query: { a: 1 }, fail_on: 500..599',
+    "route, path and query of the request":
+        'route orders, path: "/v1/${path.id}", query: { id: path.id, key: request.header["X-API-Key"] }',
+    "split, drawn, route": "split {\n95 -> route orders\n5 -> route orders, method: \"PUT\"\n}",
+    "split by a header, route":
+        'split by: request.header["X-API-Key"] {\n95 -> route orders\n5 -> route orders, method: "PUT"\n}',
+    "circuit_breaker { route }": "circuit_breaker { route orders }",
+    "circuit_breaker per client.ip { route }": "circuit_breaker per: client.ip { route orders }",
+}
 ADMITTED = Decision(True, 999_999, 1.0, 0.0)
 REFUSED = Decision(False, 0, 1.0, 0.5)
+
+
+UPSTREAM = """
+upstream orders {
+    server "http://127.0.0.1:9000"
+}
+"""
 
 
 class Store:
@@ -56,6 +76,9 @@ class Environment:
         self.clock = VirtualClock()
         self.store = Store()
         self.upstreams = {"orders": Upstream()}
+
+        self.circuit = Circuits().get
+        self.draw = random.random
 
     def log(self, level: str, text: str, exchange: Any) -> None: ...
 
@@ -145,6 +168,10 @@ def main() -> None:
         ("route", plain, False),
     ):  # fmt: skip
         total = least(evaluation(what, environment, "/orders/7", journal))
+        print(f"{name:45} {total:6.2f} µs, without these {total - stubs:5.2f}")
+    for name, text in FORMS.items():
+        form = make_tree(UPSTREAM + f'service s "/orders/{{id}}" {{\n{text}\n}}')
+        total = least(evaluation(form, environment, "/orders/7"))
         print(f"{name:45} {total:6.2f} µs, without these {total - stubs:5.2f}")
     environment.store.decision = REFUSED
     print(f"{'429':45} {least(evaluation(tree, environment, '/orders/7')):6.2f} µs")
