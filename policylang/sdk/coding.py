@@ -40,7 +40,7 @@ class Corrupt(ValueError):
 def decode(data: bytes, codings: str, limit: int) -> bytes:
     """A body without the codings that its Content-Encoding lists. Raises UnknownCoding, TooLong, Corrupt.
 
-    No bytes stay none, as in the answer to HEAD.
+    `limit`: bytes, also of what is between two codings. No bytes stay none, as in the answer to HEAD.
     """
     decoders = _decoders(codings)
     if data:
@@ -117,7 +117,7 @@ def _inflate(one: Any, data: bytes, at: int, room: int, parts: list[bytes]) -> t
 def _unbrotli(data: bytes, limit: int) -> bytes:
     import brotli
 
-    one = brotli.Decompressor()
+    one = brotli.Decompressor()  # its window is at most 16 MiB (RFC 7932, 9.1)
     parts: list[bytes] = []
     out = b""
     try:

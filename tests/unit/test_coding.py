@@ -14,7 +14,7 @@ from functools import cache, partial
 import brotli
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from policylang.sdk.coding import LEVELS, Corrupt, TooLong, UnknownCoding, decode, encode, encoder
@@ -59,13 +59,37 @@ def test_what_is_cut_or_has_more_behind_it_is_refused(body: bytes, coding: str, 
             decode(spoilt, coding, MIB)
 
 
-@given(st.binary(min_size=1, max_size=300), codings)
-@settings(max_examples=300)
-def test_garbage_ends_in_one_of_two_ways(body: bytes, coding: str) -> None:
-    try:
-        decode(body, coding, 10_000)
-    except (Corrupt, TooLong):
-        pass
+def mutated(packed: bytes, chance: random.Random) -> bytes:
+    data = bytearray(packed)
+    for _ in range(chance.randrange(1, 4)):
+        at = chance.randrange(len(data) + 1)
+        kind = chance.random()
+        if kind < 0.5 and at < len(data):
+            data[at] = chance.randrange(256)
+        elif kind < 0.7:
+            data[at:at] = chance.randbytes(chance.randrange(8))
+        elif kind < 0.85:
+            del data[at : at + chance.randrange(40)]
+        else:
+            data *= chance.randrange(1, 5)
+    return bytes(data)
+
+
+def test_what_is_spoilt_ends_in_one_of_three_ways_and_soon() -> None:
+    chance = random.Random(7)
+    bodies = (b"", b"a", b"abc" * 1000, bytes(300_000), chance.randbytes(3000))
+    packed = [(coding, pack(body)) for coding, pack in PACK.items() for body in bodies]
+    read = 0
+    for _ in range(200_000 if os.environ.get("POLGATE_SOAK") == "1" else 3000):
+        coding, data = chance.choice(packed)
+        begun = time.process_time()
+        try:
+            decode(mutated(data, chance), coding, MIB)
+            read += 1
+        except (Corrupt, TooLong):
+            pass
+        assert time.process_time() - begun < 0.2
+    assert read > 100
 
 
 @given(bodies, codings, st.data())
