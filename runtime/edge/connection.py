@@ -18,7 +18,6 @@ from runtime.edge.tunnel import Tunnel
 from runtime.edge.wheel import NEVER
 from runtime.wire.fields import HTTP_1_1
 from runtime.wire.limits import WireError
-from runtime.wire.request import RequestHead
 
 if TYPE_CHECKING:
     from runtime.edge.edge import Edge
@@ -270,8 +269,7 @@ class ServerConnection(Outgoing):
         self.tunnel = None
         tunnel.client_lost()
         if self.edge.traced:
-            exchange, head = cast(Exchange, self.exchange), cast(RequestHead, self.head)
-            self.edge.report(exchange, self.status, tunnel.received, tunnel.sent, head, self._entry.host)
+            self.tell(tunnel.received, tunnel.sent)
         self.exchange = self.head = None
 
     def _leave(self, name: str, detail: str) -> None:

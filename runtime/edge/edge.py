@@ -178,16 +178,6 @@ class Edge:
             self._emptied.set_result(None)
             self._emptied = None
 
-    def report(
-        self, exchange: Exchange, status: int, received: int, sent: int, head: RequestHead, host: str
-    ) -> None:
-        """An exchange is over. What goes wrong in telling so is our own mistake, and must not cost the connection."""
-        if self.on_done is not None:
-            try:
-                self.on_done(exchange, status, received, sent, self.monotonic(), head, host)
-            except Exception as error:
-                exchange.environment.defect(error, exchange)
-
     def refused(self, client: str, error: WireError) -> None:
         if self.on_refused is not None:
             self.on_refused(client, error.status, error.name)

@@ -81,9 +81,8 @@ class Outgoing(Incoming):
             self._write(whole_answer(response, body, self._dates))
             # As `finish` does it, with what cannot be here left out.
             if self.edge.traced:
-                self.sent = len(body)
-                self._report()
-                self.sent = 0
+                upload = self.upload
+                self.tell(upload.received if upload is not None else len(request.received or b""), len(body))
             self.exchange = self.head = None
             self.deadline = NEVER
             wheel = self._wheel
@@ -222,9 +221,21 @@ class Outgoing(Incoming):
 
     def _report(self) -> None:
         exchange: Exchange = self.exchange  # type: ignore[assignment]  # a cast would be a call
+        self.tell(
+            self.upload.received if self.upload is not None else len(exchange.request.received or b""), self.sent
+        )
+
+    def tell(self, received: int, sent: int) -> None:
+        """Say that the exchange is over. What goes wrong in that is our own mistake, and must not cost more."""
+        exchange: Exchange = self.exchange  # type: ignore[assignment]
         head: RequestHead = self.head  # type: ignore[assignment]
-        received = self.upload.received if self.upload is not None else len(exchange.request.received or b"")
-        self.edge.report(exchange, self.status, received, self.sent, head, self._entry.host)
+        edge = self.edge
+        try:
+            edge.on_done(  # type: ignore[misc]  # there is one where it is `traced`
+                exchange, self.status, received, sent, edge.monotonic(), head, self._entry.host
+            )
+        except Exception as error:
+            exchange.environment.defect(error, exchange)
 
     # --- no ---
 
