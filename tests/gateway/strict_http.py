@@ -120,6 +120,9 @@ def requests_of(data: bytes) -> tuple[list[Request], str]:
     found: list[Request] = []
     at = 0
     while at < len(data):
+        if data.startswith(b"\r\n", at):
+            at += 2  # RFC 9112 2.2: an empty line in front of a request is ignored
+            continue
         try:
             request, at = request_of(data, at)
         except Wrong as wrong:
