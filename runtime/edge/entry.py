@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from policylang.sdk import Client, Exchange
+from policylang.sdk import Client, Exchange, Field
 from runtime.edge.forwarded import believe
 from runtime.edge.forwarding import NOTICED, Seen, inspect, opening
 from runtime.edge.peer import Peer
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import BodyStream
 from runtime.wire.fields import HTTP_1_1
+from runtime.wire.memo import KnownFields, Rest
 from runtime.wire.path import normal_path
 from runtime.wire.request import RequestHead
 
@@ -22,6 +23,22 @@ KEPT = 4096
 """How many clients behind trusted proxies are remembered; then all are forgotten."""
 LONGEST = 512
 """Bytes of what proxies say that is remembered."""
+
+Edits: TypeAlias = tuple[list[Field], tuple[bytes, ...], tuple[Field, ...], Rest]
+"""As `ReceivedRequest.edits` has it."""
+
+
+def _keep(known: KnownFields, seen: Seen, trusted: bool) -> tuple[list[Field], Edits | None]:
+    """Keep with the fields what the closer look has found, as it will be the same whenever they come again."""
+    headers: list[Field] = known.headers
+    edits: Edits | None = None
+    if seen.dropped:
+        rest = known.without(seen.dropped)
+        headers = seen.headers if rest is None else rest.headers
+        if rest is not None:
+            edits = headers, seen.dropped, (), rest
+    known.looked[trusted] = seen, headers, edits
+    return headers, edits
 
 
 class Entry:
@@ -54,13 +71,18 @@ class Entry:
             path = normal_path(path)
         headers = head.headers
         known = head.known
-        seen = None
+        seen = edits = None
         if known is None or known.closer:
-            for field in headers:
-                if field[0] in NOTICED:
-                    seen = inspect(headers, self.trusted)
-                    headers = seen.headers
-                    break
+            if known is not None and self.trusted in known.looked:
+                seen, headers, edits = known.looked[self.trusted]
+            else:
+                for field in headers:
+                    if field[0] in NOTICED:
+                        seen = inspect(headers, self.trusted)
+                        headers = seen.headers
+                        if known is not None:
+                            headers, edits = _keep(known, seen, self.trusted)
+                        break
             if head.connection:
                 headers = [field for field in headers if field[0] not in head.connection]
             if known is not None and headers is known.headers and seen is None:
@@ -93,7 +115,7 @@ class Entry:
         request.streams = [] if head.offered else None
         request.upgrade = head.offered
         request.known = known
-        request.edits = None
+        request.edits = edits
         exchange = Exchange(request, self.client, edge.environment, edge.monotonic())
         if seen is not None and (seen.via or seen.claims is not None):
             self._tell(exchange, request, seen)

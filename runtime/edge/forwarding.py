@@ -67,6 +67,7 @@ class Seen(NamedTuple):
 
     `headers`: without what nobody may say of himself, and without ids that are none. `id`: of the request, `trace_id`:
     of the trace it belongs to; both empty where none came, or none that is sane. `via` and `claims` as they came.
+    `dropped`: the names of the fields that are gone.
     """
 
     headers: list[Field]
@@ -74,6 +75,7 @@ class Seen(NamedTuple):
     via: bytes
     claims: Claims | None
     trace_id: str
+    dropped: tuple[bytes, ...]
 
 
 def inspect(headers: list[Field], trusted: bool = False) -> Seen:
@@ -84,7 +86,7 @@ def inspect(headers: list[Field], trusted: bool = False) -> Seen:
     said: dict[bytes, bytes] = {}
     ids = parents = 0
     for lower, _, value in headers:
-        if lower in NOTICED and value:
+        if lower in NOTICED:
             if lower == b"x-request-id":
                 ids += 1
             elif lower == b"traceparent":
@@ -104,11 +106,12 @@ def inspect(headers: list[Field], trusted: bool = False) -> Seen:
         drop = drop | _TRACES
     claims: Claims | None = None
     if trusted:
-        claims = Claims(*map(said.get, _BELIEVED))
+        claims = Claims(*(said.get(name) or None for name in _BELIEVED))
         if not any(claims):
             claims = None
     kept = [field for field in headers if field[0] not in drop]
-    return Seen(kept if len(kept) < len(headers) else headers, id.decode(), via, claims, trace_id)
+    dropped = tuple(name for name in said if name in drop)
+    return Seen(kept if dropped else headers, id.decode(), via, claims, trace_id, dropped)
 
 
 def trace_id_of(traceparent: bytes) -> str:

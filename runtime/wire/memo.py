@@ -8,7 +8,7 @@ looked up afterwards: only heads that were accepted, end their message's framing
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from runtime.wire.fields import Field
 from runtime.wire.limits import WireLimits
@@ -39,10 +39,11 @@ class KnownFields:
     """What the fields of a request without a body say. `closer`: whoever forwards it has to look at each field.
 
     `rests`: what is left of `headers` without the fields of some names, in the order in which a policy takes them away;
-    the first, without none, is all. `texts`: values that were looked up, by lower-case name.
+    the first, without none, is all. `texts`: values that were looked up, by lower-case name. `looked`: what the closer
+    look has found, kept by who takes it.
     """
 
-    __slots__ = ("closer", "connection", "dropped", "headers", "host", "keep_alive", "rests", "texts")
+    __slots__ = ("closer", "connection", "dropped", "headers", "host", "keep_alive", "looked", "rests", "texts")
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class KnownFields:
         self.connection = connection
         self.dropped = dropped
         self.closer = True
+        self.looked: dict[bool, Any] = {}
         self.rests: dict[tuple[bytes, ...], Rest] = {(): Rest(headers)}
         self.texts: dict[bytes, str | None] = {}
 

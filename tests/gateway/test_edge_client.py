@@ -65,6 +65,28 @@ async def test_an_upstream_gets_the_chain_as_far_as_it_is_believed() -> None:
 
 
 @both_loops
+async def test_what_was_found_once_is_found_again() -> None:
+    async def handle(exchange: Exchange) -> Response:
+        asked = exchange.request
+        if asked.path == "/edit":
+            asked.set_header(b"x-mine", b"X-Mine", b"2")
+            asked.remove_header(b"accept")
+            asked.add_header(b"x-new", b"X-New", b"3")
+        return await forward(exchange)
+
+    lines = "X-Forwarded-For: 1.2.3.4\nAccept: */*\nVia: 1.0 a\nX-Mine: 1\nX-Request-ID: one-1\ntracestate: a=b"
+    for settings, chain in ((EdgeSettings(), b"127.0.0.1"), (TRUSTING, b"1.2.3.4, 127.0.0.1")):
+        async with bench(handle, settings=settings) as made:
+            wire = await made.connect()
+            for path in ("/", "/edit") * 3:
+                said = (await wire.ask(f"GET {path}\n{lines}")).body
+                own = b"X-Mine: 2\r\nX-New: 3\r\n" if path == "/edit" else b"Accept: */*\r\nX-Mine: 1\r\n"
+                assert said.endswith(b"\r\nX-Request-ID: one-1\r\n%b\r\n" % own), said
+                assert b"\r\nVia: 1.0 a, 1.1 polgate\r\n" in said and b"X-Forwarded-For: %b\r\n" % chain in said
+                assert b"tracestate" not in said
+
+
+@both_loops
 async def test_who_is_trusted_may_change_on_an_open_connection() -> None:
     async with bench(tell, settings=TRUSTING) as made:
         wire = await made.connect()
