@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 import time
 import traceback
 
@@ -23,25 +24,28 @@ class EventLog:
     """`who` names the process in each line: `supervisor` or `worker-1`. It never blocks (see Sink).
 
     What is said to a reader at a terminal stays on standard error wherever the log goes. `lost`: lines of the log that
-    a full disk or a slow reader has cost so far.
+    a full disk or a slow reader has cost so far. Any thread may write.
     """
 
     def __init__(self, who: str, place: str | int = 2) -> None:
         self._who = who
+        self._busy = threading.RLock()
         self._sink = self._terminal = Sink(place, self._lost_lines)
         self._told: dict[object, tuple[float, str]] = {}
 
     def write(self, level: str, text: str, **fields: object) -> None:
         """level: `info`, `warning` or `error`. Written at once."""
-        self._sink.write(self._line(level, text, fields))
-        self._sink.flush()
+        with self._busy:
+            self._sink.write(self._line(level, text, fields))
+            self._sink.flush()
 
     def say(self, text: str) -> None:
         """Lines for a reader at a terminal, as they are."""
-        for line in text.split("\n"):
-            data = line.encode("utf-8", "backslashreplace")
-            self._terminal.write(data[: PIPE_BATCH - 1] + b"\n")
-        self._terminal.flush()
+        with self._busy:
+            for line in text.split("\n"):
+                data = line.encode("utf-8", "backslashreplace")
+                self._terminal.write(data[: PIPE_BATCH - 1] + b"\n")
+            self._terminal.flush()
 
     def defect(self, error: BaseException, **fields: object) -> str:
         """Log a mistake of our own; gives the id that the answer quotes.
@@ -55,7 +59,8 @@ class EventLog:
         now = time.monotonic()
         told, id = self._told.get(place, (0.0, ""))
         if id and now - told < TRACE_INTERVAL:
-            self._sink.write(self._line("error", text[:512], {"id": number, **fields, "same_as": id}))
+            with self._busy:
+                self._sink.write(self._line("error", text[:512], {"id": number, **fields, "same_as": id}))
             return number
         if len(self._told) >= MAX_PLACES:
             self._told.clear()
@@ -82,21 +87,24 @@ class EventLog:
     def move(self, sink: Sink | None) -> None:
         """From now on the log goes there."""
         if sink is not None:
-            former, self._sink = self._sink, sink
-            former.flush()
-            self.abandon(former)
+            with self._busy:
+                former, self._sink = self._sink, sink
+                former.flush()
+                self.abandon(former)
 
     def reopen(self) -> None:
         """Open the log's file anew: it was moved away. Where that cannot be the old one stays, and says so."""
-        try:
-            self._sink.reopen()
-        except OSError as error:
-            self.write("error", f"cannot open the error log `{self._sink.place}` anew: {error.strerror}")
+        with self._busy:
+            try:
+                self._sink.reopen()
+            except OSError as error:
+                self.write("error", f"cannot open the error log `{self._sink.place}` anew: {error.strerror}")
 
     def flush(self) -> None:
-        self._sink.flush()
-        if self._terminal is not self._sink:
-            self._terminal.flush()
+        with self._busy:
+            self._sink.flush()
+            if self._terminal is not self._sink:
+                self._terminal.flush()
 
     def close(self) -> None:
         self._sink.close()
