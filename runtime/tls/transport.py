@@ -3,8 +3,8 @@
 
 The loops have TLS transports of their own, which cost as much. This one is alike on both and knows what they do not: a
 handshake that is not done counts as a connection and has its deadline in the wheel; `close_notify` and the end of the
-bytes beneath it are two things; a connection is half-closed for writing as a plain one is; and one that is stalled takes
-40 KB at most, where asyncio's takes 256.
+bytes beneath it are two things; a connection is half-closed for writing as a plain one is; and what stalls in its
+handshake takes 40 KB, where each connection of asyncio's begins with a buffer of 256.
 
 A protocol is made when the handshake is done: until then there is nothing that it could do.
 """

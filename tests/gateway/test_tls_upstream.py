@@ -279,6 +279,31 @@ async def test_a_kept_connection_that_has_ended_is_replaced() -> None:
 
 
 @both_loops
+async def test_a_tunnel_with_tls_on_both_sides() -> None:
+    async def echo(wire: Wire) -> None:
+        await wire.head()
+        wire.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nhi")
+        while data := await wire.reader.read(1 << 16):
+            wire.send(data)
+        wire.send(b"bye")
+
+    origin = await SecureOrigin(local(), echo).start()
+    gate = authority().issue("gate.example", file="gate")
+    async with bench(up=settings(origin), tls=Told().server(gate)) as made:
+        wire = await made.connect(tls=authority().client())
+        wire.send(request("GET /\nConnection: Upgrade\nUpgrade: echo"))
+        assert (await wire.head()).startswith(b"HTTP/1.1 101 ")
+        assert await wire.exactly(2) == b"hi"
+        sent = os.urandom(3 << 20)
+        wire.send(sent)
+        assert await wire.exactly(len(sent)) == sent
+        origin.wires[0].send(b"last")
+        origin.wires[0].close()
+        assert await wire.rest() == b"last"
+    await origin.stop()
+
+
+@both_loops
 async def test_files_of_an_upstream_are_taken_up_again() -> None:
     told = Told()
     later = Authority(authority().folder, "later")
