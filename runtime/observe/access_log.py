@@ -103,7 +103,6 @@ class PolicyLog:
 
     def __init__(self, log: AccessLog, hash: str, routes: Mapping[str, str]) -> None:
         self._log = log
-        self._wall = log.wall
         self._write = log.sink.write
         self._hash = hash
         self._routes = dict(routes)
@@ -134,7 +133,7 @@ class PolicyLog:
         duration = ended - exchange.started
         own = max(0, duration - upstream)  # two servers may have been waited for at a time
         record: dict[str, Any] = {
-            "time": self._log.stamp(self._wall() - duration / 1e9),
+            "time": self._log.began(exchange.started, ended),
             "duration": duration / 1e9,
             "upstream_duration": upstream / 1e9,
             "own_duration": own / 1e9,

@@ -13,17 +13,14 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from exchanges_over import ENTRIES, MANY, MS, PASSED, PLACES, ROUTES, TEXT, Head, over, place, tell
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus import Family, parse
 
-from policylang.sdk import Client, Exchange, Failure, Principal
-from policylang.source import Source, Span
-from policylang.tree.outcome import CANCELLED, Entry, Place
-from runtime.edge.peer import Peer
-from runtime.edge.request import ReceivedRequest, Trace
+from policylang.sdk import Failure
+from policylang.tree.outcome import Entry
 from runtime.observe import cells as layout
-from runtime.observe.access_log import AccessLog
 from runtime.observe.catalog import (
     ASSERTION,
     CERTIFICATES,
@@ -44,9 +41,6 @@ from runtime.observe.observer import Observer
 from runtime.observe.timed import TimedJournal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MS = 1_000_000
-TEXT = st.text(st.characters(), max_size=40)
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def status(**changed: Any) -> Any:
@@ -331,44 +325,6 @@ def test_the_catalog_speaks_of_seconds_and_totals() -> None:
 
 # --- exchanges -----------------------------------------------------------------------------------
 
-SOURCE = Source("policy.pol", "service orders {\n" + "    require true\n" * 9 + "}\n")
-OTHER_FILE = Source("shared/common.pol", "assertion a() {\n    require true\n}\n")
-ROUTES = {"orders": "/orders/{id}", "carts": "/carts"}
-
-
-def place(line: int, name: str = "require", source: Source = SOURCE) -> Place:
-    start = sum(len(text) + 1 for text in source.text.split("\n")[: line - 1])
-    return Place(name, Span(source, start, start + 5))
-
-
-PLACES = [place(number) for number in range(2, 8)] + [place(2, source=OTHER_FILE)]
-PASSED = [Entry(one, None) for one in PLACES]
-
-
-class Head:
-    def __init__(self, method: str = "GET", path: bytes = b"/orders/7") -> None:
-        self.method = method
-        self.path = path
-
-
-def over(**changed: Any) -> Exchange:
-    """An exchange that is over; `changed`: of the exchange, its request or its trace."""
-    request = ReceivedRequest("GET", "/orders/7", None, [], host="api.example", id="r-1")
-    request.trace = trace = Trace()
-    trace.peer = Peer("10.1.2.3", 4000)
-    made = Exchange(request, Client("10.1.2.3", 4000), None, started=1_000_000_000)  # type: ignore[arg-type]
-    made.service = "orders"
-    made.journal = []
-    for name, value in changed.items():
-        target = made if name in Exchange.__slots__ else trace if name in Trace.__slots__ else request
-        setattr(target, name, value)
-    return made
-
-
-def tell(observer: Observer, made: Exchange, status: int = 200, took: int = 3 * MS, head: Any = None) -> None:
-    observer.done(made, status, 0, 181, made.started + took, head or Head(), "api.example")
-
-
 def observed(folder: Folder, **given: Any) -> tuple[Observer, Counts]:
     counts = folder.worker()
     return Observer(counts, None, ROUTES, "policy.pol", **given), counts
@@ -410,16 +366,6 @@ def test_a_time_on_a_bound_is_within_it(folder: Folder) -> None:
         tell(observer, over(), took=took)
     buckets = folder.read()["http_server_request_duration_seconds"]
     assert [buckets.total("_bucket", le=le) for le in ("0.005", "0.01", "7.5", "10", "+Inf")] == [1, 2, 2, 3, 4]
-
-
-ENTRIES = st.lists(
-    st.one_of(
-        st.sampled_from(PASSED),
-        st.builds(lambda one, name: Entry(one, Failure(name, 403)), st.sampled_from(PLACES), st.sampled_from("xyz")),
-        st.builds(lambda one: Entry(one, CANCELLED), st.sampled_from(PLACES)),
-    ),
-    max_size=5,
-)  # fmt: skip
 
 
 @MANY
@@ -521,97 +467,15 @@ def test_one_in_a_hundred_is_timed(folder: Folder) -> None:
     assert family.total("_count", line="4") == 0, "what comes in one go has no time of its own"
 
 
-# --- the line of the log -------------------------------------------------------------------------
-
-
-class Kept:
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-
-    def write(self, line: bytes) -> None:
-        self.lines.append(line)
-
-
-def lines_of(made: Exchange, status: int, took: int, head: Any, host: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The exchange's line as it is written usually, and with care."""
-    kept = Kept()
-    log = AccessLog(1, wall=lambda: 1_767_225_600.5, sink=kept)  # type: ignore[arg-type]
-    policy = log.for_policy("0123456789ab", ROUTES)
-    Observer(None, policy, ROUTES).done(made, status, 7, 181, made.started + took, head, host)
-    request: Any = made.request
-    policy.write(
-        made, status, 7, 181, made.started + took, request.trace.upstream, method=head.method,
-        path=head.path.decode("latin-1"), host=host, trace=request.trace,
-    )  # fmt: skip
-    usual, careful = kept.lines
-    assert usual.count(b"\n") == careful.count(b"\n") == 1 and len(usual) <= 4096
-    assert list(orjson.loads(usual)) == list(orjson.loads(careful)), "the order of the fields"
-    return orjson.loads(usual), orjson.loads(careful)
-
-
-SANE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
-
-
-@MANY
-@given(
-    status=st.integers(200, 599), took=st.integers(0, 3_000 * MS), waited=st.integers(0, 3_000 * MS),
-    path=st.binary(min_size=1, max_size=30), host=st.one_of(SANE, TEXT).filter(bool), id=st.one_of(SANE, TEXT),
-    journal=ENTRIES,
-    user=st.one_of(st.none(), SANE, TEXT), failed=st.booleans(), attempts=st.integers(0, 3),
-    answered=st.sampled_from([0, 200, 503]), tls=st.sampled_from(["", "TLSv1.3"]), name=st.one_of(SANE, TEXT),
-    trace_id=st.sampled_from(["", "4bf92f3577b34da6a3ce929d0e0e4736"]), version=st.sampled_from(["1.1", "1.0"]),
-    service=st.sampled_from(["orders", "carts", ""]), method=st.sampled_from(["GET", "PROPFIND", "M-SEARCH"]),
-)  # fmt: skip
-def test_the_usual_line_says_what_the_careful_one_does(
-    status: int, took: int, waited: int, path: bytes, host: str, id: str, journal: list[Entry], user: str | None,
-    failed: bool, attempts: int, answered: int, tls: str, name: str, trace_id: str, version: str, service: str,
-    method: str,
-) -> None:  # fmt: skip
-    failure = Failure("rate-exceeded", 429, "secret", assertion="rate_limit", span=PLACES[1].span)
-    made = over(
-        journal=journal, service=service, user=None if user is None else Principal(user), upstream=waited,
-        failure=failure if failed else None, version=version, id=id, trace_id=trace_id, attempts=attempts,
-        peer=Peer("10.1.2.3", 4000, "https" if tls else "http", None, tls, name),
-        **({"pool": "orders", "server": "127.0.0.1:9000"} if attempts else {}),
-    )  # fmt: skip
-    request: Any = made.request
-    request.trace.status = answered if attempts else 0
-    usual, careful = lines_of(made, status, took, Head(method, path), host)
-    assert usual == careful
-    assert usual["own_duration"] == max(0, took - waited) / 1e9
-    assert usual["time"] == AccessLog(1, sink=Kept()).stamp(1_767_225_600.5 - took / 1e9) or took  # type: ignore[arg-type]
-
-
-def test_a_usual_request_has_the_usual_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Kept()
-    policy = AccessLog(1, wall=lambda: 0.0, sink=kept).for_policy("0123456789ab", ROUTES)  # type: ignore[arg-type]
-    monkeypatch.setattr(policy, "write", lambda *_, **__: pytest.fail("written with care"))
-    failure = Failure("rate-exceeded", 429, assertion="rate_limit", span=PLACES[1].span)
-    retried = over(attempts=2, server="x")
-    for made in (over(journal=PASSED), over(user=Principal("ann")), over(failure=failure), retried):
-        tell(Observer(None, policy, ROUTES), made)
-    assert len(kept.lines) == 4
-
-
-def test_of_what_went_well_a_share_is_written_and_of_the_rest_all() -> None:
-    kept = Kept()
-    policy = AccessLog(1, wall=lambda: 0.0, sink=kept).for_policy("0123456789ab", ROUTES)  # type: ignore[arg-type]
-    observer = Observer(None, policy, ROUTES, sample=0.1)
-    for _ in range(3000):
-        tell(observer, over())
-    assert 150 < len(kept.lines) < 500
-    kept.lines.clear()
-    none = Observer(None, policy, ROUTES, sample=0.0)
-    tell(none, over())
-    tell(none, over(failure=Failure("x", 403)), 403)
-    tell(none, over(), 503)
-    assert [orjson.loads(line)["status"] for line in kept.lines] == [403, 503]
-
-
-def test_the_stamp_follows_a_clock_that_was_set() -> None:
-    wall = [1_767_225_600.0]
-    log = AccessLog(1, wall=lambda: wall[0], sink=Kept())  # type: ignore[arg-type]
-    assert log.began(0, 0) == "2026-01-01T00:00:00.000Z"
-    assert log.began(5 * MS, 40 * MS) == "2026-01-01T00:00:00.005Z"
-    wall[0] -= 3600
-    assert log.began(60 * MS, 60 * MS) == "2025-12-31T23:00:00.000Z"
+def test_the_page_names_every_metric_its_kind_and_its_labels(folder: Folder) -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in page.splitlines() if line.startswith("| `")]
+    said = {name.strip("`"): (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}
+    assert len(said) == len(rows)
+    for name, metric in OF_WORKERS.items():
+        assert said.pop(name) == (metric.kind, metric.labels)
+    found = folder.read()
+    for name, family in found.items():
+        labels = {label for _, series in family.samples for label, _ in series}
+        assert (said[name][0], set(said[name][1])) == (family.kind, labels)
+    assert said.keys() == found.keys()
