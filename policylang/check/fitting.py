@@ -9,7 +9,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.check.expressions import check_text, present
 from policylang.check.kinds import A_PART, INTERPOLATES, UNITS, accepts, phrase, phrases, type_of
-from policylang.check.literals import address, header_value
+from policylang.check.literals import DOT_SEGMENT, HIDDEN, address, header_value
 from policylang.check.measures import missing_unit
 from policylang.check.walk import Walk, unknown
 from policylang.diagnostics import Edit, Fix, Label
@@ -124,8 +124,6 @@ def _key(walk: Walk, param: ParamCard, expr: p.Expr) -> None:
             present(walk, item, f"`{param.name}`")
 
 
-_DOT_SEGMENT = re.compile(r"/(?:\.|%2[eE]){1,2}(?:/|\Z)")
-_HIDDEN = re.compile(r"%(?:2[fF]|5[cC]|00)")
 _QUERY = re.compile(r"(?:[!\"$->@-~][!\"$-~]*)?")
 
 
@@ -141,10 +139,10 @@ def target(walk: Walk, expr: p.Expr) -> None:
         return
     if isinstance(expr, p.Const) and isinstance(start, str):
         path = start.partition("?")[0]
-        if _DOT_SEGMENT.search(path):
+        if DOT_SEGMENT.search(path):
             walk.error("bad-path", expr.span, "a segment of this path is `.` or `..`", help="write where it leads")
             return
-        if _HIDDEN.search(path):
+        if HIDDEN.search(path):
             walk.error("bad-path", expr.span, "an encoded `/`, `\\` or NUL cannot stand in a path",
                        help="leave it out: it is not the same to every reader")  # fmt: skip
             return

@@ -21,15 +21,16 @@ _BREAKS = re.compile(r"[\r\n\0]")
 
 
 _ADDRESSES = 'write an address such as "192.0.2.7" or "2001:db8::1", or a network such as "10.0.0.0/8"'
-FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"})
-"""Fields that say where a message ends or belong to one connection: the gateway writes them itself."""
+DOT_SEGMENT = re.compile(r"(?:\A|/)(?:\.|%2[eE]){1,2}(?:/|\Z)")
+HIDDEN = re.compile(r"%(?:2[fF]|5[cC]|00)")
+"""What a request's path may not hold either: a separator or end that only the upstream would see."""
 
 
 def written_header(walk: Walk, span: Span, name: str) -> bool:
     """As `header_name`, for a field that the policy writes."""
     if not header_name(walk, span, name):
         return False
-    if name.lower() in FRAMING:
+    if name.lower() in t.FRAMING:
         walk.error("bad-header-name", span, f"`{name}` is written by the gateway itself", help="leave it out")
         return False
     return True

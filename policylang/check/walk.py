@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +10,6 @@ from policylang.check import program as p
 from policylang.check.kinds import NOT_VALUES, UNKNOWN
 from policylang.check.report import Report
 from policylang.check.scope import Slots, State
-from policylang.diagnostics import Fix, Label
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
@@ -64,8 +63,8 @@ class Walk:
     """
 
     __slots__ = (
-        "captures", "closed", "definition", "depth", "expanding", "frame", "place", "prefix", "report", "responds",
-        "state", "unit", "word",
+        "captures", "closed", "definition", "depth", "error", "expanding", "frame", "place", "prefix", "report",
+        "responds", "state", "unit", "word",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +82,7 @@ class Walk:
     ) -> None:
         self.unit = unit
         self.report: Report = unit.report
+        self.error = unit.report.error
         self.frame = frame
         self.place = place
         self.captures = captures
@@ -118,20 +118,6 @@ class Walk:
         return self.unit.statements[type(node)](self, node)
 
     # --- findings ---
-
-    def error(
-        self,
-        name: str,
-        span: Span,
-        message: str,
-        *,
-        label: str = "",
-        labels: Sequence[Label] = (),
-        help: str = "",
-        fix: Fix | None = None,
-    ) -> None:
-        if not self.report.muted:
-            self.report.error(name, span, message, label=label, labels=labels, help=help, fix=fix)
 
     @contextmanager
     def muted(self) -> Iterator[None]:

@@ -90,5 +90,7 @@ RECORDS: dict[str, dict[str, Type]] = {
 }  # fmt: skip
 """Members of the records; `request.header[…]`, `.query`, `.cookie` are looked up by name and are `string?`."""
 BODY_FIELDS = frozenset({"text", "json", "xml", "body", "size"})
+FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"})
+"""Header fields that say where a message ends or belong to one connection: the gateway writes them itself."""
 PRIVATE_FIELDS = frozenset({"request.bearer"})
 PRIVATE_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})

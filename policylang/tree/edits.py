@@ -14,6 +14,7 @@ from policylang.sdk.exchange import Exchange, Request
 from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failed, Failure, Kind, wrong_type
 from policylang.sdk.parse import long_json
+from policylang.sdk.static_types import FRAMING
 from policylang.sdk.values import Ip
 from policylang.tree.emit import Source, compiled, guarded
 from policylang.tree.target import written_path
@@ -22,8 +23,6 @@ from policylang.tree.values import kind_of, phrase, present, string_of, text_of
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110, 5.6.2
 _BREAKS = re.compile(r"[\r\n\0]")
 _COOKIE_VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*\Z")  # RFC 6265, 4.1.1
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "keep-alive"})
-"""Fields that say where a message ends or belong to one connection: the gateway writes them itself."""
 _OF_OLD_BODY = frozenset({b"content-encoding", b"content-md5", b"content-digest", b"repr-digest", b"digest"})
 """What a new body makes untrue."""
 
@@ -51,7 +50,7 @@ def set_place(place: p.Place, value: p.Expr) -> Act:
 
 def _set_named(place: p.NamedPlace, value: p.Expr) -> Act:
     name = str(place.key.value) if isinstance(place.key, p.Const) and place.kind == "header" else ""
-    usual = name.lower() not in _FRAMING and name.lower() != "content-encoding"
+    usual = name.lower() not in FRAMING and name.lower() != "content-encoding"
     if _TOKEN.match(name) and usual and value.type.name in ("string", "ip", "json"):
         # The usual case, in one function: no look-up of the name, no look at the message's kind.
         source = Source(value)
@@ -108,7 +107,7 @@ def header_name(name: str) -> tuple[bytes, bytes]:
     if not _TOKEN.match(name):
         raise bad_header("that is no header's name")
     lower = name.lower()
-    if lower in _FRAMING:
+    if lower in FRAMING:
         raise bad_header(f"`{lower}` is written by the gateway")
     return lower.encode(), name.encode()
 

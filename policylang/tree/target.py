@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from policylang.check import program as p
+from policylang.check.literals import DOT_SEGMENT, HIDDEN
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.tree.emit import Function, compiled, fixed
@@ -17,9 +18,6 @@ _IN_PATH = "/:@!$&'()*+,;=%"
 _IN_QUERY = _IN_PATH + "?"
 _PLAIN = re.compile(r"[A-Za-z0-9_~-]+\Z")
 """Text that is one segment as it stands. A dot is missing: `..` would climb."""
-_HIDDEN = re.compile(r"%(?:2[fF]|5[cC]|00)")
-"""What a request's path may not hold either: a separator or end that only the upstream would see."""
-_DOT_SEGMENT = re.compile(r"(?:\A|/)(?:\.|%2[eE]){1,2}(?:/|\Z)")
 
 
 def target_function(expr: p.Expr) -> Function:
@@ -80,7 +78,7 @@ def _composer(pieces: tuple[Piece, ...]) -> Callable[[Exchange], str]:
                         raise _unsafe("a segment of the path is empty")
                 found.append(quote(raw, safe="", errors="surrogateescape"))
         whole = "".join(found)
-        if doubtful and _DOT_SEGMENT.search(whole.partition("?")[0]):
+        if doubtful and DOT_SEGMENT.search(whole.partition("?")[0]):
             raise _unsafe("a segment of the path is `.` or `..`")
         return whole if whole.startswith("/") else "/" + whole
 
@@ -98,9 +96,9 @@ def written_path(text: str) -> str:
     if not text.startswith("/"):
         raise _unsafe("a path does not begin with `/`")
     path = quote(text, safe=_IN_PATH, errors="surrogateescape")
-    if _DOT_SEGMENT.search(path):
+    if DOT_SEGMENT.search(path):
         raise _unsafe("a segment of the path is `.` or `..`")
-    if _HIDDEN.search(path):
+    if HIDDEN.search(path):
         raise _unsafe("a path holds an encoded slash, backslash or NUL")
     return path
 
