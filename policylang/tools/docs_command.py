@@ -84,7 +84,8 @@ def _deeper(page: str) -> str:
 def _index(assertions: list[Card], functions: list[FunctionCard]) -> str:
     lines = ["# Reference", "", "Made by `pol docs` of what the programs themselves read.", ""]
     lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Settings](settings.md)"]
-    lines += ["- [Context variables](variables.md)", "- [Functions](functions.md)", "- [Diagnostics](diagnostics.md)", ""]
+    lines += ["- [Context variables](variables.md)", "- [Functions](functions.md)"]
+    lines += ["- [Diagnostics](diagnostics.md)", ""]
     lines += ["| assertion | for | what |", "| --- | --- | --- |"]
     lines += [f"| [{c.name}](assertions/{c.name}.md) | {c.group} | {c.summary} |" for c in assertions]
     lines += ["", "| function | for | what |", "| --- | --- | --- |"]
