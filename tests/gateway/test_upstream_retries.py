@@ -236,7 +236,7 @@ async def test_backups_are_asked_only_while_the_others_are_away() -> None:
             assert await names(made, 6) == {"a": 6}
             a.mood = "reset"
             assert await names(made, 12) == {"b": 12}
-            assert a.asked["GET"] == 6 + 1 + 5  # the kept connection was reset, then 5 failures; then it is left out, though it is the only one that is no backup
+            assert a.asked["GET"] == 6 + 1 + 5  # a kept connection, then 5 failures in a row: it is left out
             a.mood = "well"
             made.advance(10.2)
             await asyncio.sleep(0)
