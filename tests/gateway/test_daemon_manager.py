@@ -9,9 +9,8 @@ import socket
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -248,26 +247,19 @@ def spread(started: Daemon, port: int, count: int) -> list[int]:
             one.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
         for one in ends:
             assert one.recv(4096).startswith(b"HTTP/1.1 200 ")
-        held = Counter(
-            worker for worker in started.children() for link in Path(f"/proc/{worker}/fd").iterdir()
-            if _established(link, port)
-        )  # fmt: skip
-        return [held[worker] for worker in started.children()]
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        established = {
+            f"socket:[{row[9]}]" for row in rows if row[3] == "01" and int(row[1].rpartition(":")[2], 16) == port
+        }
+        return [len(established & _open_files(worker)) for worker in started.children()]
 
 
-def _established(link: Path, port: int) -> bool:
-    try:
-        inode = os.readlink(link)
-    except OSError:
-        return False
-    if not inode.startswith("socket:["):
-        return False
-    return inode[8:-1] in _inodes(port)
-
-
-def _inodes(port: int) -> set[str]:
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return {row[9] for row in rows if row[3] == "01" and int(row[1].rpartition(":")[2], 16) == port}
+def _open_files(pid: int) -> set[str]:
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(link))
+    return found
 
 
 @pytest.mark.parametrize("reuse", [False, True], ids=["shared", "siblings"])
