@@ -19,6 +19,7 @@ from runtime.edge.environment import SystemClock
 from runtime.edge.loop import install
 from runtime.observe.events import EventLog
 from runtime.observe.telemetry import Telemetry
+from runtime.observe.unexpected import Unexpected
 from runtime.stores import StoreUnavailable
 from runtime.stores.embedded import EmbeddedStore
 from runtime.stores.machine import MachineStore
@@ -56,6 +57,7 @@ def main(number: int) -> None:
     events = EventLog(f"worker-{start['slot']}")
     try:
         loop = install()
+        loop.set_exception_handler(Unexpected(events))
         compiled = compile_policy(start["policy"])
         store = MachineStore(EmbeddedStore.open(Path(start["store"])), lambda text: events.write("error", text))
         folder = Path(start["store"]) if start["store"] else None
