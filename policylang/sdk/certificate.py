@@ -67,7 +67,7 @@ class Certificate:
             found = self._parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
             return ()
-        except ValueError as error:
+        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise unreadable("certificate", str(error)) from None
         kinds = (x509.DNSName, x509.IPAddress, x509.RFC822Name, x509.UniformResourceIdentifier)
         return tuple(str(name.value) for name in found if isinstance(name, kinds))

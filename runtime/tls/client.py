@@ -30,10 +30,10 @@ class ClientTls:
         watch.add(self)
 
     def transport(
-        self, make: Callable[[], Protocol], host: str, shaken: asyncio.Future[None]
+        self, make: Callable[[], Protocol], host: str, shaken: asyncio.Future[None], tell: Callable[[str], None]
     ) -> ClientTransport:
-        """The loop's protocol for one connection to `host`, a name or an address."""
-        return ClientTransport(make, self.context, self.settings.server_name or host, shaken)
+        """The loop's protocol for one connection to `host`, a name or an address; see `ClientTransport`."""
+        return ClientTransport(make, self.context, self.settings.server_name or host, shaken, tell)
 
     def look(self) -> None:
         """Take the files up again if they have changed."""

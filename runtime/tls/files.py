@@ -44,7 +44,7 @@ def read_certificate(path: str) -> Shown:
         # Names in the subject alone are of the last century, but who has one wants it to be found.
         common = found.subject.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)
         names += [str(name.value).lower() for name in common]
-    except ValueError as error:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise ValueError(f"the certificate `{path}` has names that cannot be read: {error}") from None
     return Shown(
         path, tuple(names), found.not_valid_before_utc.timestamp(), found.not_valid_after_utc.timestamp()

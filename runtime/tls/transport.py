@@ -102,11 +102,12 @@ class TlsTransport(LoopTransport):
 
     def _received(self, data: bytes) -> None:
         incoming = self._incoming
-        incoming.write(data)
         if self._state != _OPEN:
             if self._state == _SHAKING:
+                incoming.write(data)
                 self._shake()
-            return
+            return  # behind `close_notify` nothing counts (RFC 8446 6.1)
+        incoming.write(data)
         read = self.ssl_object.read
         try:
             plain = read(RECORD)
@@ -129,7 +130,7 @@ class TlsTransport(LoopTransport):
             return
         except ssl.SSLError as error:
             self._send()  # the alert
-            self._fail(f"TLS was broken off: {reason_of(error)}")
+            self._damaged(error)
             return
         if self._outgoing.pending:
             self._send()  # the answer to a new key, for example
@@ -137,6 +138,10 @@ class TlsTransport(LoopTransport):
             self.protocol.dataReceived(data)
         if not plain and self._state == _OPEN:
             self._finished()
+
+    def _damaged(self, error: ssl.SSLError) -> None:
+        """What comes is no TLS, or the peer's alert."""
+        self._fail(f"TLS was broken off: {reason_of(error)}")
 
     def _finished(self) -> None:
         """`close_notify` has come."""
@@ -293,16 +298,18 @@ class ServerTransport(TlsTransport):
 class ClientTransport(TlsTransport):
     """A connection to a server. `shaken` is done when its handshake is, or raises why that failed: OSError.
 
-    Whoever waits for it and leaves aborts the connection.
+    Whoever waits for it and leaves aborts the connection. `tell` hears what ends it later: in TLS 1.3 a server says
+    only then that it wants a certificate, or another one.
     """
 
-    __slots__ = ("_name", "_setup", "shaken")
+    __slots__ = ("_name", "_setup", "_tell", "shaken")
 
     def __init__(
         self, make: Callable[[], Connection], context: ssl.SSLContext, server_name: str,
-        shaken: asyncio.Future[None],
+        shaken: asyncio.Future[None], tell: Callable[[str], None],
     ) -> None:  # fmt: skip
         super().__init__(make)
+        self._tell = tell
         self.shaken = shaken
         self._setup: ssl.SSLContext = context
         self._name = server_name
@@ -321,6 +328,10 @@ class ClientTransport(TlsTransport):
         if not self.shaken.done():
             self.shaken.set_exception(error)
         super()._broken(error)
+
+    def _damaged(self, error: ssl.SSLError) -> None:
+        super()._damaged(error)
+        self._tell(reason_of(error))
 
     def _truncated(self) -> None:
         # RFC 9112 9.8: a body that ends with the connection is incomplete without `close_notify`.

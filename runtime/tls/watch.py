@@ -72,7 +72,11 @@ class Watch:
 
     def look(self) -> None:
         for watched in list(self._watched):
-            watched.look()
+            try:
+                watched.look()
+            except Exception as error:  # a mistake of ours must not come again every second, nor stop the others
+                self._watched.discard(watched)
+                self.tell(f"files of TLS are not taken up again until a reload: {type(error).__name__}: {error}")
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look every second from now on."""
@@ -80,8 +84,8 @@ class Watch:
         self._timer = loop.call_later(EVERY, self._go_on, loop)
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.look()
         self._timer = loop.call_later(EVERY, self._go_on, loop)
+        self.look()
 
     def stop(self) -> None:
         if self._timer is not None:

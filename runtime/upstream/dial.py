@@ -101,6 +101,12 @@ class Dial:
             self._pool.dial_failed(self, timeout(f"no connection to {address.text} in time", "connection_timeout"))
         except (OSError, ValueError, TimeoutError) as error:  # ValueError: a name that cannot be one
             self._pool.dial_failed(self, self._failure(error))
+        except Exception:
+            # A mistake of ours, which the loop's own handler logs: who waits must not do so for ever, nor the pool
+            # count a connection that will never be.
+            said = f"no connection to {address.text}: an error of the gateway's own"
+            self._pool.dial_failed(self, unreachable(said, "proxy_internal_error"))
+            raise
         else:
             self._pool.dialled(self, connection)
         finally:
@@ -120,7 +126,7 @@ class Dial:
             limit = None if last else max(_LEAST_TRY, self._pool.settings.connect / len(addresses))
             try:
                 async with asyncio.timeout(limit):
-                    connection = await self._to(address, routes.tls)
+                    connection = await self._to(address, routes)
             except (OSError, TimeoutError) as error:
                 places.failed(address)
                 failure = error
@@ -129,16 +135,22 @@ class Dial:
                 return connection
         raise failure
 
-    async def _to(self, address: str, tls: ClientTls | None) -> UpstreamConnection:
+    async def _to(self, address: str, routes: Routes) -> UpstreamConnection:
         pool, server, loop = self._pool, self.server, self._loop
         port = server.address.port
         connection = UpstreamConnection(pool, server)
+        tls = routes.tls
         if tls is None or not server.address.secure:
             await loop.create_connection(lambda: LoopTransport(connection), address, port)
             return connection
         shaken: asyncio.Future[None] = loop.create_future()
+        about = f"of upstream `{pool.name}` at {server.address.text}"
+
+        def tell(reason: str) -> None:
+            routes.tell(f"the server {about} has broken TLS off: {reason}")
+
         _, transport = await loop.create_connection(
-            lambda: tls.transport(lambda: connection, server.address.host, shaken), address, port
+            lambda: tls.transport(lambda: connection, server.address.host, shaken, tell), address, port
         )
         try:
             await shaken

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import gc
 import os
+import random
 import ssl
 import sys
 import warnings
@@ -546,6 +548,96 @@ async def test_damage_ends_the_connection() -> None:
         with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
             await wire.exactly(1)
         await made.until(lambda: not made.edge.connections)
+
+
+@both_loops
+async def test_what_comes_behind_the_end_is_not_kept() -> None:
+    async with bench(tls=Told().server(gate()), up=_silent) as made:
+        wire, client, outgoing = await by_hand(made)
+        client.write(request("POST /\nContent-Length: 1000000000"))
+        wire.send(outgoing.read())
+        await made.until(lambda: made.edge.connections)
+        (connection,) = made.edge.connections
+        transport: Any = connection.transport
+        with contextlib.suppress(ssl.SSLError):
+            client.unwrap()
+        wire.send(outgoing.read())
+        await made.until(lambda: made.done)
+        for _ in range(20):
+            wire.send(b"\x17\x03\x03\x40\x00" + b"x" * 0x4000)
+        await asyncio.sleep(0.05)
+        assert transport._incoming.pending == 0
+
+
+async def by_hand(made: Bench) -> tuple[Wire, ssl.SSLObject, ssl.MemoryBIO]:
+    """A connection whose handshake is done, in the test's hands."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = authority().client().wrap_bio(incoming, outgoing, server_hostname="gate.example")
+    wire = await made.connect()
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            wire.send(outgoing.read())
+            incoming.write(await wire.reader.read(1 << 16))
+    return wire, client, outgoing
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_mutated_records_do_no_harm(seed: int) -> None:
+    """Handshakes and requests with bytes changed, left out, doubled or cut: each connection serves or ends."""
+    draw = random.Random(seed)
+    told = Told()
+    tls = told.server(gate(), client_ca=authority().file, client_cert="optional")
+
+    def mutated(data: bytes) -> bytes:
+        at = draw.randrange(len(data)) if data else 0
+        kind = draw.randrange(5)
+        if kind == 0:
+            return data[:at] + bytes([draw.randrange(256)]) + data[at + 1 :]
+        if kind == 1:
+            return data[:at] + data[at + draw.randrange(1, 20) :]
+        if kind == 2:
+            return data[:at] + data[max(0, at - 20) :]
+        return data[:at] + draw.randbytes(30) if kind == 3 else data
+
+    async def attack(made: Bench) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = authority().client().wrap_bio(incoming, outgoing, server_hostname="gate.example")
+        wire = await made.connect()
+        done = False
+        with contextlib.suppress(ssl.SSLError, ConnectionError, TimeoutError):
+            for _ in range(12):
+                try:
+                    if not done:
+                        client.do_handshake()
+                        done = True
+                    client.write(request("GET /", b"abc"))
+                    client.read(1 << 16)
+                except ssl.SSLWantReadError:
+                    pass
+                wire.send(mutated(outgoing.read()) if draw.random() < 0.4 else outgoing.read())
+                async with asyncio.timeout(0.02):
+                    data = await wire.reader.read(1 << 16)
+                if not data:
+                    break
+                incoming.write(data)
+        wire.abort()
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        errors: list[Any] = []
+        loop.set_exception_handler(lambda _, context: errors.append(context))
+        async with bench(tls=tls) as made:
+            for _ in range(25):
+                await attack(made)
+            await made.until(lambda: not made.edge.handshakes)
+            assert (await (await made.connect(tls=authority().client())).ask("GET /")).status == 200
+            assert made.defects == []
+        assert errors == []
+
+    run(test, fast=seed % 2 == 0)
 
 
 @both_loops

@@ -156,6 +156,27 @@ async def test_the_gateway_shows_its_certificate() -> None:
 
 
 @both_loops
+async def test_why_a_server_breaks_tls_off_is_told() -> None:
+    """A gateway behind a gateway: in TLS 1.3 it says only after the handshake that it wants a certificate."""
+    lines: list[str] = []
+    WATCH.tell = lines.append
+    origin = Origin()
+    async with bench(tls=Told().server(local(), client_ca=authority().file)) as behind:
+        origin.port = behind.port
+        async with bench(up=settings(origin)) as made:
+            assert (await (await made.connect()).ask("GET /")).status == 502
+            assert failure(made).name == "upstream-broken"
+            assert len(lines) == 1
+            assert lines[0].endswith("has broken TLS off: tlsv13 alert certificate required")
+        ours = authority().issue("gateway.example", file="ours")
+        shown = UpstreamTls(ca=authority().file, cert=ours[0], key=ours[1])
+        async with bench(up=settings(origin, tls=shown)) as made:
+            wire = await made.connect()
+            body = os.urandom(1 << 20)
+            assert (await wire.ask("POST /", body)).body.endswith(body)
+
+
+@both_loops
 async def test_old_tls_is_not_spoken() -> None:
     import warnings
 
