@@ -72,7 +72,8 @@ def test_any_text(written: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["(", "[", "{", "}", ")", "a.", "a(", "[a,", "{a:", '"${', '"', "'", '"""', "not ", "- ", "if a then ", "a else ",
-     "a else {", "if a {", "if a {} else ", "x ?? ", "a == ", "a + ", "f a\n", "f a b\n", "match a {\n", "split by: a {\n", "split", "let x = \n",
+     "a else {", "if a {", "if a {} else ", "x ?? ", "a == ", "a + ", "f a\n", "f a b\n", "match a {\n", "let x = \n",
+     "split by: a {\n", "split",
      "service s {\n", "}\n", "{\n", "-> ", "a, ", "#\n", "/*", "\\", " ", "\t\n", "10 s ", "r\"", "1_", "\n", "a:", "é",
      "on failure {", "any { a } else ", "a = ", "=> ", "test \"x\" {\n", "a-b-"],
 )  # fmt: skip
