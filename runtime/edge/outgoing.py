@@ -109,7 +109,8 @@ class Outgoing(Incoming):
         source = cast("BodyStream | None", response.source)
         if request.streams is not None:
             self.refuse_streams(request, source)
-        if self.edge.parting or not (self.complete or self.rest_is_small()):
+        # Who has asked for more already is answered first: the last answer says that it is the last.
+        if (self.edge.parting and self._ahead is None) or not (self.complete or self.rest_is_small()):
             self.close_after = True
         if body is not None:
             length: int | None = len(body)
@@ -189,9 +190,10 @@ class Outgoing(Incoming):
 
     def finish(self) -> None:
         """The answer is written."""
+        asked = self.complete and not cast(RequestHead, self.head).keep_alive
         self.part()
         if self.close_after:
-            self.end(asked=self.complete and not self.edge.draining)
+            self.end(asked)
             return
         wheel = self._wheel
         self.due = wheel.now + self.edge.idle_ticks
