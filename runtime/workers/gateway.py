@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -42,6 +42,9 @@ GC_THRESHOLDS = (20_000, 20, 100)
 class CompiledTree(Protocol):
     @property
     def handle(self) -> Handler: ...
+
+    @property
+    def upstream_keys(self) -> Mapping[str, Callable[[Exchange], str]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +142,19 @@ class Gateway:
     def install(self, compiled: Compiled) -> None:
         """Serve this policy, which was prepared, from now on; what has begun goes on with the one it has.
 
-        Upstreams whose settings stay keep their connections.
+        Upstreams whose settings stay keep their connections and all that is known of them; where they change, the
+        servers that stay do.
         """
         pools: dict[str, UpstreamPool] = {}
         for name, settings in compiled.upstreams.items():
-            pool = self.pools.pop(name, None)
-            if pool is not None and pool.settings != settings:
-                pool.close()
-                pool = None
-            pools[name] = pool or UpstreamPool(name, settings, self.loop, self.wheel, self.clock)
+            former = self.pools.pop(name, None)
+            pool = former
+            if pool is None or pool.settings != settings:
+                pool = UpstreamPool(name, settings, self.loop, self.wheel, self.clock, former)
+                if former is not None:
+                    former.close()
+            pools[name] = pool
+            pool.use_key(compiled.tree.upstream_keys.get(name))
         for pool in self.pools.values():
             pool.close()
         self.pools = pools
