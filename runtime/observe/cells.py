@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -60,9 +61,9 @@ class Cells:
         """`folder`: the store's. Raises OSError where there is no room for even the first cells."""
         place = folder / METRICS_FOLDER
         place.mkdir(mode=0o700, exist_ok=True)
-        path = place / f"worker-{slot}-{os.getpid()}{SUFFIX}"
+        # Never the name of another that a reader has not taken over yet: ids of processes come again.
+        path = place / f"worker-{slot}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         hidden = path.with_suffix(".new")
-        hidden.unlink(missing_ok=True)
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -149,6 +150,32 @@ def test_the_commands(tmp_path: Path) -> None:
         else:
             raise AssertionError("the admin listener outlives its gateway")
         assert made.command("status").returncode == 2
+
+
+def test_over_tcp_the_policys_token_is_what_a_change_needs(tmp_path: Path) -> None:
+    write(tmp_path)
+    source = (tmp_path / "policy.pol").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    setting = f'admin "127.0.0.1:{port}", token: secret("ADMIN_TOKEN")\n    workers'
+    (tmp_path / "policy.pol").write_text(source.replace("workers", setting))
+    (tmp_path / "token").write_text("sixteen-letters-and-more\n")
+    environ = {"ADMIN_TOKEN": "sixteen-letters-and-more"}
+    with daemon(["-m", "runtime.main", "run", "policy.pol"], tmp_path, environ) as running:
+        made = Gateway(running, tmp_path)
+        where = ["--admin", f"http://127.0.0.1:{port}"]
+        assert made.command("status", *where).returncode == 0
+        refused = made.command("reload", *where)
+        assert refused.returncode == 1 and "needs" in refused.stderr
+        assert made.command("reload", *where, "--token-file", "token").returncode == 0
+        status, body = ask(port, "/readyz", Host="evil.example")
+        assert status == 421 and b"sixteen" not in body
+        assert not (tmp_path / ".polgate" / "admin.sock").exists()
+        assert b"sixteen-letters" not in ask(port, "/status")[1]
+        running.send(signal.SIGTERM)
+        running.await_line("draining")
+        assert running.end() == 0
+    assert not any("sixteen-letters" in line for line in running.lines)
 
 
 def test_a_full_disk_costs_lines_that_are_counted_and_no_answer(tmp_path: Path) -> None:

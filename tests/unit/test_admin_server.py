@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime.admin import client
 from runtime.admin.address import LONGEST_PATH, AdminAddress, BadAddress, admin_address
+from runtime.admin.messages import MAX_HEAD, Refused, parse
 from runtime.admin.operated import Status, WorkerStatus
 from runtime.admin.server import CONNECTIONS, AdminServer, CannotAdminister
 
@@ -273,6 +276,29 @@ def test_over_tcp_host_is_the_listeners_own(tcp: Listener) -> None:
 def test_what_is_no_request_is_400(unix: Listener, head: bytes) -> None:
     assert unix.raw(head + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert unix.operated.reloads == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    head=st.one_of(
+        st.binary(max_size=200),
+        st.lists(
+            st.sampled_from([
+                b"GET", b"POST", b" ", b"/livez", b"/reload", b"?", b"HTTP/1.1", b"HTTP/1.0", b"\r\n", b"Host", b":",
+                b"x", b"Content-Length", b"7", b"-1", b"Transfer-Encoding", b"chunked", b"\t", b"\0", b"\xff", b",",
+            ]),
+            max_size=20,
+        ).map(b"".join),
+    )
+)  # fmt: skip
+def test_any_head_is_a_request_or_refused(head: bytes) -> None:
+    try:
+        request = parse(head)
+    except Refused as refused:
+        assert refused.status in (400, 413, 501)
+        return
+    assert request.path.startswith("/") and 0 <= request.length <= MAX_HEAD
+    assert request.method.isascii() and request.path.isprintable()
 
 
 def test_what_is_too_large_is_refused(unix: Listener) -> None:

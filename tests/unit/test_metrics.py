@@ -91,7 +91,8 @@ def test_workers_are_summed_and_the_dead_stay_in_the_sum(folder: Folder) -> None
     found = folder.read()
     assert found[REFUSED.name].value(failure="bad-host", http_response_status_code="400") == 17
     assert found[CONNECTIONS.name].value() == 4, "the connections of a dead worker are closed"
-    assert folder.files() == [f"worker-2-{os.getpid()}.cells"]
+    (left,) = folder.files()
+    assert left.startswith(f"worker-2-{os.getpid()}-")
     other.close()
     folder.exposition.fold()
     assert folder.files() == []
@@ -116,7 +117,8 @@ def test_what_is_no_file_of_counters_is_removed(folder: Folder, junk: bytes) -> 
     counts.row[counts.series(REFUSED, "a", "400")] += 1
     (folder.path / METRICS_FOLDER / "worker-9-1.cells").write_bytes(junk)
     assert folder.read()[REFUSED.name].total() == 1
-    assert folder.files() == [f"worker-1-{os.getpid()}.cells"]
+    (left,) = folder.files()
+    assert left.startswith(f"worker-1-{os.getpid()}-")
 
 
 def test_a_line_that_is_not_whole_is_read_the_next_time(folder: Folder) -> None:
