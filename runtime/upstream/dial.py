@@ -59,6 +59,14 @@ class Routes:
             found = _ROUTES[pool] = Routes(pool.settings, loop)
         return found
 
+    @staticmethod
+    def close(pool: UpstreamPool) -> None:
+        """The pool is closing: its names and files need not be looked after. (What it still begins finds new ones.)"""
+        found = _ROUTES.pop(pool, None)
+        if found is not None:
+            for places in found._places.values():
+                places.close()
+
     def tell(self, text: str) -> None:
         """Have the operator know, once in a while."""
         from runtime.tls import WATCH

@@ -19,7 +19,7 @@ from runtime.upstream.balance import Balance, Latency, LeastConnections, RoundRo
 from runtime.upstream.budget import Budget
 from runtime.upstream.checks import Check
 from runtime.upstream.connection import UpstreamConnection
-from runtime.upstream.dial import Dial
+from runtime.upstream.dial import Dial, Routes
 from runtime.upstream.failures import Busy, broken, unavailable
 from runtime.upstream.mirror import copy_of, send_copy
 from runtime.upstream.ring import Ring
@@ -248,7 +248,8 @@ class UpstreamPool:
             group.changed()
         settings = self.settings
         self._plain = not (
-            self.timed or self.counted or self._key is not None or settings.retries.per_try or len(self._groups) > 1
+            self.timed or self.counted or self._key or settings.retries.per_try or settings.per_server
+            or len(self._groups) > 1
         )
         self._only = self.servers[0] if self._plain and len(self.servers) == 1 and self.servers[0].share else None
 
@@ -436,6 +437,7 @@ class UpstreamPool:
     def close(self) -> None:
         """Close what is idle now, and everything else when its answer is complete."""
         self.closing = True
+        Routes.close(self)
         self.watch.close()
         for check in self.checks:
             check.stop()

@@ -124,31 +124,32 @@ class Entry:
         self.host = host
         self.addresses: tuple[str, ...] = ()
         self.users: WeakSet[Places] = WeakSet()
+        self._connections: dict[str, WeakSet[UpstreamConnection]] = {}
         self.task: asyncio.Task[None] | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.wait = 0.0
         self.error: OSError | TimeoutError | None = None
 
+    def connected(self, address: str, connection: UpstreamConnection) -> None:
+        self._connections.setdefault(address, WeakSet()).add(connection)
+
     def change(self, addresses: tuple[str, ...]) -> None:
-        gone = set(self.addresses).difference(addresses)
+        """Connections to an address that the name has no more take no further request."""
         self.addresses = addresses
-        if gone and addresses:
-            for user in list(self.users):
-                user.left(gone)
+        if addresses:
+            for address in [address for address in self._connections if address not in addresses]:
+                for connection in list(self._connections.pop(address)):
+                    connection.retire()
 
 
 class Places:
-    """Where one server can be found: the addresses of its name, each connection beginning with the next of them.
-
-    Connections to an address that the name has no more take no further request.
-    """
+    """Where one server can be found: the addresses of its name, each connection beginning with the next of them."""
 
     def __init__(self, names: Names, host: str, now: Callable[[], float]) -> None:
         self._names = names
         self._now = now
         self._turn = 0
         self._shunned: dict[str, float] = {}
-        self._connections: dict[str, WeakSet[UpstreamConnection]] = {}
         self._fixed: tuple[str, ...] = ()
         self._entry: Entry | None = None
         try:
@@ -179,13 +180,12 @@ class Places:
     def connected(self, address: str, connection: UpstreamConnection) -> None:
         self._shunned.pop(address, None)
         if self._entry is not None:
-            self._connections.setdefault(address, WeakSet()).add(connection)
+            self._entry.connected(address, connection)
 
-    def left(self, gone: set[str]) -> None:
-        for address in gone:
-            self._shunned.pop(address, None)
-            for connection in list(self._connections.pop(address, ())):
-                connection.retire()
+    def close(self) -> None:
+        """Nobody needs the name any more, as far as this server is concerned."""
+        if self._entry is not None:
+            self._entry.users.discard(self)
 
 
 def _name_servers() -> Find:

@@ -36,8 +36,15 @@ class Watch:
     def failed(self, server: Server) -> None:
         """An answer of this server has failed, or was too slow."""
         server.failures += 1
-        if server.failures < self._settings.outliers.failures or self._out >= self._most_out:
+        if server.failures < self._settings.outliers.failures or not self._most_out or not server.condition.serving:
             return
+        if self._out >= self._most_out:
+            # Who was left out first has had the longest time to get well; this one fails now.
+            left_out = [each for each in self._servers if each.condition.state is State.LEFT_OUT]
+            first = min(left_out, key=lambda each: each.condition.until - each.condition.pause)
+            first.condition.let_in(Event.NEEDED, self._now())
+            self._follow(first)
+            self._count()
         if self._serving > 1 and server.condition.leave_out(self._now(), self._settings.outliers):
             self._moved(server)
 

@@ -67,7 +67,12 @@ class Moody(Origin):
     async def revive(self) -> None:
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self.port))
+        while True:
+            try:
+                listening.bind(("127.0.0.1", self.port))
+                break
+            except OSError:  # somebody's outgoing connection has got this port meanwhile
+                await asyncio.sleep(0.01)
         listening.listen()
         self._server = await asyncio.start_server(self._serve, sock=listening)
 
