@@ -145,20 +145,8 @@ class Gateway:
         Upstreams whose settings stay keep their connections and all that is known of them; where they change, the
         servers that stay do.
         """
-        pools: dict[str, UpstreamPool] = {}
-        for name, settings in compiled.upstreams.items():
-            former = self.pools.pop(name, None)
-            pool = former
-            if pool is None or pool.settings != settings:
-                pool = UpstreamPool(name, settings, self.loop, self.wheel, self.clock, former)
-                if former is not None:
-                    former.close()
-            pools[name] = pool
-            pool.use_key(compiled.tree.upstream_keys.get(name))
-        for pool in self.pools.values():
-            pool.close()
-        self.pools = pools
-        upstreams: dict[str, UpstreamClient] = dict(pools)
+        changed = self._change_pools(compiled)
+        upstreams: dict[str, UpstreamClient] = dict(self.pools)
         environment: Any = PolicyEnvironment(
             name=compiled.edge.name, version=self._version, node=self._node, clock=self.clock, store=self.store,
             upstreams=upstreams, bodies=compiled.edge.bodies, write_log=self._write_log,
@@ -172,8 +160,31 @@ class Gateway:
         told = observer is not None
         self.edge.use(compiled.tree.handle, serving, _log_exchange if told else None, journal=told)
         self.edge.on_refused = self.telemetry.refused if told else None
+        if changed:
+            # A pool is part of a cycle, and frozen. Looking at everything takes some 20 ms, so not at every reload.
+            gc.unfreeze()
         gc.collect()
         gc.freeze()
+
+    def _change_pools(self, compiled: Compiled) -> bool:
+        """True when one was given up."""
+        pools: dict[str, UpstreamPool] = {}
+        changed = False
+        for name, settings in compiled.upstreams.items():
+            former = self.pools.pop(name, None)
+            pool = former
+            if pool is None or pool.settings != settings:
+                pool = UpstreamPool(name, settings, self.loop, self.wheel, self.clock, former)
+                if former is not None:
+                    former.close()
+                    changed = True
+            pools[name] = pool
+            pool.use_key(compiled.tree.upstream_keys.get(name))
+        for pool in self.pools.values():
+            pool.close()
+            changed = True
+        self.pools = pools
+        return changed
 
     def reopen_logs(self) -> None:
         self.telemetry.reopen()
