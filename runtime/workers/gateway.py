@@ -65,6 +65,9 @@ def compile_policy(message: Message) -> Compiled:
 
     paths, files = unpack(message)
     program = check_again(paths, files)
+    listeners = unpacked_listeners(message["listeners"])
+    if any(listener.cert for listener in listeners):
+        import cryptography.x509  # noqa: F401 - 70 ms that the loop would stand still for
     return Compiled(
         hash=program.hash,
         tree=compile_program(program),
@@ -82,7 +85,7 @@ def compile_policy(message: Message) -> Compiled:
             main=paths[0],
             counted=message["counted"],
         ),
-        listeners=unpacked_listeners(message["listeners"]),
+        listeners=listeners,
     )
 
 
