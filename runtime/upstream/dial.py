@@ -26,6 +26,7 @@ _LEAST_TRY: Final = 0.25
 _AGAIN: Final = 60.0
 """Seconds between two lines of the error log that say the same."""
 _MOST_TOLD: Final = 100
+_LATE: Final = "no connection to the server in time"
 
 
 class Routes:
@@ -102,17 +103,16 @@ class Dial:
         self._task.cancel()
 
     async def _run(self) -> None:
-        address = self.server.address
         try:
             connection = await self._connect()
         except asyncio.CancelledError:
-            self._pool.dial_failed(self, timeout(f"no connection to {address.text} in time", "connection_timeout"))
+            self._pool.dial_failed(self, timeout(_LATE, "connection_timeout"))
         except (OSError, ValueError, TimeoutError) as error:  # ValueError: a name that cannot be one
             self._pool.dial_failed(self, self._failure(error))
         except Exception:
             # A mistake of ours, which the loop's own handler logs: who waits must not do so for ever, nor the pool
             # count a connection that will never be.
-            said = f"no connection to {address.text}: an error of the gateway's own"
+            said = "no connection to the server: an error of the gateway's own"
             self._pool.dial_failed(self, unreachable(said, "proxy_internal_error"))
             raise
         else:
@@ -171,7 +171,7 @@ class Dial:
         """What the caller may know of it, and what the log may say."""
         text = self.server.address.text
         if isinstance(error, TimeoutError):
-            return timeout(f"no connection to {text} in time", "connection_timeout")
+            return timeout(_LATE, "connection_timeout")
         if isinstance(error, ssl.SSLError):
             from runtime.tls.files import reason_of
 
@@ -187,11 +187,11 @@ class Dial:
         if isinstance(error, _Unready):
             return unreachable("TLS with the server cannot be made", "proxy_configuration_error", str(error))
         if isinstance(error, (_Unnamed, ValueError)):
-            return unreachable(f"no connection to {text}: the name has no address", "dns_error", str(error))
+            return unreachable("the name of the server has no address", "dns_error", f"{text}: {error}")
         reason = (error.strerror or str(error)).lower()
         refused = isinstance(error, ConnectionRefusedError)
         kind = "connection_refused" if refused else "destination_unavailable"
-        return unreachable(f"no connection to {text}: {reason}", kind)
+        return unreachable(f"no connection to the server: {reason}", kind, f"{text}: {reason}")
 
 
 class _Unnamed(OSError):
