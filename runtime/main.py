@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -139,6 +140,8 @@ def _run(found: argparse.Namespace) -> int:
     from runtime.workers.supervisor import Supervisor
     from runtime.workers.watch import Watch
 
+    for early in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(early, signal.SIG_IGN)  # the policy is being read, the logs opened; their default is to end us
     notifier = Notifier.take(os.environ)
 
     def refuse(text: str, code: int = NOT_STARTED) -> int:

@@ -14,10 +14,6 @@ from runtime.workers.child import Child, State
 if TYPE_CHECKING:
     from runtime.workers.supervisor import Supervisor
 
-KEPT_RELOADS = 20
-"""Results of reloads that are remembered."""
-
-
 class CannotOperate(Exception):
     """The admin listener cannot be opened: one sentence for the operator."""
 
@@ -45,7 +41,7 @@ class Operation:
         self._orders: deque[Order | None] = deque()
         self._version = _version()
         self.started = self.taken_up = time.time()
-        self.reloads: deque[ReloadStatus] = deque(maxlen=KEPT_RELOADS)
+        self.last_reload: ReloadStatus | None = None
         self.restarts = 0
         self.store = ""
 
@@ -62,7 +58,7 @@ class Operation:
             workers_wanted=current.settings.workers, workers=[_worker(child) for child in children],
             listeners=list(supervisor.urls), reloading=supervisor.reload is not None, draining=supervisor.draining,
             running=supervisor.running, restarts=self.restarts, store=self.store,
-            last_reload=self.reloads[-1] if self.reloads else None,
+            last_reload=self.last_reload,
         )  # fmt: skip
 
     def reload(self, timeout: float) -> tuple[bool, str]:
@@ -93,7 +89,7 @@ class Operation:
 
     def reloaded(self, ok: bool, text: str) -> None:
         now = time.time()
-        self.reloads.append(ReloadStatus(at=now, ok=ok, text="" if ok else text))
+        self.last_reload = ReloadStatus(at=now, ok=ok, text="" if ok else text)
         if ok:
             self.taken_up = now
 

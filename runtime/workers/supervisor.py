@@ -401,7 +401,11 @@ class Supervisor:
 
     def _ready(self) -> None:
         states = [slot.child.state if slot.child else State.STARTING for slot in self.slots]
-        if not self.running and not self.draining and states and all(state is State.READY for state in states):
+        if self.draining or not states or any(state is not State.READY for state in states):
+            return
+        if self.running:
+            self._notifier.status(self._words())
+        else:
             self.running = True
             self.say("ready")
             self._notifier.ready(self._words())
@@ -439,6 +443,8 @@ class Supervisor:
             self.log.write(
                 "error", f"worker {child.slot} {child.fate()}: another one starts", pid=child.pid, after=f"{delay:g}s"
             )
+            if not self.draining:
+                self._notifier.status(f"worker {child.slot} {child.fate()}: another one starts")
 
     def _clear_up_behind(self, child: Child) -> None:
         """A worker killed within a read transaction would keep LMDB from ever reusing a page."""

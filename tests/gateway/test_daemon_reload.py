@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -186,8 +186,16 @@ def test_reloads_under_load_lose_nothing_and_leave_nothing_behind(tmp_path: Path
             assert sizes[1] - sizes[0] < 2 * 2_000_000, f"two workers grew from {sizes[0]} to {sizes[1]} bytes"
 
 
-def test_a_worker_killed_under_load_takes_only_what_it_held(tmp_path: Path) -> None:
+def ready(admin: int) -> int:
+    """How many workers are, as the admin listener has it."""
+    workers = json.loads(ask(admin, "/status")[1])["workers"]
+    return sum(worker["state"] == "ready" for worker in workers)
+
+
+def test_a_worker_killed_under_load_takes_only_what_it_held(tmp_path: Path, free_port: Callable[[], int]) -> None:
     write(tmp_path, "one", workers=2)
+    admin, place = free_port(), tmp_path / "policy.pol"
+    place.write_text(place.read_text().replace('"off"', f'"off"\n    admin "127.0.0.1:{admin}"'))
     with polgate(tmp_path) as started:
         port = started.ready()
         victim = started.children()[0]
@@ -195,18 +203,19 @@ def test_a_worker_killed_under_load_takes_only_what_it_held(tmp_path: Path) -> N
             eventually(lambda: load.count > RATE // 2, "no load")
             killed = time.monotonic()
             os.kill(victim, 9)
-            eventually(lambda: not alive(victim) and len(started.children()) == 2, "not replaced")
+            eventually(lambda: ready(admin) == 2 and not alive(victim), "not replaced")
+            replaced = time.monotonic() - killed
             after = load.count
             eventually(lambda: load.count > after + RATE, "the load stands still")
-            workers = status(tmp_path)["workers"]
-            assert isinstance(workers, list) and all(worker["state"] == "ready" for worker in workers)
+            assert json.loads(ask(admin, "/status")[1])["restarts"] == 1
         # What it was answering at that moment, and what it had accepted and not yet read.
         assert len(load.failures) <= 16, load.failures
         assert all(began < killed + 0.5 for began, _ in load.failures), load.failures
-        began = [float(worker["started"]) for worker in workers]
-        assert status(tmp_path)["restarts"] == 1 and len(began) == 2
-        print(f"{len(load.failures)} of {load.count} requests failed, slowest {load.slowest * 1000:.0f} ms")
-        assert load.slowest < 5.0
+        print(
+            f"{len(load.failures)} of {load.count} requests failed, slowest {load.slowest * 1000:.0f} ms, "
+            f"replaced after {replaced:.2f} s"
+        )
+        assert replaced < 10 and load.slowest < 10
 
 
 def test_a_reload_says_what_came_of_it(tmp_path: Path) -> None:
