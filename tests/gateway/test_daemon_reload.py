@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 sys.path.insert(0, str(Path(__file__).parent))
 from daemons import ROOT, WAIT, Daemon, alive, ask, daemon, eventually
@@ -257,6 +259,28 @@ def test_options_of_a_listener_change_without_closing_it(tmp_path: Path) -> None
         command(tmp_path, "reload")
         assert ask(port, "/hello") == (200, b"one")
         assert started.ports() == [port]
+
+
+def test_a_listener_takes_up_tls_without_closing(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pair.pem"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    write(tmp_path, "one")
+    good = (tmp_path / "policy.pol").read_text()
+    with polgate(tmp_path) as started:
+        port = started.ready()
+        plain = socket.create_connection(("127.0.0.1", port), timeout=WAIT)
+        (tmp_path / "policy.pol").write_text(good.replace('"127.0.0.1:0"', '"127.0.0.1:0", cert: "pair.pem"'))
+        command(tmp_path, "reload")
+        raw = socket.create_connection(("127.0.0.1", port), timeout=WAIT)
+        with context.wrap_socket(raw, server_hostname="127.0.0.1") as secure:
+            secure.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert secure.recv(4096).startswith(b"HTTP/1.1 200 ")
+        plain.sendall(b"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert plain.recv(4096).startswith(b"HTTP/1.1 200 "), "a connection that was open is not what it was"
+        plain.close()
+        assert status(tmp_path)["listeners"] == [f"https://127.0.0.1:{port}"]
 
 
 def test_a_certificate_that_cannot_be_read_keeps_the_policy(tmp_path: Path) -> None:
