@@ -147,14 +147,14 @@ def fields(**given: str) -> list[tuple[bytes, bytes, bytes]]:
 
 
 def test_claims_are_removed_and_ids_kept_when_sane() -> None:
-    kept, id, via = inspect(fields(Forwarded="for=x", X_Forwarded_For="x", Accept="a", X_Request_ID="a-1", Via="1.0 x"))
-    assert [name for name, _, _ in kept] == [b"accept", b"x-request-id", b"via"]
-    assert (id, via) == ("a-1", b"1.0 x")
+    seen = inspect(fields(Forwarded="for=x", X_Forwarded_For="x", Accept="a", X_Request_ID="a-1", Via="1.0 x"))
+    assert [name for name, _, _ in seen.headers] == [b"accept", b"x-request-id", b"via"]
+    assert (seen.id, seen.via, seen.claims) == ("a-1", b"1.0 x", None)
     for bad in ("", "a b", "x" * 129, "a\u00e9", "a;b"):
-        kept, id, _ = inspect(fields(X_Request_ID=bad))
-        assert (kept, id) == ([], "")
-    kept, id, _ = inspect(fields(X_Request_ID="a") * 2)
-    assert (kept, id) == ([], "")
+        seen = inspect(fields(X_Request_ID=bad))
+        assert (seen.headers, seen.id) == ([], "")
+    seen = inspect(fields(X_Request_ID="a") * 2)
+    assert (seen.headers, seen.id) == ([], "")
     with pytest.raises(WireError, match="508"):
         inspect(fields(Via="1.1 polgate") * 10)
 
@@ -189,14 +189,19 @@ def test_settings_of_a_checked_program() -> None:
             Setting("name", text="edge"),
             Setting(
                 "limits", body=Size(1), header=Size(2), request_line=Size(3), fields=4, chunk_extensions=Size(5),
-                pipelined=6, connections=7, body_rate=Size(8),
+                pipelined=6, connections=7, body_rate=Size(8), decoded=Size(20), json_depth=21, xml_depth=22,
+                xml_text=Size(23),
             ),
-            Setting("timeouts", header=Duration(9), idle=Duration(10), request=Duration(11), drain=Duration(12)),
+            Setting(
+                "timeouts", header=Duration(9), idle=Duration(10), request=Duration(11), drain=Duration(12),
+                handshake=Duration(13), upgrade_idle=Duration(14), upgrade_life=Duration(15),
+            ),
             Setting("workers", count=2),
         ]
     )  # fmt: skip
-    assert (settings.name, settings.body, settings.body_rate, settings.pipelined) == ("edge", 1, 8, 6)
+    assert (settings.name, settings.bodies.body, settings.body_rate, settings.pipelined) == ("edge", 1, 8, 6)
     assert (settings.connections, settings.header, settings.idle, settings.request) == (7, 9, 10, 11)
+    assert (settings.handshake, settings.upgrade_idle, settings.upgrade_life) == (13, 14, 15)
     wire = settings.wire
     assert (wire.header_bytes, wire.request_line, wire.fields, wire.chunk_extensions) == (2, 3, 4, 5)
     assert edge_settings([]) == EdgeSettings()
