@@ -26,7 +26,7 @@ from runtime.workers.watch import IMPATIENT, Mark, Watch, marks
 # --- the service manager hears ---------------------------------------------------------------------
 
 
-class Manager:
+class Notified:
     """The socket that a service manager listens on."""
 
     def __init__(self, address: str) -> None:
@@ -44,15 +44,15 @@ class Manager:
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Manager]]:
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Notified]]:
     name = f"polgate-test-{os.getpid()}"
     place, shown = ("\0" + name, "@" + name) if request.param == "abstract" else (str(tmp_path / "n"),) * 2
-    made = Manager(place)
+    made = Notified(place)
     yield shown, made
     made.socket.close()
 
 
-def test_a_service_manager_hears_of_start_reload_and_end(manager: tuple[str, Manager]) -> None:
+def test_a_service_manager_hears_of_start_reload_and_end(manager: tuple[str, Notified]) -> None:
     address, heard = manager[0], manager[1].heard
     environ = {"NOTIFY_SOCKET": address, "HOME": "/"}
     notifier = Notifier.take(environ)
@@ -71,7 +71,7 @@ def test_a_service_manager_hears_of_start_reload_and_end(manager: tuple[str, Man
 
 
 def test_signs_of_life_come_twice_in_the_watchdogs_time_and_only_while_all_is_well(
-    manager: tuple[str, Manager],
+    manager: tuple[str, Notified],
 ) -> None:
     environ = {"NOTIFY_SOCKET": manager[0], "WATCHDOG_USEC": "10000000", "WATCHDOG_PID": str(os.getpid())}
     notifier = Notifier.take(environ)
@@ -93,7 +93,7 @@ def test_a_watchdog_for_another_process_is_not_ours() -> None:
 def test_a_manager_that_is_away_or_does_not_read_holds_up_nothing(tmp_path: Path) -> None:
     Notifier(str(tmp_path / "nobody")).ready("serving")
     Notifier("").ready("serving")
-    deaf = Manager(str(tmp_path / "deaf"))
+    deaf = Notified(str(tmp_path / "deaf"))
     notifier = Notifier(str(tmp_path / "deaf"))
     for _ in range(2000):
         notifier.status("x" * 200)

@@ -31,7 +31,7 @@ service hello "/hello" {
     respond 200, body: "TEXT"
 }
 """
-MANAGER = """
+PASS_ON = """
 import os, sys
 passed = [int(number) for number in sys.argv[1].split(",") if number]
 # As the manager does it: in this order from 3 on. First out of the way of one another.
@@ -54,7 +54,7 @@ def write(folder: Path, listen: list[str], text: str = "one", workers: int = 1) 
 @contextmanager
 def activated(folder: Path, sockets: list[socket.socket], environ: dict[str, str] | None = None) -> Iterator[Daemon]:
     numbers = [one.fileno() for one in sockets]
-    command = ["-c", MANAGER, ",".join(map(str, numbers)), "-m", "runtime.main", "run", "policy.pol"]
+    command = ["-c", PASS_ON, ",".join(map(str, numbers)), "-m", "runtime.main", "run", "policy.pol"]
     with daemon(command, folder, environ, numbers) as started:
         yield started
 
@@ -75,7 +75,7 @@ def address(one: socket.socket) -> str:
 # --- what it hears ---------------------------------------------------------------------------------
 
 
-class Manager:
+class Notified:
     """Hears what the gateway says, with the time of each."""
 
     def __init__(self, place: str) -> None:
@@ -113,13 +113,13 @@ class Manager:
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager("\0" + str(tmp_path / "notify"))
+def manager(tmp_path: Path) -> Iterator[Notified]:
+    made = Notified("\0" + str(tmp_path / "notify"))
     yield made
     made.close()
 
 
-def test_the_manager_hears_of_start_reload_and_end(tmp_path: Path, manager: Manager) -> None:
+def test_the_manager_hears_of_start_reload_and_end(tmp_path: Path, manager: Notified) -> None:
     write(tmp_path, ["127.0.0.1:0"])
     environ = {"NOTIFY_SOCKET": "@" + str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
     with daemon(["-m", "runtime.main", "run", "policy.pol"], tmp_path, environ) as started:
@@ -145,7 +145,7 @@ def test_the_manager_hears_of_start_reload_and_end(tmp_path: Path, manager: Mana
         assert max(after - before for before, after in itertools.pairwise(times)) < 1.0
 
 
-def test_there_is_no_sign_of_life_while_nobody_serves(tmp_path: Path, manager: Manager) -> None:
+def test_there_is_no_sign_of_life_while_nobody_serves(tmp_path: Path, manager: Notified) -> None:
     write(tmp_path, ["127.0.0.1:0"])
     environ = {"NOTIFY_SOCKET": "@" + str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}
     with daemon(["-m", "runtime.main", "run", "policy.pol"], tmp_path, environ) as started:
@@ -163,7 +163,7 @@ def test_there_is_no_sign_of_life_while_nobody_serves(tmp_path: Path, manager: M
         assert max(after - before for before, after in itertools.pairwise(times)) > 0.2
 
 
-def test_what_cannot_start_is_told_to_the_manager(tmp_path: Path, manager: Manager) -> None:
+def test_what_cannot_start_is_told_to_the_manager(tmp_path: Path, manager: Notified) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         write(tmp_path, [address(taken)])
         environ = {"NOTIFY_SOCKET": "@" + str(tmp_path / "notify")}
