@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import hashlib
 import os
 import sys
 import weakref
@@ -11,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, str(Path(__file__).parent))
 from certificates import Authority, Told, authority
 from edges import Wire, bench, both_loops, run
+
+from policylang.sdk import Failed
+from policylang.sdk.certificate import Certificate
+from runtime.tls.files import read_certificate
 
 
 def shown(wire: Wire) -> set[str]:
@@ -147,3 +155,49 @@ def test_an_expired_certificate_is_shown_and_reported() -> None:
     assert sum("has expired on" in line for line in told.lines) == 1
     ((name, not_after),) = tls.expiries()
     assert (name, not_after) == ("gate.example", until.timestamp())
+
+
+def test_a_mistake_of_ours_stops_neither_the_others_nor_the_timer() -> None:
+    looked: list[str] = []
+
+    class Broken:
+        def look(self) -> None:
+            looked.append("broken")
+            raise KeyError("x")
+
+    class Fine:
+        def look(self) -> None:
+            looked.append("fine")
+
+    told = Told()
+    watched = [Broken(), Fine()]
+    for one in watched:
+        told.watch.add(one)
+    told.look()
+    assert sorted(looked) == ["broken", "fine", "fine"]
+    assert len(told.lines) == 1
+
+
+def test_names_of_a_certificate_without_alternative_names(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Old.Example")])
+    now = datetime.datetime.now(datetime.UTC)
+    cert = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(255).not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = tmp_path / "old.pem"
+    path.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    assert read_certificate(str(path)).names == ("old.example",)
+    seen = Certificate(cert.public_bytes(serialization.Encoding.DER))
+    assert (seen.subject, seen.issuer, seen.serial, seen.names) == ("CN=Old.Example", "CN=Old.Example", "ff", [])
+
+
+def test_a_certificate_that_cannot_be_read_is_a_failure_of_the_request() -> None:
+    seen = Certificate(b"no certificate")
+    assert seen.fingerprint == hashlib.sha256(b"no certificate").hexdigest()
+    for member in ("subject", "issuer", "serial", "names", "not_after"):
+        with pytest.raises(Failed) as caught:
+            getattr(seen, member)
+        assert (caught.value.failure.name, caught.value.failure.status) == ("unreadable-certificate", 400)
