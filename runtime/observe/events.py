@@ -31,6 +31,7 @@ class EventLog:
         self._who = who
         self._busy = threading.RLock()
         self._sink = self._terminal = Sink(place, self._lost_lines)
+        self._lost_elsewhere = 0  # where the log went before
         self._told: dict[object, tuple[float, str]] = {}
 
     def write(self, level: str, text: str, **fields: object) -> None:
@@ -71,7 +72,7 @@ class EventLog:
 
     @property
     def lost(self) -> int:
-        return self._sink.lost_ever
+        return self._lost_elsewhere + self._sink.lost_ever
 
     def open(self, place: str) -> Sink | None:
         """For `move`: a file, or STDERR; None where the log goes there already. Raises OSError."""
@@ -90,6 +91,7 @@ class EventLog:
             with self._busy:
                 former, self._sink = self._sink, sink
                 former.flush()
+                self._lost_elsewhere += former.lost_ever - sink.lost_ever
                 self.abandon(former)
 
     def reopen(self) -> None:

@@ -67,6 +67,7 @@ class Telemetry:
         self._next: tuple[str, AccessLog | None] | None = None
         self._next_events: Sink | None = None
         self._former: list[tuple[float, AccessLog]] = []
+        self._lost = 0  # by logs that are closed
 
     # --- a policy ---
 
@@ -132,7 +133,10 @@ class Telemetry:
         if self._former:
             now = self._clock.monotonic() / 1e9
             for until, log in self._former:
-                log.sink.flush() if now < until else log.sink.close()
+                log.sink.flush()
+                if now >= until:
+                    log.sink.close()
+                    self._lost += log.sink.lost_ever
             self._former = [(until, log) for until, log in self._former if now < until]
 
     def reopen(self) -> None:
@@ -168,8 +172,8 @@ class Telemetry:
         row = counts.row
         row[counts.series(STORE_CALLS)] = store.calls
         row[counts.series(STORE_ERRORS)] = store.errors
-        if self.access_log is not None:
-            row[counts.series(LOG_LOST, "access")] = self.access_log.sink.lost_ever
+        logs = [log for _, log in self._former] + ([self.access_log] if self.access_log is not None else [])
+        row[counts.series(LOG_LOST, "access")] = self._lost + sum(log.sink.lost_ever for log in logs)
         row[counts.series(LOG_LOST, "error")] = self.events.lost
 
     def close(self) -> None:
