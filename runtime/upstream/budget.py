@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from runtime.edge.wheel import NEVER, TICK, Wheel
@@ -15,14 +16,14 @@ _SECOND: Final = round(1 / TICK)
 
 
 class Budget:
-    """`requests` is counted up by whoever sends one: that is all a request costs here."""
+    """`requests` tells how many there have been: that they are counted is all that a request costs here."""
 
-    __slots__ = ("_before", "_retries", "_share", "_since", "_wheel", "due", "requests", "retries", "seen")
+    __slots__ = ("_before", "_requests", "_retries", "_share", "_since", "_wheel", "due", "retries", "seen")
 
-    def __init__(self, share: float, wheel: Wheel) -> None:
+    def __init__(self, share: float, wheel: Wheel, requests: Callable[[], int]) -> None:
         self.due = self.seen = NEVER
-        self.requests = 0
         self.retries = 0
+        self._requests = requests
         self._share = share
         self._wheel = wheel
         self._since = wheel.now
@@ -39,14 +40,14 @@ class Budget:
     def take(self) -> bool:
         """Whether there may be another retry now; then it is counted."""
         self._roll()
-        if self.retries - self._retries[0] >= ALWAYS + self._share * (self.requests - self._before[0]):
+        if self.retries - self._retries[0] >= ALWAYS + self._share * (self._requests() - self._before[0]):
             return False
         self.retries += 1
         return True
 
     def expired(self) -> None:
         self._roll()
-        if self._before[0] != self.requests:  # else nothing has happened for as long as it looks back
+        if self._before[0] != self._requests():  # else nothing has happened for as long as it looks back
             self.watch()
 
     def _roll(self) -> None:
@@ -54,5 +55,5 @@ class Budget:
         if passed > 0:
             self._since += passed * _SECOND
             for _ in range(min(passed, SPAN)):
-                self._before.append(self.requests)
+                self._before.append(self._requests())
                 self._retries.append(self.retries)

@@ -69,7 +69,8 @@ class UpstreamPool:
         self.copies = 0
         self._made_room = 0
         self.closing = False
-        self.budget = Budget(settings.retries.budget, wheel)
+        self.requests = 0
+        self.budget = Budget(settings.retries.budget, wheel, lambda: self.requests)
         self.circuit = None if settings.circuit is None else Circuit(settings.circuit)
         if former is not None:
             self._take_over(former)
@@ -100,24 +101,23 @@ class UpstreamPool:
         if former is not None and former.body is None:
             cast(BodyStream, former.source).refuse()
         method = call.method or request.method
-        self.budget.requests += 1
+        self.requests += 1
         began = self.wheel.now
         server = self._only
         error: BaseException | None = None
         answer: Response | None = None
         try:
-            if self._plain:
-                # The usual case, without a call that it can do without: a kept connection, an answer, nothing to note.
-                if server is None:
-                    server = self._first.choose("", 0)
-                if server is not None and server.idle and (
-                    method in IDEMPOTENT or not cast(LoopTransport, server.idle[-1].transport).closing
-                ):
+            # The usual case, without a call that it can do without: a kept connection, an answer, nothing to note.
+            if server is None and self._plain:
+                server = self._first.choose("", 0)
+            if server is not None and server.idle:
+                connection = server.idle[-1]
+                if method in IDEMPOTENT or not cast(LoopTransport, connection.transport).closing:
+                    del server.idle[-1]
                     if trace is not None:
                         trace.attempts += 1
                         trace.pool = self.name
                         trace.server = server.address.text
-                    connection = server.idle.pop()
                     try:
                         waiter = connection.start(request, call, method)
                     except Failed:
@@ -131,20 +131,19 @@ class UpstreamPool:
                             raise
                     error = waiter.error
                     if error is None:
-                        response: Response = waiter.value
-                        status = response.status
+                        answer = waiter.value
+                        status = answer.status
                         if trace is not None:
                             trace.status = status
-                        if response.body is None:
+                        if answer.body is None:
                             connection.vouched = status < 500
                             if request.streams is None:
                                 request.streams = []
-                            request.streams.append(cast(BodyStream, response.source))
+                            request.streams.append(cast(BodyStream, answer.source))
                         elif server.failures and status < 500:
                             server.failures = 0
                         if status < self._notable:
-                            return response
-                        answer = response
+                            return answer
                     self._note(server, error, answer)
             tries = Tries(self, exchange, call, method, began)
             if self.circuit is None:
