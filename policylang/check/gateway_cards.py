@@ -177,8 +177,11 @@ class Admin(Setting):
 class TrustedProxies(Setting):
     """Networks whose word about the client counts: who stands in front of the gateway.
 
-    What they say in `Forwarded` or `X-Forwarded-For` gives `client.ip`, read from the right up to the first address
-    that is none of theirs. From everybody else these fields are removed.
+    What they say in `Forwarded` (RFC 7239) or `X-Forwarded-For` gives `client.ip`, read from the right up to the first
+    address that is none of theirs; what stands left of it is dropped. The scheme that they name is `request.scheme`.
+    `request.host` is never theirs to say: a host that they name only goes upstream, in `X-Forwarded-Host`. A proxy
+    that writes one kind of these fields must drop the other: both are 400 where they disagree, and what only one of
+    them says of scheme and host does not count. From everybody else all of them are removed.
 
         trusted_proxies ["10.0.0.0/8", "fd00::/8"]
     """
@@ -258,7 +261,10 @@ class Timeouts(Setting):
     handshake: Duration = param("For a PROXY header and the TLS handshake together.", default="10s")
     idle: Duration = param("Between two requests of a connection.", default="60s")
     request: Duration = param("For a whole request.", default="60s")
-    upgrade_idle: Duration = param("For an upgraded connection (WebSocket) on which nothing moves.", default="5m")
+    upgrade_idle: Duration = param(
+        "For an upgraded connection (WebSocket) on which nothing moves; `idle` at most, once one side is done.",
+        default="5m",
+    )
     upgrade_life: Duration = param("For an upgraded connection in all.", default="1d")
     drain: Duration = param("For open requests, when the gateway stops.", default="30s")
     drain_delay: Duration | None = param(

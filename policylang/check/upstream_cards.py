@@ -185,6 +185,10 @@ class CircuitBreaker(Setting):
 class UpstreamTimeouts(Setting):
     """How long a server is waited for.
 
+    Server-sent events, and whatever else streams, pass as they come, for as long as no pause is longer than `between`:
+    an upstream whose events may be quiet for ten minutes has `timeouts between: 11m`. An upgraded connection
+    (WebSocket) has `upgrade_idle` of the gateway instead.
+
         timeouts connect: 5s, head: 30s
     """
 
