@@ -51,6 +51,7 @@ ODD_FIELDS: Final = [
     (b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="), (b"Sec-WebSocket-Version", b"13"), (b"X-HTTP-Method-Override", b"PUT"),
     (b"Accept-Encoding", b"gzip;q=1.0000, br;q=-1, *;q=x, zstd;;;"), (b"If-Modified-Since", b"\x80"), (b"Polgate-Trace", b"x"),
 ]  # fmt: skip
+UPGRADE: Final = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
 LENGTHS: Final = [
     b"0", b"00", b"5", b"+5", b"-5", b"5 ", b"5,5", b"5, 6", b"0x5", b"5_0", b"1e3", b"", b"99999999999999999999", b"5\x00",
     b"18446744073709551615", b"9223372036854775808", b"0" * 5000 + b"5", b"\xb2", b"4.", b"100000000",
@@ -101,6 +102,8 @@ def request_of(luck: random.Random) -> bytes:
         fields += [(b"X%d" % number, b"") for number in range(luck.choice([99, 100, 101, 5000]))]
     if odd(0.02):
         fields.pop(0)
+    if odd(0.04):
+        fields += UPGRADE
     body = b""
     if method in (b"POST", b"PUT", b"PATCH") or odd():
         content = luck.choice(BODIES)
@@ -207,6 +210,9 @@ def answer_of(luck: random.Random) -> tuple[bytes, bool]:
         fields += [(b"X%d" % number, b"") for number in range(luck.choice([99, 101, 5000]))]
     if odd(0.1):
         fields.append((b"Set-Cookie", b"a=b; Path=/"))
+    if odd(0.02):
+        status = b"101 Switching Protocols"
+        fields += UPGRADE
     content = luck.choice(BODIES)
     ends = False
     framing = luck.random()

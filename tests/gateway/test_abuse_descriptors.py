@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from attack import SOAK, Gate, figure, gate, good_side
+from attack import SOAK, Gate, figure, gate, good_side, settle
 
-FILES = 120
-LASTING = 20.0 if SOAK else 2.0
+FILES = 250
+LASTING = 20.0 if SOAK else 1.0
 """Seconds for which there are none."""
 
 
@@ -47,9 +47,7 @@ def test_descriptors_used_up(tmp_path: Path) -> None:
         for one in inside:
             assert (ask(one, "/here/1"), ask(one, "/good/1")) == (b"200", b"200")
         outside = [made.connect() for _ in range(2 * FILES)]
-        # Some of those that were let in are kept busy, so that the pool wants descriptors that are not there.
-        while made.descriptors() < FILES - 1:
-            time.sleep(0.05)
+        settle(lambda: made.descriptors() >= FILES - 1, "there are descriptors left")
         lines, used, began = len(made.started.lines), made.processor(), time.monotonic()
         slowest, count = 0.0, 0
         while time.monotonic() - began < LASTING:
@@ -79,8 +77,7 @@ def test_upstreams_cannot_be_reached_without_descriptors(tmp_path: Path) -> None
         for one in inside:
             assert ask(one, "/here/1") == b"200"
         outside = [made.connect() for _ in range(2 * FILES)]
-        while made.descriptors() < FILES - 1:
-            time.sleep(0.05)
+        settle(lambda: made.descriptors() >= FILES - 1, "there are descriptors left")
         lines = len(made.started.lines)
         for _ in range(50):
             for one in inside:
