@@ -364,13 +364,17 @@ class UpstreamConnection(Protocol):
             if self._head is not None and self._error is None:
                 self._answered(waiter, self._head)
             elif self.used and not self._reader.started:
-                self._cut(Stale())
+                self._cut(Stale(self._limit()))
             else:
                 self._give_up(broken("the connection was lost") if self._error is None else malformed(self._error))
         self._close()
 
     def _give_up(self, failed: Failed) -> None:
-        self._cut(failed if self._reader.started else Unanswered(failed.failure))
+        self._cut(failed if self._reader.started else Unanswered(failed, self._limit()))
+
+    def _limit(self) -> int:
+        """The tick by which the head of the answer has to be here."""
+        return self._head_due or self.due
 
     def move(self, pool: UpstreamPool, server: Server) -> None:
         """It is idle, and another pool's from now on."""

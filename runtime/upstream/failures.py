@@ -21,11 +21,19 @@ class UpstreamFailure(Failure):
 
 
 class Stale(Exception):
-    """A kept connection turned out to be dead before a byte of the answer came."""
+    """A kept connection turned out to be dead before a byte of the answer came, which was due by the tick `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
 
 
 class Unanswered(Failed):
-    """The request was sent, or a part of it, and no byte of an answer has come."""
+    """The request was sent, or a part of it, and no byte of the answer has come that was due by the tick `limit`."""
+
+    def __init__(self, failed: Failed, limit: int) -> None:
+        super().__init__(failed.failure)
+        self.limit = limit
 
 
 class Busy(Failed):

@@ -33,7 +33,6 @@ _BALANCES: Final[dict[str, type[Balance[Server]]]] = {
     "round_robin": RoundRobin, "least_connections": LeastConnections, "latency": Latency, "hash": Ring,
 }  # fmt: skip
 _OUTLYING: Final = frozenset({NO_ANSWER, 502, 503, 504})
-_NO_STATUS: Final = 1000
 _LOOK_FURTHER: Final = 4
 """Servers with all the connections they may have that are passed over before a request waits for one of them."""
 
@@ -81,8 +80,6 @@ class UpstreamPool:
         self._slower_than = 0 if slow is None else round(slow * 1e9)
         self.counted = self._first.counted
         self.timed = self._first.timed or bool(self._slower_than or settings.circuit or settings.server_circuit)
-        # From which status on an answer asks for a closer look.
-        self._notable = min((*settings.retries.statuses, 502 if len(self.servers) > 1 else _NO_STATUS))
         self._plain = False
         self._only: Server | None = None
         self._weighing = False
@@ -102,22 +99,18 @@ class UpstreamPool:
             cast(BodyStream, former.source).refuse()
         method = call.method or request.method
         self.requests += 1
-        began = self.wheel.now
         server = self._only
-        error: BaseException | None = None
-        answer: Response | None = None
         try:
             # The usual case, without a call that it can do without: a kept connection, an answer, nothing to note.
             if server is None and self._plain:
                 server = self._first.choose("", 0)
             if server is not None and server.idle:
-                connection = server.idle[-1]
+                connection = server.idle.pop()
                 if method in IDEMPOTENT or not cast(LoopTransport, connection.transport).closing:
-                    del server.idle[-1]
                     if trace is not None:
                         trace.attempts += 1
                         trace.pool = self.name
-                        trace.server = server.address.text
+                        trace.server = server.name
                     try:
                         waiter = connection.start(request, call, method)
                     except Failed:
@@ -129,25 +122,25 @@ class UpstreamPool:
                         except GeneratorExit:
                             connection.abandon(waiter)
                             raise
-                    error = waiter.error
-                    if error is None:
-                        answer = waiter.value
-                        status = answer.status
-                        if trace is not None:
-                            trace.status = status
-                        if answer.body is None:
-                            connection.vouched = status < 500
-                            if request.streams is None:
-                                request.streams = []
-                            request.streams.append(cast(BodyStream, answer.source))
-                        elif server.failures and status < 500:
-                            server.failures = 0
-                        if status < self._notable:
-                            return answer
-                    self._note(server, error, answer)
-            tries = Tries(self, exchange, call, method, began)
+                    if waiter.error is not None:
+                        self._note_failure(server, waiter.error)
+                        return (yield from Tries(self, exchange, call, method).run(server, waiter.error))
+                    answer: Response = waiter.value
+                    if trace is not None:
+                        trace.status = answer.status
+                    if answer.body is None:
+                        connection.vouched = answer.status < 500
+                        if request.streams is None:
+                            request.streams = []
+                        request.streams.append(cast(BodyStream, answer.source))
+                    elif server.failures and answer.status < 500:
+                        server.failures = 0
+                    if answer.status >= 502:
+                        self._note_failure(server, None, answer.status)
+                    return answer
+            tries = Tries(self, exchange, call, method)
             if self.circuit is None:
-                return (yield from tries.run(server, error, answer))
+                return (yield from tries.run(server))
             return (yield from self._guarded(tries, self.circuit, server))
         finally:
             if trace is not None:
@@ -247,8 +240,8 @@ class UpstreamPool:
             group.changed()
         settings = self.settings
         self._plain = not (
-            self.timed or self.counted or self._key or settings.retries.per_try or settings.per_server
-            or len(self._groups) > 1
+            self.timed or self.counted or self._key or settings.retries.per_try or settings.retries.statuses
+            or settings.per_server or len(self._groups) > 1
         )
         self._only = self.servers[0] if self._plain and len(self.servers) == 1 and self.servers[0].share else None
 
@@ -262,11 +255,9 @@ class UpstreamPool:
 
     # --- what has become of a request ---
 
-    def _note(self, server: Server, error: BaseException | None, answer: Response | None) -> None:
-        """An answer of the usual case that was not a usual one."""
-        if len(self.servers) > 1 and (
-            answer.status in _OUTLYING if answer is not None else isinstance(error, Failed) and _is_upstream_s(error)
-        ):
+    def _note_failure(self, server: Server, error: BaseException | None, status: int = NO_ANSWER) -> None:
+        """In the usual case."""
+        if len(self.servers) > 1 and (_is_upstream_s(error) if error is not None else status in _OUTLYING):
             self.watch.failed(server)
 
     def ended(self, server: Server, started: int, verdict: int, whole: bool) -> None:
@@ -475,5 +466,5 @@ def _tell(circuit: Circuit, now: int, started: int, verdict: int) -> None:
         circuit.report(now, verdict == NO_ANSWER or verdict >= 500, now - started)
 
 
-def _is_upstream_s(failed: Failed) -> bool:
-    return failed.failure.name.startswith("upstream-")
+def _is_upstream_s(error: BaseException) -> bool:
+    return isinstance(error, Failed) and error.failure.name.startswith("upstream-")

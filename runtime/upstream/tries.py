@@ -29,14 +29,14 @@ NOT_ASKED: Final = -1
 
 
 class Tries:
-    """The tries of one request. `began`: the tick of the first."""
+    """The tries of one request, from now on."""
 
     __slots__ = (
         "_call", "_exchange", "_held", "_left", "_method", "_pool", "_request", "_retries", "_safe", "_server",
         "_tried", "_until",
     )  # fmt: skip
 
-    def __init__(self, pool: UpstreamPool, exchange: Exchange, call: UpstreamCall, method: str, began: int) -> None:
+    def __init__(self, pool: UpstreamPool, exchange: Exchange, call: UpstreamCall, method: str) -> None:
         request = cast(ReceivedRequest, exchange.request)
         self._pool = pool
         self._exchange = exchange
@@ -45,21 +45,23 @@ class Tries:
         self._method = method
         self._held = request.body is not None and method in IDEMPOTENT  # may be sent twice
         self._left = pool.settings.retries.count if call.retries is None else call.retries
-        self._until = began + (pool.head_ticks if call.timeout is None else ticks(call.timeout))
+        self._until = pool.wheel.now + (pool.head_ticks if call.timeout is None else ticks(call.timeout))
         self._retries = 0
         self._tried: list[Server] = []
         self._safe = False  # to do again what has failed last
         self._server: Server | None = None
 
     def run(
-        self, server: Server | None, error: BaseException | None = None, answer: Response | None = None
+        self, server: Server | None, error: BaseException | None = None
     ) -> Generator[Waiter[Any], None, Response]:
-        """The answer's head. `server`: who is to be asked first, or has been asked with this error or answer."""
+        """The answer's head. `server`: who is to be asked first, or has been asked already, and gave this error."""
         fresh = False
         stale = 0
-        if error is not None or answer is not None:
+        answer: Response | None = None
+        if isinstance(error, (Stale, Unanswered)):
             self._server = server
-            self._safe = self._held and (answer is not None or isinstance(error, (Stale, Unanswered)))
+            self._safe = self._held
+            self._until = min(self._until, error.limit)
         while True:
             if error is None and answer is None:
                 try:
@@ -125,7 +127,7 @@ class Tries:
         if trace is not None:
             trace.attempts += 1
             trace.pool = pool.name
-            trace.server = server.address.text
+            trace.server = server.name
         started = pool.monotonic() if pool.timed else 0
         verdict = NOT_ASKED
         charged = pool.counted
@@ -148,10 +150,10 @@ class Tries:
                 pool.swapped(server, connection.server, started, charged)
                 self._server = server = connection.server
                 if trace is not None:
-                    trace.server = server.address.text
+                    trace.server = server.name
             if self._method not in IDEMPOTENT and cast(LoopTransport, connection.transport).closing and not fresh:
                 self._safe = True  # nothing was sent
-                raise Stale
+                raise Stale(self._until)
             waiter = self._start(connection, limit)
             connection.charged, charged = charged, False
             try:
