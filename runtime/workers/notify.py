@@ -50,7 +50,8 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def failed(self, text: str) -> None:
-        self._send(f"STATUS={text}", "ERRNO=1")
+        """It ends with this sentence."""
+        self._send(f"STATUS={text}")
 
     def alive(self, now: float, well: bool) -> None:
         """A sign of life when one is due. While the gateway is not `well` there is none, and it will be restarted."""
