@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 from pathlib import Path
+
+import pytest
 
 from policylang.sdk import Exchange, Response
 from runtime.edge.entry import KEPT, LONGEST
 from runtime.edge.networks import Networks
+from runtime.edge.peer import plain_ip
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.settings import EdgeSettings, edge_settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-from edges import bench, both_loops, forward, say
+from edges import Wire, bench, both_loops, forward, say
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRUSTING = EdgeSettings(trusted=Networks(["127.0.0.0/8"]))
@@ -125,6 +130,32 @@ async def test_traces_go_on_where_they_are_sane() -> None:
             assert isinstance(exchange.request, ReceivedRequest) and exchange.request.trace is not None
             ids.append(exchange.request.trace.trace_id)
         assert ids == [PARENT[3:35], ""]
+
+
+@both_loops
+async def test_an_address_of_ipv6_is_one_everywhere() -> None:
+    async with bench(forward) as made:
+        try:
+            listening = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        except OSError:
+            pytest.skip("no IPv6 here")
+        await made.edge.listen(listening)
+        wire = Wire(*await asyncio.open_connection("::1", listening.getsockname()[1]))
+        made.wires.append(wire)
+        said = (await wire.ask("GET /\nHost: [0:0::1]:80")).body.decode()
+        assert 'Forwarded: for="[::1]";host="[::1]:80";proto=http\r\nX-Forwarded-For: ::1\r\n' in said
+        assert made.done[0][0].client.ip == "::1"
+
+
+@pytest.mark.parametrize(
+    "text, ip",
+    [
+        ("10.0.0.1", "10.0.0.1"), ("::ffff:10.0.0.1", "10.0.0.1"), ("::FFFF:a00:1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::1"), ("2001:DB8:0:0::1", "2001:db8::1"),
+    ],
+)  # fmt: skip
+def test_addresses_of_sockets_have_one_spelling(text: str, ip: str) -> None:
+    assert plain_ip(text) == ip
 
 
 def test_the_settings_are_read() -> None:
