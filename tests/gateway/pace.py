@@ -17,14 +17,15 @@ DEADLINE = 10.0
 class Paced:
     """`with Paced(port, path, rate) as load: …`; each request takes the connection that has been idle for longest.
 
-    `answers`: by status and body; `failures`: what became of the others, in words; `connections`: how many were made.
+    `answers`: by status and body; `failures`: what became of the others, in words; `dropped`: connections that were
+    closed while nothing was asked on them.
     """
 
     def __init__(self, port: int, path: str, rate: float, *, host: str = "127.0.0.1") -> None:
         self.port, self.host, self.rate = port, host, rate
         self.answers: Counter[tuple[int, bytes]] = Counter()
         self.failures: list[tuple[float, str]] = []
-        self.connections = 0
+        self.dropped = 0
         self.slowest = 0.0
         self._request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
@@ -82,9 +83,9 @@ class Paced:
             reader, writer = self._idle.pop(0)
             if not reader.at_eof():
                 break
-            writer.close()  # closed while nothing was asked: no request is lost by that
+            self.dropped += 1
+            writer.close()  # no request is lost by that
         else:
-            self.connections += 1
             reader, writer = await asyncio.open_connection(self.host, self.port)
         try:
             writer.write(self._request)

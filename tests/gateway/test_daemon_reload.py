@@ -185,7 +185,7 @@ def test_reloads_under_load_lose_nothing_and_leave_nothing_behind(tmp_path: Path
         bodies = {body for _, body in load.answers}
         assert {status for status, _ in load.answers} == {200}
         assert bodies == {str(number).encode() for number in range(RELOADS + 1)}, "a policy was never served"
-        assert load.connections < 100, "connections were closed"
+        assert load.dropped == 0, "connections were closed"
         assert started.children() == workers
         assert said(tunnel, b"after") == b"after"
         # The admin listener opens each worker's counters when it first looks at them, and once more.
