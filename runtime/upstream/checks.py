@@ -53,7 +53,8 @@ class Check:
         if not self.stopped:
             self._next(self._settings.every * random.uniform(1 - JITTER, 1 + JITTER))
         if error is not None:
-            raise error
+            # Not raised: it would come up in whoever has brought the answer, or in the turning of the wheel.
+            self._pool.loop.call_exception_handler({"message": "a question after health failed", "exception": error})
 
     async def _ask(self) -> None:
         pool, server, settings = self._pool, self._server, self._settings

@@ -33,8 +33,9 @@ _BALANCES: Final[dict[str, type[Balance[Server]]]] = {
     "round_robin": RoundRobin, "least_connections": LeastConnections, "latency": Latency, "hash": Ring,
 }  # fmt: skip
 _OUTLYING: Final = frozenset({NO_ANSWER, 502, 503, 504})
-_LOOK_FURTHER: Final = 4
-"""Servers with all the connections they may have that are passed over before a request waits for one of them."""
+_LOOK_FURTHER: Final = 8
+"""Servers that are passed over for one request because they have all the connections they may have, or their circuit
+has all its probes under way: it must not come to looking at a thousand of them."""
 
 
 class UpstreamPool:
@@ -67,6 +68,7 @@ class UpstreamPool:
         self.open = 0
         self.copies = 0
         self._made_room = 0
+        self._retry_in = (-1, 0.0)  # a tick, and what `_retry_after` has said in it
         self.closing = False
         self.requests = 0
         self.budget = Budget(settings.retries.budget, wheel, lambda: self.requests)
@@ -203,9 +205,9 @@ class UpstreamPool:
             passed = tried
             while True:
                 server = group.other(passed, key, now) if passed else group.choose(key, now)
-                if server is None:
+                if server is None or len(passed) > len(tried) + _LOOK_FURTHER:
                     break
-                if self._full(server) and not server.idle and len(passed) < len(tried) + _LOOK_FURTHER:
+                if self._full(server) and not server.idle:
                     full = full or server
                 elif server.circuit is None or server.circuit.admit(now):
                     return server
@@ -246,12 +248,16 @@ class UpstreamPool:
         self._only = self.servers[0] if self._plain and len(self.servers) == 1 and self.servers[0].share else None
 
     def _retry_after(self, now: int) -> float:
-        """Seconds until somebody may be there to ask."""
+        """Seconds until somebody may be there to ask; worked out once in a tick, as all may be refused for a while."""
+        tick, seconds = self._retry_in
+        if tick == self.wheel.now:
+            return seconds
         health = self.settings.health
         waits = [] if health is None else [health.every]
         if self.settings.server_circuit is not None:
             waits += [server.circuit.until(now) / 1e9 for server in self.servers if server.circuit and server.barred]
-        return min(waits, default=1.0)
+        self._retry_in = self.wheel.now, min(waits, default=1.0)
+        return self._retry_in[1]
 
     # --- what has become of a request ---
 
