@@ -24,6 +24,7 @@ import orjson
 
 METRICS_FOLDER: Final = "metrics"
 SUFFIX: Final = ".cells"
+UNFINISHED: Final = ".new"
 MAGIC: Final = int.from_bytes(b"polgate1", "little")
 STEP: Final = 64 * 1024
 """Bytes that are taken from the disk at a time."""
@@ -63,7 +64,7 @@ class Cells:
         place.mkdir(mode=0o700, exist_ok=True)
         # Never the name of another that a reader has not taken over yet: ids of processes come again.
         path = place / f"worker-{slot}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-        hidden = path.with_suffix(".new")
+        hidden = path.with_suffix(UNFINISHED)
         descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

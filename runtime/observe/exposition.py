@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runtime.observe.catalog import CERTIFICATES, MOST_SERIES, OF_WORKERS, OTHER, Metric
-from runtime.observe.cells import METRICS_FOLDER, SUFFIX, Written
+from runtime.observe.cells import METRICS_FOLDER, SUFFIX, UNFINISHED, Written
 from runtime.observe.processes import process_lines
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Exposition:
         self._dead: Table = {}
         self._admitted: dict[str, set[Labels]] = {}
         self._earlier = set(self._paths())
+        for unfinished in self._folder.glob(f"*{UNFINISHED}"):
+            unfinished.unlink(missing_ok=True)
         self._look()
 
     def fold(self) -> None:

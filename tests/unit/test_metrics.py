@@ -104,6 +104,7 @@ def test_what_an_earlier_run_has_left_is_removed_and_not_counted(tmp_path: Path)
     for counts in (left, alive):
         counts.row[counts.series(REFUSED, "old", "400")] += 5
     left.close()
+    (tmp_path / METRICS_FOLDER / "worker-3-1.new").write_bytes(b"killed while it made its file")
     folder = Folder(tmp_path)
     assert REFUSED.name not in folder.read()
     assert len(folder.files()) == 1, "its last worker may still be at its end"
