@@ -29,8 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs and exits: 0 fine, 1 could not start, 2 usage or an unreadable file, 3 a defect of ours."""
     try:
         code = _command(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `polgate status | head -1`: who reads has what it wanted
+        code = FINE
     except Exception as error:
         if os.environ.get("POLGATE_DEBUG"):
             traceback.print_exc()

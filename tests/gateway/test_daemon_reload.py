@@ -302,6 +302,20 @@ def test_a_certificate_that_cannot_be_read_keeps_the_policy(tmp_path: Path) -> N
         assert ask(port, "/hello") == (200, b"one")
 
 
+def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    with polgate(tmp_path) as started:
+        started.ready()
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [sys.executable, "-m", "runtime.main", "status"], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE,
+            timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 # --- by itself -------------------------------------------------------------------------------------
 
 
