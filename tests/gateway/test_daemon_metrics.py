@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import trustme
 from daemons import ROOT, Daemon, alive, ask, daemon, eventually
 from prometheus import Family, parse
 
@@ -123,6 +125,22 @@ def test_what_the_wire_refuses_is_counted_by_name(tmp_path: Path) -> None:
         eventually(lambda: "polgate_wire_refused_total" in made.metrics(), "it is counted")
         family = made.metrics()["polgate_wire_refused_total"]
         assert family.value(failure="bad-host", http_response_status_code="400") == 1
+
+
+def test_when_a_listeners_certificate_expires(tmp_path: Path) -> None:
+    issued = trustme.CA().issue_cert("api.example", "www.example", not_after=datetime(2040, 1, 1, tzinfo=UTC))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "api.pem"))
+    write(tmp_path, workers=2)
+    source = (tmp_path / "policy.pol").read_text()
+    (tmp_path / "policy.pol").write_text(source.replace('127.0.0.1:0"', '127.0.0.1:0", cert: "api.pem"'))
+    with daemon(["-m", "runtime.main", "run", "policy.pol"], tmp_path) as running:
+        made = Gateway(running, tmp_path)
+        eventually(lambda: "polgate_certificate_expiry_timestamp_seconds" in made.metrics(), "it is there")
+        family = made.metrics()["polgate_certificate_expiry_timestamp_seconds"]
+        assert family.value(certificate="api.example") == datetime(2040, 1, 1, tzinfo=UTC).timestamp()
+        running.send(signal.SIGTERM)
+        running.await_line("draining")
+        assert running.end() == 0
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -251,6 +251,19 @@ def test_over_tcp_without_a_token_nothing_can_be_changed(tmp_path: Path) -> None
         assert tcp.operated.reloads == 0
 
 
+def test_over_ipv6_host_stands_in_brackets(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listening(tmp_path, "[::1]:0") as tcp:
+        port = tcp.address.port
+        assert str(tcp.address) == f"http://[::1]:{port}"
+        for host, status in ((f"[::1]:{port}", 200), (f"localhost:{port}", 200), (f"::1:{port}", 421), ("[::1]", 421)):
+            assert tcp.ask("/livez", Host=host)[0] == status
+        assert command("status", "--admin", str(tcp.address)) == 0
+
+
 def test_over_tcp_host_is_the_listeners_own(tcp: Listener) -> None:
     port = tcp.address.port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}"):
