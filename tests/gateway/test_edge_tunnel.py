@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from pathlib import Path
 
@@ -366,3 +367,41 @@ async def test_websockets_pass_through() -> None:
             assert client.close_code == 1000
 
 
+
+
+@both_loops
+async def test_nothing_is_lost_or_added_on_the_way() -> None:
+    luck = random.Random(7)
+    up, down = luck.randbytes(3_000_000), luck.randbytes(3_000_000)
+
+    async def push(wire: Wire, data: bytes) -> None:
+        start = 0
+        while start < len(data):
+            size = luck.choice([1, 100, 5_000, 200_000])
+            wire.send(data[start : start + size])
+            start += size
+            await wire.writer.drain()
+        wire.writer.write_eof()
+
+    async def pull(wire: Wire) -> bytes:
+        pieces = []
+        while piece := await wire.reader.read(luck.choice([1, 1_000, 100_000])):
+            pieces.append(piece)
+            if luck.random() < 0.05:
+                await asyncio.sleep(0.001)
+        return b"".join(pieces)
+
+    async def both_ways(wire: Wire) -> None:
+        await wire.head()
+        wire.send(CHANGED)
+        got.append((await asyncio.gather(pull(wire), push(wire, down)))[0])
+
+    got: list[bytes] = []
+    async with bench(up=both_ways) as made:
+        wire = await made.connect()
+        wire.send(ASKED + up[:70_000])
+        assert (await wire.answer()).status == 101
+        back, _ = await asyncio.gather(pull(wire), push(wire, up[70_000:]))
+        await made.until(lambda: got and made.done)
+        assert (got[0] == up, back == down) == (True, True)
+        assert made.done[0][1:] == (101, len(up), len(down))
