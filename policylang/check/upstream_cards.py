@@ -88,7 +88,7 @@ class Outliers(Setting):
 
     `failures` in a row (no connection, no or a broken answer, 502, 503 and 504) take it out for `pause`, twice as long
     each further time in a row, up to `longest`. At most the share `most` of the servers is left out at a time, and
-    never the last.
+    never the last: a further one takes the place of who was left out first.
 
         outliers failures: 3, slower_than: 2s
     """
@@ -207,7 +207,7 @@ class UpstreamTimeouts(Setting):
 class Connections(Setting):
     """The most connections that one worker holds to the upstream, and who may wait for one.
 
-    When all are in use, `queue` requests wait for up to `wait`; one more is answered 503 at once.
+    When all are in use, `queue` requests wait for up to `wait` (then: 504); one more is answered 503 at once.
 
         connections 1000, queue: 200
     """
