@@ -67,8 +67,8 @@ class ServerConnection(Outgoing):
                 break
             if not budget:
                 # Others have waited for long enough.
-                edge.loop.call_soon(self.serve)
-                break
+                edge.put_off(self)
+                return  # as one that is being served: what comes meanwhile begins no second turn
             budget -= 1
             now = wheel.now
             self.deadline = now + edge.request_ticks
@@ -98,6 +98,11 @@ class ServerConnection(Outgoing):
             if self.exchange is not None:
                 break
         self._serving = False
+
+    def take_turn(self) -> None:
+        """Go on where `serve` had to let the others in."""
+        self._serving = False
+        self.serve()
 
     def advance(self) -> None:
         """Let the evaluation run until it waits or ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -61,6 +62,7 @@ class Edge:
         self.ids = RequestIds()
         self.dates = Dates(clock.wall)
         self.connections: set[ServerConnection] = set()
+        self._put_off: deque[ServerConnection] = deque()
         self.handshakes: set[ServerTransport] = set()
         self.draining = False
         self.parting = False  # answers say `Connection: close`; everything else is as ever
@@ -158,6 +160,21 @@ class Edge:
             connection.abort()
 
     # --- what connections report ---
+
+    def put_off(self, connection: ServerConnection) -> None:
+        """Serve it again later: of all that have asked for more than their turn, one in each turn of the loop.
+
+        However many they are, whoever asks for little waits for no more than one of them.
+        """
+        if not self._put_off:
+            self.loop.call_soon(self._next_turn)
+        self._put_off.append(connection)
+
+    def _next_turn(self) -> None:
+        connection = self._put_off.popleft()
+        if self._put_off:
+            self.loop.call_soon(self._next_turn)
+        connection.take_turn()
 
     @property
     def crowded(self) -> bool:
