@@ -323,6 +323,7 @@ class UpstreamConnection(Protocol):
                 self.due = now + self.pool.head_ticks
                 self._wheel.hasten(self)
             else:
+                self.due = now  # the wheel has let go of it; it says that no time is left for another try
                 self._give_up(timeout(f"no answer from {self.server.address.text} in time"))
         elif self.answer is not None:
             if self.answer.paused:

@@ -76,6 +76,9 @@ def test_of_three_servers_one_may_die_at_any_time(how: str) -> None:
             assert made.pools["up"].budget.retries > 0
             assert all(server.seen for server in servers)
             assert not made.defects
+            pool = made.pools["up"]
+            await made.until(lambda: pool.open == sum(len(server.idle) for server in pool.servers))
+            assert all(server.active == 0 and server.open == len(server.idle) for server in pool.servers)
 
     run(test, patience=SECONDS + 60)
 

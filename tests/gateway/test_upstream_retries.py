@@ -207,6 +207,31 @@ async def test_all_tries_together_have_a_deadline() -> None:
 
 
 @both_loops
+async def test_the_deadline_is_the_same_on_a_kept_connection() -> None:
+    async with moody("a", "b") as (a, b), bench(up=of(a, b, outliers=NEVER_OUT, head=10.0, idle=100.0)) as made:
+        wire = await made.connect()
+        assert await names(made, 4) == {"a": 2, "b": 2}
+        a.mood = b.mood = "silent"
+        wire.send(request("GET /"))
+        await made.until(lambda: len(a.seen) == 3)
+        made.advance(9.5)
+        assert made.pools["up"].open == 2
+        made.advance(0.8)
+        assert (await wire.answer()).status == 504
+        assert failure(made) == ("upstream-timeout", 504)
+        # one that breaks in the middle of that time leaves the rest of it for the next
+        wire.send(request("GET /"))
+        await made.until(lambda: len(b.seen) == 3)
+        made.advance(6)
+        b.wires[0].abort()
+        await made.until(lambda: len(a.seen) + len(b.seen) == 7)
+        made.advance(3.5)
+        assert made.edge.connections and made.pools["up"].open == 1
+        made.advance(0.8)
+        assert (await wire.answer()).status == 504
+
+
+@both_loops
 async def test_a_connection_counts_in_the_time_of_a_route() -> None:
     """`route timeout:` is for the whole of it, also while a server's name or a connection is waited for."""
 
