@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runtime.observe.events import EventLog
-    from runtime.workers.supervisor import OpenAdmin
+    from runtime.workers.seat import OpenAdmin
 
 FINE, NOT_STARTED, USAGE, DEFECT = 0, 1, 2, 3
 MAX_WORKERS = 512

@@ -20,7 +20,8 @@ from runtime.workers.sockets import CannotListen, open_sockets
 
 if TYPE_CHECKING:
     from runtime.observe.sink import Sink
-    from runtime.workers.supervisor import Admin, Supervisor
+    from runtime.workers.seat import Admin
+    from runtime.workers.supervisor import Supervisor
 
 PREPARE_DEADLINE = 60.0
 """Seconds that reading and checking, and then compiling in all workers, may take each."""
@@ -76,7 +77,7 @@ class Reload:
                 if address not in first:
                     self._opened[address] = supervisor.open(address, len(supervisor.slots), ports)
             if loaded.settings.admin != old.settings.admin:
-                self._admin = supervisor.open_admin(loaded.settings, supervisor.operation)
+                self._admin = supervisor.seat.open(loaded.settings)
             self._log = supervisor.log.open(loaded.settings.error_log)
         except (CannotListen, CannotOperate) as error:
             self._fail(supervisor, str(error))
@@ -161,7 +162,7 @@ class Reload:
         supervisor.log.write("info", "the policy was reloaded", policy=self._loaded.hash)
         supervisor.reload_ended(True, f"every worker serves policy {self._loaded.hash}")
         if self._admin_changed:
-            supervisor.change_admin(self._admin)  # last: the answer goes out through the one there was
+            supervisor.seat.give(self._admin)  # last: the answer goes out through the one there was
 
     def _commit(self, supervisor: Supervisor) -> None:
         loaded = self._loaded

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from runtime.observe.events import EventLog
 from runtime.stores import StoreUnavailable
@@ -25,7 +25,9 @@ from runtime.workers.notify import Notifier
 from runtime.workers.operation import CannotOperate, Operation, Order
 from runtime.workers.policy import pack
 from runtime.workers.reload import Reload
-from runtime.workers.settings import GatewaySettings, ListenerSettings, Loaded, PolicyRefused
+from runtime.workers.seat import OpenAdmin, Seat
+from runtime.workers.settings import ListenerSettings, Loaded, PolicyRefused
+from runtime.workers.signals import Signals
 from runtime.workers.sockets import CannotListen, open_sockets, url
 
 STUCK = 2.0
@@ -38,8 +40,6 @@ GRACE = 2.0
 """Seconds beyond what a worker was given to end, after which it is killed."""
 ABORT = 0.3
 """Seconds in which a worker that hangs may write down where it does."""
-ANSWERED = 1.0
-"""Seconds in which the admin listener's last answers go out, when a reload changes it."""
 TURN = 0.5
 """Seconds: the longest that the supervisor waits for anything."""
 PAUSED = 1.0
@@ -54,16 +54,6 @@ class Claim(Protocol):
     folder: Path
 
     def check_readers(self) -> int: ...
-
-
-class Admin(Protocol):
-    """The admin listener."""
-
-    def close(self) -> None: ...
-
-
-OpenAdmin = Callable[[GatewaySettings, Operation], Admin | None]
-"""Opens the admin listener that the settings ask for; raises CannotOperate."""
 
 
 class Supervisor:
@@ -102,10 +92,7 @@ class Supervisor:
         self.draining = False
         self.operation = Operation(self)
         self.inherited = inherited or Inherited()
-        self.open_admin = open_admin or (lambda settings, operation: None)
-        self._admin: Admin | None = None
-        self._next_admin: Admin | None = None
-        self._admin_until: float | None = None
+        self.seat = Seat(open_admin, self.operation)
         self._notifier = notifier or Notifier()
         self._drain_delay = drain_delay
         self._accept_until: float | None = None
@@ -116,17 +103,19 @@ class Supervisor:
         self._status = 0
         self._selector = selectors.DefaultSelector()
         self._watched: dict[Child, int] = {}
-        self._waker, self._woken = socket.socketpair()
+        self._signals = Signals()
+        self.wake = self._signals.wake
         self._turned = time.monotonic()
 
     # --- the main road ---
 
     def run(self) -> int:
         """Serve until told to stop. Gives the exit status: 0, or 1 when it could not start."""
-        previous = self._catch_signals()
+        self._signals.catch(_SIGNALS)
+        self._selector.register(self._signals, selectors.EVENT_READ)
         try:
             self._open()
-            self._admin = self.open_admin(self.current.settings, self.operation)
+            self.seat.fill(self.current.settings)
             while self.slots or self.leaving:
                 self._turn()
             return self._status
@@ -139,18 +128,12 @@ class Supervisor:
                 child.kill()
                 child.process.wait(timeout=GRACE)
                 child.channel.close()
-            for admin in (self._admin, self._next_admin):
-                if admin is not None:
-                    admin.close()
+            self.seat.close()
             self._close_slots()
             self.inherited.close()
             self._notifier.close()
-            signal.set_wakeup_fd(-1)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
             self._selector.close()
-            self._waker.close()
-            self._woken.close()
+            self._signals.close()
 
     def _open(self) -> None:
         settings = self.current.settings
@@ -184,12 +167,11 @@ class Supervisor:
         self._notifier.alive(now, self._well(now))
         if self._accept_until is not None and now >= self._accept_until:
             self._stop_accepting()
-        if self._admin_until is not None and now >= self._admin_until:
-            self._take_admin()
+        self.seat.change(now, self.current.settings, lambda text: self.log.write("error", text))
         self._start_due(now)
         self._write_out()
         for key, _ in self._selector.select(self._patience(now)):
-            if key.fileobj is self._woken:
+            if key.fileobj is self._signals:
                 self._take_signals()
                 self._take_orders()
             else:
@@ -204,7 +186,7 @@ class Supervisor:
 
     def _patience(self, now: float) -> float:
         dates = [slot.next_start for slot in self.slots] + [child.deadline for child in self._children()]
-        dates += [self._accept_until, self._admin_until, self._notifier.due() if self._well(now) else None]
+        dates += [self._accept_until, self.seat.due, self._notifier.due() if self._well(now) else None]
         return max(0.0, min([TURN, *(date - now for date in dates if date is not None)]))
 
     def _children(self) -> list[Child]:
@@ -219,23 +201,8 @@ class Supervisor:
 
     # --- signals and orders ---
 
-    def _catch_signals(self) -> dict[int, Any]:
-        for end in (self._waker, self._woken):
-            end.setblocking(False)
-        self._selector.register(self._woken, selectors.EVENT_READ)
-        previous: dict[int, Any] = {number: signal.signal(number, _noted) for number in _SIGNALS}
-        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        return previous
-
-    def wake(self) -> None:
-        """From another thread: have a look."""
-        try:
-            self._waker.send(b"\0")
-        except OSError:
-            pass  # full: it is awake already; closed: it has ended
-
     def _take_signals(self) -> None:
-        for number in self._woken.recv(4096):
+        for number in self._signals.take():
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stop(signal.Signals(number).name)
             elif number == signal.SIGHUP:
@@ -532,26 +499,3 @@ class Supervisor:
         self._notifier.ready(self._words() if ok else f"{self._words()}; the last reload failed")
         if self._reload_again:
             self._next_reload()
-
-    def change_admin(self, opened: Admin | None) -> None:
-        """The policy wants another admin listener: `opened` already, unless it is at the old one's address.
-
-        The old one ends a little later: whoever ordered the reload hears of it there.
-        """
-        self._next_admin = opened
-        self._admin_until = time.monotonic() + ANSWERED
-
-    def _take_admin(self) -> None:
-        self._admin_until = None
-        if self._admin is not None:
-            self._admin.close()
-        self._admin, self._next_admin = self._next_admin, None
-        if self._admin is None:
-            try:
-                self._admin = self.open_admin(self.current.settings, self.operation)
-            except CannotOperate as error:
-                self.log.write("error", str(error))
-
-
-def _noted(number: int, frame: object) -> None:
-    """The wake-up descriptor has it already."""
