@@ -243,7 +243,7 @@ class UpstreamPool:
         settings = self.settings
         self._plain = not (
             self.timed or self.counted or self._key or settings.retries.per_try or settings.retries.statuses
-            or settings.per_server or len(self._groups) > 1
+            or settings.per_server
         )
         self._only = self.servers[0] if self._plain and len(self.servers) == 1 and self.servers[0].share else None
 
