@@ -48,7 +48,7 @@ Ending = tuple[str, int, str, str | None, str, str, int, int]
 class Verdict:
     """One path through the policy. `cell`: where it is counted; 0: its `steps` are to be counted one by one."""
 
-    __slots__ = ("cell", "journal", "rows", "service", "steps", "tail")
+    __slots__ = ("cell", "ending", "journal", "row", "rows", "service", "steps", "tail")
 
     def __init__(self, service: str, journal: list[Any], steps: list[Step], cell: int, tail: str | None) -> None:
         self.service = service
@@ -57,6 +57,8 @@ class Verdict:
         self.cell = cell
         self.tail = tail  # of the log's line; None: too long for one that needs no care
         self.rows: dict[Ending, Row] = {}
+        self.ending: Ending | None = None  # the last one, and its row
+        self.row: Row = (0, 0, -1, "", "", "")
 
 
 class Observer:
@@ -109,9 +111,11 @@ class Observer:
             head.method, status, request.version, None if failure is None else failure.name,
             trace.pool, trace.server, trace.status, trace.attempts,
         )  # fmt: skip
-        row = verdict.rows.get(ending)
-        if row is None:
-            row = self._new_row(verdict, ending)
+        if ending == verdict.ending:  # quicker than a look-up: most are the very same objects
+            row = verdict.row
+        else:
+            row = verdict.rows.get(ending) or self._new_row(verdict, ending)
+            verdict.ending, verdict.row = ending, row
         duration = ended - exchange.started
         upstream = trace.upstream
         own = duration - upstream
@@ -120,14 +124,14 @@ class Observer:
         cells = self._row
         if cells is not None:
             server = row[0]
-            cells[server + bisect_left(REQUEST_BOUNDS, duration)] += 1
+            cells[server if duration <= _SHORT else server + bisect_left(REQUEST_BOUNDS, duration)] += 1
             cells[server + _SERVER_SUM] += duration
             server = row[1]
             cells[server + bisect_left(OWN_BOUNDS, own)] += 1
             cells[server + _OWN_SUM] += own
             server = row[2]
             if server >= 0:
-                cells[server + bisect_left(REQUEST_BOUNDS, upstream)] += 1
+                cells[server if upstream <= _SHORT else server + bisect_left(REQUEST_BOUNDS, upstream)] += 1
                 cells[server + _SERVER_SUM] += upstream
                 if trace.attempts > 1:
                     self._count_retries(trace)
@@ -246,5 +250,6 @@ def _outcome(outcome: Any) -> str:
     return outcome.name if isinstance(outcome, Failure) else str(outcome)
 
 
+_SHORT: Final = REQUEST_BOUNDS[0]
 _SERVER_SUM: Final = len(REQUEST_BOUNDS) + 1
 _OWN_SUM: Final = len(OWN_BOUNDS) + 1
