@@ -118,5 +118,7 @@ class Condition:
         """PAUSE_OVER or NEEDED."""
         if not self.happen(event):
             return False
+        if event is Event.NEEDED:
+            self.pauses -= 1  # it has not served its time: else where all fail pauses would double with every change
         self.returned = now
         return True

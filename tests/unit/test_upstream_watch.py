@@ -123,6 +123,18 @@ def test_who_fails_now_takes_the_place_of_who_was_left_out_first() -> None:
     assert [one.condition.serving for one in life.servers] == [True, True, False]
 
 
+def test_where_all_fail_nobody_is_left_out_for_long() -> None:
+    servers = tuple(ServerAddress("h", 1 + number) for number in range(4))
+    life = Life(UpstreamSettings(servers, outliers=OutlierSettings(failures=1)))
+    for _ in range(20):
+        for server in life.servers:
+            life.watch.failed(server)
+            life.pass_time(0.05)
+    assert [one.condition.serving for one in life.servers].count(False) == 2
+    life.pass_time(10.2)
+    assert all(one.condition.serving for one in life.servers)
+
+
 # --- the budget of retries ---
 
 
