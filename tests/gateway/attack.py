@@ -233,6 +233,12 @@ class Flood:
             with contextlib.suppress(OSError):
                 one.send(data)
 
+    def await_words(self) -> None:
+        """Until each has been sent something."""
+        until = time.monotonic() + WAIT
+        while not all(self.said.values()) and time.monotonic() < until:
+            self.look(0.1)
+
     def look(self, seconds: float) -> None:
         """Take what comes for so long."""
         until = time.monotonic() + seconds

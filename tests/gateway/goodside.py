@@ -84,6 +84,8 @@ class Client:
             if error.partial:
                 raise
             return False
+        except ConnectionError:
+            return False
         except BaseException:
             writer.close()
             raise
