@@ -15,7 +15,10 @@ from attack import MIB, SOAK, Flood, Gate, bad_side, figure, raise_file_limit, s
 
 BOMBS = 50 if SOAK else 2
 MORE = """
-upstream bad { server "http://127.0.0.1:BAD" }
+upstream bad {
+    server "http://127.0.0.1:BAD"
+    timeouts idle: 500ms
+}
 service bad "/bad/**" { route bad }
 service body "/body", methods: ["POST"] {
     let text? = request.text
@@ -83,7 +86,7 @@ def test_pipelined_requests_and_no_reader(tmp_path: Path, path: bytes) -> None:
     with undisturbed(tmp_path, more=more()) as made:
         wires = [made.connect(receive_buffer=4096) for _ in range(count)]
         sent = [pour(one, flood) for one in wires]
-        until = time.monotonic() + (10 if SOAK else 1.0)
+        until = time.monotonic() + (10 if SOAK else 0.5)
         growth = 0
         while time.monotonic() < until:
             sent = [done + pour(one, flood[done:]) for one, done in zip(wires, sent, strict=True)]

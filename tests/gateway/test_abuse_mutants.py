@@ -1,6 +1,6 @@
 """A client and an upstream that say almost the right thing, in every way that chance can find.
 
-POLGATE_MUTANTS sets the seconds (6; with POLGATE_SOAK 1800), POLGATE_SEED the first seed.
+POLGATE_MUTANTS sets the seconds (4; with POLGATE_SOAK 1800), POLGATE_SEED the first seed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from attack import MIB, SOAK, Gate, bad_side, figure, settle, undisturbed
 from mutants import mutated_requests
 
-SECONDS = float(os.environ.get("POLGATE_MUTANTS", "1800" if SOAK else "6"))
+SECONDS = float(os.environ.get("POLGATE_MUTANTS", "1800" if SOAK else "4"))
 SEED = int(os.environ.get("POLGATE_SEED", secrets.randbelow(1 << 32)))
 CLIENTS = 16
 DEADLINE = 30.0
