@@ -127,9 +127,9 @@ class Retries(Setting):
     """How often a request is tried again, where that is safe.
 
     Safe is what has not been sent at all, and what may be sent twice (GET, HEAD, OPTIONS, TRACE, PUT, DELETE) while its
-    body is held and no byte of an answer has come. Another server is asked first. Retries are at most the share
-    `budget` of the requests of the last 10 seconds, beside three that are always allowed: they cannot add to an
-    overload.
+    body is held and no byte of an answer has come. Another server is asked first. What has been sent is sent again for
+    at most the share `budget` of the requests of the last 10 seconds, beside three that are always allowed: retries
+    cannot add to an overload.
 
         retries 2, statuses: [503], per_try: 2s
     """

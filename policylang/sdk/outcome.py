@@ -22,9 +22,12 @@ class Kind(Enum):
 
 
 class Failure:
-    """A failed assertion, as a value. `span` and `assertion` are filled in by the tree where they are missing."""
+    """A failed assertion, as a value. `span` and `assertion` are filled in by the tree where they are missing.
 
-    __slots__ = ("assertion", "detail", "headers", "kind", "members", "name", "span", "status", "title")
+    `detail` is for the caller, `reason` for the log alone.
+    """
+
+    __slots__ = ("assertion", "detail", "headers", "kind", "members", "name", "reason", "span", "status", "title")
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Failure:
         members: Mapping[str, Any] | None = None,
         assertion: str = "",
         span: Span | None = None,
+        reason: str = "",
     ) -> None:
         self.name = name
         self.status = status
@@ -48,6 +52,7 @@ class Failure:
         self.members = members
         self.assertion = assertion
         self.span = span
+        self.reason = reason
 
     def __repr__(self) -> str:
         return f"Failure({self.name!r}, {self.status}, {self.detail!r}, {self.kind.value}, at={self.span})"

@@ -119,7 +119,7 @@ def copied(
     return Failure(
         failure.name, failure.status, failure.detail, title=failure.title, kind=kind or failure.kind,
         headers=failure.headers if headers is None else headers, members=failure.members,
-        assertion=failure.assertion, span=failure.span,
+        assertion=failure.assertion, span=failure.span, reason=failure.reason,
     )  # fmt: skip
 
 

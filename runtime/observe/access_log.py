@@ -4,10 +4,10 @@ Fields, in this order: `time` (when the request began, RFC 3339), `duration` and
 `own_duration` (seconds), `client`, `method`, `host`, `path` (as it came, without the query), `protocol`, `status`,
 `received` and `sent` (body bytes), `upstream` (the server that was asked last), `upstream_status`, `retries`,
 `service`, `route` (the service's path pattern), `policy` (its hash), `user`, `tls` (its version), `server_name` (that
-the client asked for), `request` (its id), `trace` (the id in its `traceparent`), `failure`, `assertion`, `file`,
-`line`, `verdict` (a list of `assertion`, `file`, `line`, `outcome`, and `failure` where it failed), `cut` (the names of
-fields that were too long). What is unknown is left out. Nothing of a message but method, host, path and these ids is
-ever written.
+the client asked for), `request` (its id), `trace` (the id in its `traceparent`), `failure`, `reason` (what the caller
+is not told of it), `assertion`, `file`, `line`, `verdict` (a list of `assertion`, `file`, `line`, `outcome`, and
+`failure` where it failed), `cut` (the names of fields that were too long). What is unknown is left out. Nothing of a
+message but method, host, path and these ids is ever written.
 
 A line is written in one of two ways that say the same: `line` puts the usual one together from parts that were made
 before, `write` takes care of whatever is long or awkward.
@@ -109,7 +109,7 @@ class PolicyLog:
         # By identity, which is quick; they are kept so that none of these ids is given to another object.
         self._passed: dict[int, Fragment] = {}
         self._places: list[Place] = []
-        self._failures: dict[tuple[str, str, int], tuple[Any, str]] = {}
+        self._failures: dict[tuple[str, str, str, int], tuple[Any, str]] = {}
 
     def write(
         self,
@@ -256,7 +256,7 @@ class PolicyLog:
 
     def _failure(self, failure: Failure) -> str:
         span = failure.span
-        key = (failure.name, failure.assertion, id(span))
+        key = (failure.name, failure.reason, failure.assertion, id(span))
         known = self._failures.get(key)
         if known is None:
             record: dict[str, Any] = {}
@@ -310,6 +310,8 @@ def _spot(place: Place) -> dict[str, Any]:
 
 def _add_failure(record: dict[str, Any], failure: Failure) -> None:
     record["failure"] = failure.name
+    if failure.reason:
+        record["reason"] = failure.reason
     if failure.assertion:
         record["assertion"] = failure.assertion
     if failure.span is not None:

@@ -216,7 +216,7 @@ class UpstreamConnection(Protocol):
         protocol = agreed(request.upgrade, b",".join(value for lower, _, value in headers if lower == b"upgrade"))
         if not protocol:
             self.waiter = waiter
-            said = f"{self.server.address.text} changes to a protocol that was not offered"
+            said = "the server changes to a protocol that was not offered"
             self._cut(broken(said, "http_protocol_error"))
             return
         self._wheel.forget(self)
@@ -339,13 +339,13 @@ class UpstreamConnection(Protocol):
                 self._wheel.hasten(self)
             else:
                 self.due = now  # the wheel has let go of it; it says that no time is left for another try
-                self._give_up(timeout(f"no answer from {self.server.address.text} in time"))
+                self._give_up(timeout("no answer from the server in time"))
         elif self.answer is not None:
             if self.answer.paused:
                 self.due = now + self.pool.between_ticks
                 self._wheel.hasten(self)
             else:
-                self._cut(timeout(f"{self.server.address.text} stopped within its answer"))
+                self._cut(timeout("the server stopped within its answer"))
         else:
             self._close()
 

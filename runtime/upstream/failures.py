@@ -9,15 +9,10 @@ from policylang.sdk import Failed, Failure, Kind
 from runtime.wire.limits import WireError
 
 
-class UpstreamFailure(Failure):
-    """`error`: its type in Proxy-Status (RFC 9209 2.3). `reason`: what the log may say and the caller may not."""
-
-    __slots__ = ("error", "reason")
-
-    def __init__(self, name: str, status: int, detail: str, error: str, reason: str = "") -> None:
-        super().__init__(name, status, detail, kind=Kind.ERROR, headers=(("Proxy-Status", f"polgate; error={error}"),))
-        self.error = error
-        self.reason = reason
+def _failure(name: str, status: int, detail: str, error: str, reason: str = "") -> Failure:
+    """`error`: its type in Proxy-Status (RFC 9209 2.3)."""
+    told = (("Proxy-Status", f"polgate; error={error}"),)
+    return Failure(name, status, detail, kind=Kind.ERROR, headers=told, reason=reason)
 
 
 class Stale(Exception):
@@ -41,7 +36,7 @@ class Busy(Failed):
 
 
 def unreachable(detail: str, error: str = "destination_unavailable", reason: str = "") -> Failed:
-    return Failed(UpstreamFailure("upstream-unreachable", 502, detail, error, reason))
+    return Failed(_failure("upstream-unreachable", 502, detail, error, reason))
 
 
 # What the reader says of an answer, in the words of RFC 9209 2.3.
@@ -58,15 +53,15 @@ def malformed(error: WireError) -> Failed:
 
 
 def broken(detail: str, error: str = "connection_terminated") -> Failed:
-    return Failed(UpstreamFailure("upstream-broken", 502, detail, error))
+    return Failed(_failure("upstream-broken", 502, detail, error))
 
 
 def timeout(detail: str, error: str = "connection_read_timeout") -> Failed:
-    return Failed(UpstreamFailure("upstream-timeout", 504, detail, error))
+    return Failed(_failure("upstream-timeout", 504, detail, error))
 
 
 def unavailable(detail: str, seconds: float = 1.0, error: str = "destination_unavailable") -> Failed:
     """Nobody is asked. `seconds`: when it may be worth another try (RFC 9110 10.2.3: whole seconds)."""
-    failure = UpstreamFailure("upstream-unavailable", 503, detail, error)
+    failure = _failure("upstream-unavailable", 503, detail, error)
     failure.headers += (("Retry-After", str(max(1, ceil(seconds)))),)
     return Failed(failure)

@@ -391,7 +391,7 @@ class UpstreamPool:
 
     def dialled(self, dial: Dial, connection: UpstreamConnection) -> None:
         if connection.closed:
-            self.dial_failed(dial, broken(f"{connection.server.address.text} closed the connection at once"))
+            self.dial_failed(dial, broken("the server closed the connection at once"))
             return
         connection.counted = True
         if dial.waiter is not None:

@@ -72,13 +72,13 @@ class Tries:
                 # No server's fault, and so no retry: only the kept connection was dead. Its neighbours are suspect too;
                 # where no new one may be opened it is one of them all the same, and may be dead as well.
                 if stale == MOST_STALE or not self._safe:
-                    raise broken(f"{self._at} closed the connection without an answer")
+                    raise broken("the server closed the connection without an answer")
                 stale += 1
                 server, fresh, error = self._server, True, None
                 continue
             if answer is not None and answer.status not in self._pool.settings.retries.statuses:
                 return answer
-            if not self._may_try_again():
+            if not self._may_try_again(sent=answer is not None or isinstance(error, Unanswered)):
                 return self._final(error, answer)
             self._tried.append(cast("Server", self._server))
             wait = self._pause()
@@ -99,14 +99,11 @@ class Tries:
             raise cast(BaseException, error)
         return answer
 
-    @property
-    def _at(self) -> str:
-        return cast("Server", self._server).address.text
-
-    def _may_try_again(self) -> bool:
+    def _may_try_again(self, sent: bool) -> bool:
         if not self._safe or self._retries >= self._left or self._pool.wheel.now >= self._until:
             return False
-        if not self._pool.budget.take():
+        # Who could not be reached has no work of it, so trying another one adds to nobody's load.
+        if sent and not self._pool.budget.take():
             return False
         self._retries += 1
         return True

@@ -154,8 +154,8 @@ async def test_the_wait_before_further_retries_grows() -> None:
             wire.send(request("GET /"))
             waits = []
             for asked in (2, 3, 4):
-                await made.until(lambda: made.clock.sleepers)
-                assert sum(server.asked["GET"] for server in (a, b)) == asked
+                # A server may learn of a request after we have learnt of its reset.
+                await made.until(lambda: made.clock.sleepers and a.asked["GET"] + b.asked["GET"] == asked)  # noqa: B023
                 waits.append((made.clock.sleepers[0][0] - made.clock.ns) / 1e9)
                 made.advance(waits[-1])
             assert (await wire.answer()).status == 502

@@ -89,6 +89,11 @@ def test_the_path_of_the_verdict_and_the_failure_with_its_place() -> None:
     ]
 
 
+def test_what_the_caller_is_not_told_of_a_failure_stands_in_the_log() -> None:
+    failure = Failure("upstream-unreachable", 502, "no connection to the server", reason="10.0.0.1:9000: refused")
+    assert written(exchange(failure=failure))["reason"] == "10.0.0.1:9000: refused"
+
+
 def test_neither_query_nor_credentials_nor_details_are_written() -> None:
     made = exchange(failure=Failure("wrong-type", 400, "the value `abc` is secret"))
     assert "abc" not in str(written(made))
