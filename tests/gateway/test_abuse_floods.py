@@ -146,6 +146,8 @@ def test_slow_readers_and_readers_that_leave(tmp_path: Path) -> None:
         slow = [made.connect(receive_buffer=4096) for _ in range(count)]
         for number, one in enumerate(slow):
             one.sendall(b"GET /bad/%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"large/64" if number % 2 else b"endless"))
+            # Until the kernel's buffers are full each is a fast download of some MB: not all of them at one moment.
+            time.sleep(0.05 if SOAK else 0.005)
         time.sleep(5.0 if SOAK else 1.0)
         growth = made.growth()
         used = made.processor()
