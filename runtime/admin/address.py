@@ -42,6 +42,9 @@ def admin_address(text: str, folder: Path) -> AdminAddress | None:
         path = text.removeprefix(UNIX) or str(folder / SOCKET)
         length = len(os.fsencode(path))
         if length > LONGEST_PATH:
+            here = os.path.relpath(path)  # deep as the folder may be, from here it is often not
+            if len(os.fsencode(here)) <= LONGEST_PATH:
+                return AdminAddress(path=here)
             raise BadAddress(
                 f"the admin socket's path `{path}` has {length} bytes, and a socket's path at most {LONGEST_PATH}: "
                 'give a shorter one with `admin "unix:PATH"`'

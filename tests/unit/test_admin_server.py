@@ -409,6 +409,15 @@ def test_a_socket_that_a_dead_gateway_left_is_replaced_but_nothing_else_is(tmp_p
     assert place.read_text() == "a file"
 
 
+def test_a_path_that_is_too_long_is_taken_from_the_working_directory_where_it_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert admin_address("unix:", deep / ".polgate") == AdminAddress(path=".polgate/admin.sock")
+
+
 def test_a_path_that_is_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
     path = "/" + "x" * LONGEST_PATH
     with pytest.raises(CannotAdminister, match="has 108 bytes"):
