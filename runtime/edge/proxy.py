@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runtime.edge.connection import ServerConnection
 from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import NEVER, ticks
+from runtime.wire.limits import WireError
 from runtime.wire.proxy_header import BadProxyHeader, header_size, read_source
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class ProxyListener:
 
     def refuse(self, peer: str, why: str) -> None:
         self.refused += 1
+        self.edge.refused(peer, WireError(400, "bad-proxy-header", why))
         now = self.edge.monotonic()
         since, before = self._told
         if self._on_error is not None and now - since >= TELL * 1e9:

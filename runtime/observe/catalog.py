@@ -102,7 +102,8 @@ SERVER_STATE: Final = Metric(
     ("upstream", "server", "state"),
 )  # fmt: skip
 CIRCUIT_STATE: Final = Metric(
-    "polgate_upstream_circuit_state", "gauge", "How many workers have a server's circuit in a state.",
+    "polgate_upstream_circuit_state", "gauge",
+    "How many workers have a circuit in a state. Without server: that of the whole upstream.",
     ("upstream", "server", "state"),
 )  # fmt: skip
 SERVER_ACTIVE: Final = Metric(

@@ -166,7 +166,9 @@ class Telemetry:
         counts.gauges(POOL_QUEUE, [((name,), len(pool.queue)) for name, pool in pools.items()])
         seen = [(name, status) for name, pool in pools.items() for status in pool.statuses()]
         counts.gauges(SERVER_STATE, [((name, one.address, one.state), 1) for name, one in seen])
-        counts.gauges(CIRCUIT_STATE, [((name, one.address, one.circuit), 1) for name, one in seen if one.circuit])
+        circuits = [((name, one.address, one.circuit), 1) for name, one in seen if one.circuit]
+        circuits += [((name, "", pool.circuit.state), 1) for name, pool in pools.items() if pool.circuit is not None]
+        counts.gauges(CIRCUIT_STATE, circuits)
         counts.gauges(SERVER_ACTIVE, [((name, one.address), one.active) for name, one in seen])
         counts.gauges(CERTIFICATES, [((name,), int(when)) for name, when in certificates.items()])
         row = counts.row

@@ -127,6 +127,32 @@ def test_what_the_wire_refuses_is_counted_by_name(tmp_path: Path) -> None:
         assert family.value(failure="bad-host", http_response_status_code="400") == 1
 
 
+def test_what_state_circuits_are_in(tmp_path: Path) -> None:
+    with socket.socket() as nobody, gateway(tmp_path) as made:
+        nobody.bind(("127.0.0.1", 0))
+        with (tmp_path / "policy.pol").open("a") as policy:
+            policy.write(f"""
+upstream down {{
+    server "http://127.0.0.1:{nobody.getsockname()[1]}"
+    circuit_breaker requests: 2
+    circuit_breaker per_server: true, requests: 1000
+}}
+
+service down "/down" {{ route down, retries: 0 }}
+""")
+        assert made.command("reload").returncode == 0
+        statuses = [ask(made.port, "/down")[0] for _ in range(3)]
+        assert statuses == [502, 502, 503]
+
+        def states() -> set[tuple[str, ...]]:
+            family = made.metrics().get("polgate_upstream_circuit_state")
+            samples = {} if family is None else family.samples
+            return {tuple(sorted(dict(labels).values())) for (_, labels), value in samples.items() if value}
+
+        server = f"127.0.0.1:{nobody.getsockname()[1]}"
+        eventually(lambda: states() == {("down", "open"), (server, "closed", "down")}, "both are shown")
+
+
 def test_when_a_listeners_certificate_expires(tmp_path: Path) -> None:
     issued = trustme.CA().issue_cert("api.example", "www.example", not_after=datetime(2040, 1, 1, tzinfo=UTC))
     issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "api.pem"))
