@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from attack import MIB, SOAK, Flood, Gate, bad_side, figure, raise_file_limit, settle, undisturbed
+from daemons import eventually
 
 BOMBS = 50 if SOAK else 2
 MORE = """
@@ -79,6 +80,13 @@ def pour(one: socket.socket, data: bytes) -> int:
     return sent
 
 
+def rests(made: Gate) -> bool:
+    """Whether the worker has little to do."""
+    used = made.processor()
+    time.sleep(0.5)
+    return made.processor() - used < 0.1
+
+
 @pytest.mark.parametrize("path", [b"/here/" + b"p" * 500, b"/good/" + b"p" * 3000], ids=["here", "routed"])
 def test_pipelined_requests_and_no_reader(tmp_path: Path, path: bytes) -> None:
     flood = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path * 3000
@@ -92,10 +100,8 @@ def test_pipelined_requests_and_no_reader(tmp_path: Path, path: bytes) -> None:
             sent = [done + pour(one, flood[done:]) for one, done in zip(wires, sent, strict=True)]
             growth = max(growth, made.growth())
             time.sleep(0.1)
-        used = made.processor()
-        time.sleep(0.5)
         figure("pipelined", sent=sum(sent) // count, growth_KiB_each=growth // count // 1024)
-        assert made.processor() - used < 0.3
+        eventually(lambda: rests(made), "what nobody reads is left alone")
         assert growth < count * MIB
         # One of them reads after all, and gets every answer.
         one = wires[0]
