@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import secrets
 import sys
 import time
@@ -22,6 +23,8 @@ from mutants import mutated_requests
 SECONDS = float(os.environ.get("POLGATE_MUTANTS", "1800" if SOAK else "4"))
 SEED = int(os.environ.get("POLGATE_SEED", secrets.randbelow(1 << 32)))
 CLIENTS = 16
+OWN = re.compile(rb'"type":"urn:polgate:[a-z-]+","title":"[^"]*","status":(5[0-9][0-9])')
+EXPECTED = frozenset({b"501", b"502", b"503", b"504", b"505", b"508"})
 DEADLINE = 30.0
 """Seconds in which a connection on which nothing more is sent must be closed."""
 SETTINGS = """
@@ -105,10 +108,9 @@ class Mutants:
             self.findings.append(f"seed {seed}: {said[:60]!r}")
         status = said[9:12].decode("latin-1") or "none"
         self.statuses[status] = self.statuses.get(status, 0) + 1
-        if status[0] == "5" and status not in ("500", "501", "502", "503", "504", "505", "508"):
-            self.findings.append(f"seed {seed}: {said[:200]!r}")
-        if b'"type":"urn:polgate:internal-error"' in said:
-            self.findings.append(f"seed {seed}: {said[-400:]!r}")
+        # The upstream gives whatever status chance makes of its own; the gateway's own answers say that they are.
+        if any(own not in EXPECTED for own in OWN.findall(said)):
+            self.findings.append(f"seed {seed}: {said[:400]!r}")
 
 
 def test_mutants(tmp_path: Path) -> None:
