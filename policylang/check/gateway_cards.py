@@ -174,7 +174,17 @@ class Admin(Setting):
         return wrong_address(address)
 
 
-class TrustedProxies(Setting):
+class _Networks(Setting):
+    """Takes addresses and networks."""
+
+    networks: list[str] = param("Addresses and networks.", positional=True, default="[]")
+
+    @classmethod
+    def check(cls, constants: Mapping[str, Any]) -> str | None:
+        return wrong_networks(constants.get("networks"))
+
+
+class TrustedProxies(_Networks):
     """Networks whose word about the client counts: who stands in front of the gateway.
 
     What they say in `Forwarded` (RFC 7239) or `X-Forwarded-For` gives `client.ip`, read from the right up to the first
@@ -188,26 +198,14 @@ class TrustedProxies(Setting):
 
     name: ClassVar[str] = "trusted_proxies"
 
-    networks: list[str] = param("Addresses and networks.", positional=True, default="[]")
 
-    @classmethod
-    def check(cls, constants: Mapping[str, Any]) -> str | None:
-        return wrong_networks(constants.get("networks"))
-
-
-class ServerTiming(Setting):
+class ServerTiming(_Networks):
     """Callers that are told in `Server-Timing` how long the gateway and the upstream took.
 
         server_timing ["127.0.0.1", "10.0.0.0/8"]
     """
 
     name: ClassVar[str] = "server_timing"
-
-    networks: list[str] = param("Addresses and networks.", positional=True, default="[]")
-
-    @classmethod
-    def check(cls, constants: Mapping[str, Any]) -> str | None:
-        return wrong_networks(constants.get("networks"))
 
 
 class Limits(Setting):

@@ -7,7 +7,6 @@ import gc
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from policylang.sdk import Environment, Exchange, UpstreamClient
@@ -27,7 +26,7 @@ from runtime.wire.request import RequestHead
 from runtime.workers.control import Message
 from runtime.workers.listeners import Listeners, Tls
 from runtime.workers.policy import check_again, unpack
-from runtime.workers.settings import ListenerSettings, unpacked_listeners
+from runtime.workers.settings import ListenerSettings, own_version, unpacked_listeners
 
 MEASURE = 1.0
 """Seconds between two looks at what has a size: connections, servers, lines lost."""
@@ -121,7 +120,7 @@ class Gateway:
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self._next_tls: Tls = {}
-        self._version = _version()
+        self._version = own_version()
         self._node = socket.gethostname()
         self.prepare(compiled)
         self.install(compiled)
@@ -291,10 +290,3 @@ def _log_exchange(
     observer = exchange.environment.observer  # type: ignore[attr-defined]
     if observer is not None:
         observer.done(exchange, status, received, sent, ended, head, host)
-
-
-def _version() -> str:
-    try:
-        return version("polgate")
-    except PackageNotFoundError:
-        return "unknown"  # a checkout that is not installed

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from runtime.admin.operated import ReloadStatus, Status, WorkerStatus
 from runtime.workers.child import Child, State
+from runtime.workers.settings import own_version
 
 if TYPE_CHECKING:
     from runtime.workers.supervisor import Supervisor
@@ -39,7 +39,7 @@ class Operation:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._orders: deque[Order | None] = deque()
-        self._version = _version()
+        self._version = own_version()
         self.started = self.taken_up = time.time()
         self.last_reload: ReloadStatus | None = None
         self.restarts = 0
@@ -100,10 +100,3 @@ def _worker(child: Child) -> WorkerStatus:
         slot=child.slot, pid=child.pid, state=state.value, policy="" if state is State.STARTING else child.policy,
         generation=child.generation, started=child.began,
     )  # fmt: skip
-
-
-def _version() -> str:
-    try:
-        return version("polgate")
-    except PackageNotFoundError:
-        return "unknown"  # a checkout that is not installed

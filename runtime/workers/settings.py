@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -144,3 +145,9 @@ def unpacked_listeners(packed: list[dict[str, Any]]) -> tuple[ListenerSettings, 
     return tuple(
         ListenerSettings(**{**one, "cert": tuple(one["cert"]), "key": tuple(one["key"])}) for one in packed
     )
+
+def own_version() -> str:
+    try:
+        return version("polgate")
+    except PackageNotFoundError:
+        return "unknown"  # a checkout that is not installed
