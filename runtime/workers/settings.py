@@ -146,6 +146,7 @@ def unpacked_listeners(packed: list[dict[str, Any]]) -> tuple[ListenerSettings, 
         ListenerSettings(**{**one, "cert": tuple(one["cert"]), "key": tuple(one["key"])}) for one in packed
     )
 
+
 def own_version() -> str:
     try:
         return version("polgate")
