@@ -172,9 +172,10 @@ def _run(found: argparse.Namespace) -> int:
     missing = too_few(raise_limit(), loaded.settings.workers, len(loaded.settings.listen))
     if missing is not None:
         return refuse(missing)
-    setting = loaded.settings.store
+    store = loaded.settings.store
     try:
-        claim = FolderClaim.take(choose_folder(Path(setting) if setting else None, os.environ))
+        folder = choose_folder(Path(store.path) if store.path else None, os.environ)
+        claim = FolderClaim.take(folder, rates_bytes=store.rates)
     except StoreUnavailable as error:
         return refuse(str(error))
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_network
 from typing import Any, ClassVar, Literal
 
 from policylang.check.setting import Setting, positive, whole
 from policylang.sdk import Duration, Size, param
+
+_MEMBER = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 
 class Listen(Setting):
@@ -96,20 +99,49 @@ class GatewayName(Setting):
 
 
 class StoreSetting(Setting):
-    """Where counters and maps live.
+    """Where counters, quotas, maps and caches live.
 
-        store embedded, path: "/var/lib/polgate"
+    `embedded` is for the workers of one machine. `hazelcast` is for many: the members of a Hazelcast cluster hold what
+    is shared, and each gateway still keeps a folder of its own, with what it must not lose. Whoever can reach a member
+    can read and write everything in it: the members belong in a network of their own.
+
+        store hazelcast, cluster: "edge", members: ["10.0.0.5:5701", "10.0.0.6:5701"]
     """
 
     name: ClassVar[str] = "store"
 
-    kind: Literal["embedded"] = param("The kind of store.", positional=True, default="embedded")
+    kind: Literal["embedded", "hazelcast"] = param("The kind of store.", positional=True, default="embedded")
     path: str | None = param("Its folder; left out: `$STATE_DIRECTORY`, else `./.polgate`.", default=None)
+    cluster: str = param("The name of the Hazelcast cluster.", default='"dev"')
+    members: list[str] = param("Addresses and ports of members to begin with; the others are found.", default="[]")
+    deadline: Duration = param("How long one call may take before the store counts as away.", default="100ms")
+    rates: Size = param("Room for rate limits and permits, taken from the disk at start.", default="128MiB")
+    lasting: Size = param("Room for quotas and maps.", default="256MiB")
+    cache: Size = param("Room for caches.", default="256MiB")
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:
-        path = constants.get("path")
-        return "`path` cannot be empty" if path is not None and not path.strip() else None
+        path, members = constants.get("path"), constants.get("members") or ()
+        if path is not None and not path.strip():
+            return "`path` cannot be empty"
+        if constants.get("kind") == "embedded" and members:
+            return "`members` is for `store hazelcast`: an embedded store has none"
+        if constants.get("kind") == "hazelcast":
+            if not members:
+                return "`members` names no member: write one such as \"10.0.0.5:5701\""
+            if not constants.get("cluster"):
+                return "`cluster` cannot be empty"
+            for member in members:
+                if not _MEMBER.fullmatch(member):
+                    return f"`{member}` is no member: write its host and port, such as \"10.0.0.5:5701\""
+        for name in ("rates", "lasting", "cache"):
+            size = constants.get(name)
+            if isinstance(size, Size) and size.bytes < 1 << 20:
+                return f"`{name}` must be at least `1MiB`"
+        deadline = constants.get("deadline")
+        if isinstance(deadline, Duration) and not 0.005 <= deadline.seconds <= 10:
+            return "`deadline` is from `5ms` to `10s`"
+        return None
 
 
 class AccessLog(Setting):

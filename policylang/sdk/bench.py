@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from fractions import Fraction
 from random import Random
 from typing import Any, TypeVar
 
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.exchange import Client, Exchange, Request, Response, UpstreamCall, UpstreamClient
 from policylang.sdk.limits import BodyLimits
+from policylang.sdk.memory import MemoryEntries, MemoryStore
 from policylang.sdk.message import BodySource, Field
-from policylang.sdk.outcome import Failed, Failure, Unavailable
-from policylang.sdk.store import Decision
+from policylang.sdk.outcome import Failed, Failure
 from policylang.sdk.waiter import Waiter
 
 T = TypeVar("T")
@@ -61,60 +59,6 @@ class VirtualClock:
         self._now = max(self._now, moment)
         waiter.fire(None)
         return True
-
-
-class MemoryStore:
-    """Rates counted exactly: a log of every admission in the window, or a bucket in fractions.
-
-    `down` makes every call raise Unavailable.
-    """
-
-    def __init__(self) -> None:
-        self.down = False
-        self._logs: dict[bytes, deque[tuple[int, int]]] = {}
-        self._buckets: dict[bytes, tuple[Fraction, int]] = {}
-
-    async def admit(
-        self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
-    ) -> Decision:
-        if self.down:
-            raise Unavailable("store", "it is down")
-        if burst > 0:
-            return self._bucket(key, limit, window, burst, now, cost, count)
-        log = self._logs.setdefault(key, deque())
-        while log and log[0][0] + window <= now:
-            log.popleft()
-        used = sum(each for _, each in log)
-        if used + cost > limit:
-            return Decision(False, max(0, limit - used), self._until_empty(log, window, now), self._wait(
-                log, window, now, used + cost - limit))  # fmt: skip
-        if count:
-            log.append((now, cost))
-            used += cost
-        return Decision(True, limit - used, self._until_empty(log, window, now), 0.0)
-
-    def _until_empty(self, log: deque[tuple[int, int]], window: int, now: int) -> float:
-        return (log[-1][0] + window - now) / 1e9 if log else 0.0
-
-    def _wait(self, log: deque[tuple[int, int]], window: int, now: int, excess: int) -> float:
-        for moment, each in log:
-            excess -= each
-            if excess <= 0:
-                return (moment + window - now) / 1e9
-        return window / 1e9
-
-    def _bucket(
-        self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int, count: bool
-    ) -> Decision:
-        rate, size = Fraction(limit, window), Fraction(limit * burst, window)
-        level, since = self._buckets.get(key, (size, now))
-        level = min(size, level + (now - since) * rate)
-        if level < cost:
-            return Decision(False, int(level), float((size - level) / rate) / 1e9, float((cost - level) / rate) / 1e9)
-        level -= cost
-        if count:
-            self._buckets[key] = (level, now)
-        return Decision(True, int(level), float((size - level) / rate) / 1e9, 0.0)
 
 
 class StreamedBody:
@@ -212,6 +156,7 @@ class BenchEnvironment:
         self.node = "bench-1"
         self.clock = clock or VirtualClock()
         self.store = store or MemoryStore()
+        self.entries = self.machine = MemoryEntries(self.clock, self.store)
         self.upstreams: Mapping[str, UpstreamClient] = upstreams or {}
         self.bodies = bodies or BodyLimits()
         self.logs: list[tuple[str, str]] = []
@@ -297,6 +242,6 @@ def run(coroutine: Coroutine[Waiter[Any], None, T], clock: VirtualClock | None =
 
 
 __all__ = [
-    "BenchEnvironment", "MemoryStore", "Sent", "StreamedBody", "StubUpstream", "VirtualClock", "make_exchange",
-    "make_fields", "make_request", "make_response", "run",
+    "BenchEnvironment", "MemoryEntries", "MemoryStore", "Sent", "StreamedBody", "StubUpstream", "VirtualClock",
+    "make_exchange", "make_fields", "make_request", "make_response", "run",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from policylang.sdk.coding import Encoder
 from policylang.sdk.limits import USUAL_LIMITS, BodyLimits
 from policylang.sdk.message import BodySource, Content, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
-from policylang.sdk.store import Store
+from policylang.sdk.store import Entries, Store
 from policylang.sdk.values import Ip, Principal
 from policylang.sdk.waiter import Waiter
 
@@ -69,13 +69,18 @@ class UpstreamCall:
 
 
 class Environment(Protocol):
-    """What a gateway (or a test) puts at an exchange's disposal; one per compiled policy."""
+    """What a gateway (or a test) puts at an exchange's disposal; one per compiled policy.
+
+    `entries` are those of the store that all share, `machine` those of this machine (the same where there is one).
+    """
 
     name: str
     version: str
     node: str
     clock: Clock
     store: Store
+    entries: Entries
+    machine: Entries
     upstreams: Mapping[str, UpstreamClient]
     bodies: BodyLimits
 
@@ -273,12 +278,12 @@ class Exchange:
     """The state of one evaluation. `slots` are the policy's variables, numbered when it was compiled.
 
     `fields` are header fields for whatever answer will be given in the end (RateLimit…). `journal` receives the
-    tree's outcomes when it is a list, and costs nothing when it is None.
+    tree's outcomes when it is a list, and costs nothing when it is None. `ends`: see `at_end`.
     """
 
     __slots__ = (
-        "client", "environment", "failure", "fields", "journal", "path", "request", "response", "service", "slots",
-        "started", "user",
+        "client", "ends", "environment", "failure", "fields", "journal", "path", "request", "response", "service",
+        "slots", "started", "user",
     )  # fmt: skip
 
     def __init__(self, request: Request, client: Client, environment: Environment, started: int = 0) -> None:
@@ -291,9 +296,19 @@ class Exchange:
         self.path: Mapping[str, str] = _NO_CAPTURES
         self.slots: list[Any] = []
         self.fields: list[Field] | None = None
+        self.ends: list[Callable[[], None]] | None = None
         self.journal: list[Any] | None = None
         self.failure: Failure | None = None
         self.service: str = ""
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Have it called once, when the exchange is over: the answer's last byte is written, or it was given up.
+
+        Also when the client has left, and when its evaluation is cancelled. It must neither wait nor raise.
+        """
+        if self.ends is None:
+            self.ends = []
+        self.ends.append(call)
 
     def add_field(self, lower: bytes, name: bytes, value: bytes) -> None:
         if self.fields is None:

@@ -275,6 +275,8 @@ class ServerConnection(Outgoing):
         tunnel.client_lost()
         if self.edge.traced:
             self.tell(tunnel.received, tunnel.sent)
+        if self.exchange is not None and self.exchange.ends is not None:
+            self.run_ends()
         self.exchange = self.head = None
 
     def _leave(self, name: str, detail: str) -> None:
@@ -289,6 +291,14 @@ class ServerConnection(Outgoing):
         elif self.download is not None:
             download, self.download = self.download, None
             download.refuse()
+
+    def give_up(self, name: str, detail: str) -> None:
+        """Cut the exchange that is being served: it must not go on."""
+        if self.tunnel is not None:
+            self.tunnel.close()
+            return
+        self._leave(name, detail)
+        self.cut()
 
     def drain(self) -> None:
         """Close now if nothing is being served, else after the answer."""

@@ -159,6 +159,13 @@ class Edge:
         for connection in list(self.connections):
             connection.abort()
 
+    def cut(self, exchange: Exchange, name: str, detail: str) -> None:
+        """Give up an exchange that must not go on, wherever it is; nothing where it is over."""
+        for connection in self.connections:
+            if connection.exchange is exchange:
+                connection.give_up(name, detail)
+                return
+
     # --- what connections report ---
 
     def put_off(self, connection: ServerConnection) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from policylang.sdk import BodyLimits, Exchange, Store, UpstreamClient, Waiter
+from policylang.sdk import BodyLimits, Entries, Exchange, Store, UpstreamClient, Waiter
 from policylang.sdk.circuit import Circuit, CircuitSettings
 from policylang.sdk.circuits import Circuits
 
@@ -27,8 +27,6 @@ class SystemClock:
         return waiter
 
 
-
-
 @dataclass(slots=True)
 class GatewayEnvironment:
     """One per compiled policy. `write_log` gets level, text and the exchange; `write_defect` gives the id to quote."""
@@ -38,6 +36,8 @@ class GatewayEnvironment:
     node: str
     clock: SystemClock
     store: Store
+    entries: Entries
+    machine: Entries
     upstreams: Mapping[str, UpstreamClient]
     bodies: BodyLimits
     write_log: Callable[[str, str, Exchange], None]

@@ -83,6 +83,8 @@ class Outgoing(Incoming):
             if self.edge.traced:
                 upload = self.upload
                 self.tell(upload.received if upload is not None else len(request.received or b""), len(body))
+            if self.exchange.ends is not None:  # type: ignore[union-attr]
+                self.run_ends()
             self.exchange = self.head = None
             self.deadline = NEVER
             wheel = self._wheel
@@ -217,9 +219,21 @@ class Outgoing(Incoming):
             self._report()
         if self.upload is not None:
             self.close_upload()
+        if self.exchange is not None and self.exchange.ends is not None:
+            self.run_ends()
         self.exchange = self.head = None
         self.sent = 0
         self.deadline = NEVER
+
+    def run_ends(self) -> None:
+        """Whoever waits for the exchange's end hears of it; one that fails keeps the others from nothing."""
+        exchange = cast(Exchange, self.exchange)
+        ends, exchange.ends = exchange.ends or [], None
+        for call in ends:
+            try:
+                call()
+            except Exception as error:
+                exchange.environment.defect(error, exchange)
 
     def _report(self) -> None:
         exchange: Exchange = self.exchange  # type: ignore[assignment]  # a cast would be a call

@@ -18,7 +18,7 @@ from runtime.edge.wheel import Wheel
 from runtime.observe.events import EventLog
 from runtime.observe.observer import Observer
 from runtime.observe.telemetry import LogSettings, Telemetry
-from runtime.stores.machine import MachineStore
+from runtime.stores.opened import Stores
 from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, upstream_settings
@@ -106,11 +106,11 @@ class Gateway:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, store: MachineStore, events: EventLog, compiled: Compiled,
+        self, loop: asyncio.AbstractEventLoop, stores: Stores, events: EventLog, compiled: Compiled,
         telemetry: Telemetry | None = None,
     ) -> None:  # fmt: skip
         self.loop = loop
-        self.store = store
+        self.stores = stores
         self.events = events
         self.clock = SystemClock(loop)
         self.wheel = Wheel(self.clock)
@@ -150,9 +150,11 @@ class Gateway:
         changed = self._change_pools(compiled)
         upstreams: dict[str, UpstreamClient] = dict(self.pools)
         environment: Any = PolicyEnvironment(
-            name=compiled.edge.name, version=self._version, node=self._node, clock=self.clock, store=self.store,
-            upstreams=upstreams, bodies=compiled.edge.bodies, write_log=self._write_log,
-            write_defect=self._write_defect, circuit=self.circuits.get,
+            name=compiled.edge.name, version=self._version, node=self._node, clock=self.clock,
+            store=self.stores.rates,  # type: ignore[arg-type]
+            entries=self.stores.entries, machine=self.stores.machine, upstreams=upstreams,
+            bodies=compiled.edge.bodies, write_log=self._write_log, write_defect=self._write_defect,
+            circuit=self.circuits.get,
         )  # fmt: skip
         observer = environment.observer = self.telemetry.install(compiled.logs, self.edge.time_next)
         self.listeners.install(compiled.listeners, self._next_tls)
@@ -206,6 +208,7 @@ class Gateway:
         self.wheel.start(self.loop)
         WATCH.tell = lambda text: self.events.write("error", text)
         WATCH.start(self.loop)
+        self.stores.start()
         self._flush()
         self._measure()
         self._sweep()
@@ -215,7 +218,7 @@ class Gateway:
         self.loop.call_later(FLUSH, self._flush)
 
     def _measure(self) -> None:
-        self.telemetry.measure(self.edge, self.pools, self.store, self._expiries())
+        self.telemetry.measure(self.edge, self.pools, self.stores, self._expiries())
         self.loop.call_later(MEASURE, self._measure)
 
     def _expiries(self) -> dict[str, float]:
@@ -228,7 +231,7 @@ class Gateway:
 
     def _sweep(self) -> None:
         # The workers started at different moments, so they seldom ask for the write lock at the same time.
-        self.loop.call_later(self.store.sweep(self.clock.monotonic()), self._sweep)
+        self.loop.call_later(self.stores.sweep(self.clock.monotonic()), self._sweep)
 
     async def listen(self, name: str, listening: socket.socket, shared: bool = False) -> None:
         """Accept the connections of a listening socket under the name that the policy gives its address.
@@ -276,11 +279,11 @@ class Gateway:
     def close(self) -> None:
         self._measure_last()
         self.telemetry.close()
-        self.store.close()
+        self.stores.close()
 
     def _measure_last(self) -> None:
         """What is counted elsewhere is taken up a last time; sizes of a worker that ends are nobody's business."""
-        self.telemetry.measure(self.edge, {}, self.store, {})
+        self.telemetry.measure(self.edge, {}, self.stores, {})
 
 
 def _log_exchange(

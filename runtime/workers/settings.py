@@ -46,10 +46,24 @@ class ListenerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """`path`: a folder, "" for the default place. `members`: none for the embedded store. Sizes in bytes, `deadline` in
+    seconds."""
+
+    path: str = ""
+    cluster: str = "dev"
+    members: tuple[str, ...] = ()
+    deadline: float = 0.1
+    rates: int = 128 << 20
+    lasting: int = 256 << 20
+    cache: int = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """What of the `gateway` block is the supervisor's business; the edge reads the rest for itself.
 
-    Times in seconds. `store`: a folder, "" for the default place. `access_log`: a file, STDOUT or OFF. `error_log`: a
+    Times in seconds. `access_log`: a file, STDOUT or OFF. `error_log`: a
     file or STDERR. `drain_delay`: None where the policy does not say. `admin`: an address and port, `unix:` and a path
     (none: the default place), or OFF.
     """
@@ -57,7 +71,7 @@ class GatewaySettings:
     listen: tuple[ListenerSettings, ...] = (ListenerSettings("127.0.0.1:8080"),)
     workers: int = 1
     name: str = "polgate"
-    store: str = ""
+    store: StoreSettings = StoreSettings()
     access_log: str = STDOUT
     error_log: str = STDERR
     admin: str = "unix:"
@@ -105,7 +119,10 @@ def gateway_settings(settings: Iterable[Setting]) -> GatewaySettings:
         elif setting.name == "workers":
             given["workers"] = int(values["count"])
         elif setting.name == "store":
-            given["store"] = str(values.get("path") or "")
+            given["store"] = StoreSettings(
+                str(values["path"] or ""), str(values["cluster"]), tuple(values["members"]), values["deadline"].seconds,
+                values["rates"].bytes, values["lasting"].bytes, values["cache"].bytes,
+            )  # fmt: skip
         elif setting.name == "admin":
             given["admin"], given["admin_token"] = str(values["address"]), values["token"]
         elif setting.name == "timeouts":
@@ -145,6 +162,11 @@ def unpacked_listeners(packed: list[dict[str, Any]]) -> tuple[ListenerSettings, 
     return tuple(
         ListenerSettings(**{**one, "cert": tuple(one["cert"]), "key": tuple(one["key"])}) for one in packed
     )
+
+
+def unpacked_store(packed: dict[str, Any]) -> StoreSettings:
+    """From what `dataclasses.asdict` made of it, after its travel."""
+    return StoreSettings(**{**packed, "members": tuple(packed["members"])})
 
 
 def own_version() -> str:

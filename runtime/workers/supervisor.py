@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -307,7 +308,9 @@ class Supervisor:
             "listen": list(slot.sockets),
             "shared": list(slot.shares),
             "parting": self._accept_until is not None,
-            "store": str(self.claim.folder) if self.claim is not None else "",
+            "folder": str(self.claim.folder) if self.claim is not None else "",
+            "store": asdict(self.current.settings.store),
+            "workers": self.current.settings.workers,
         }
         child.policy, child.generation = self.current.hash, self.generation
         child.channel.send(message, [one.fileno() for one in slot.sockets.values()])

@@ -21,12 +21,11 @@ from runtime.observe.events import EventLog
 from runtime.observe.telemetry import Telemetry
 from runtime.observe.unexpected import Unexpected
 from runtime.stores import StoreUnavailable
-from runtime.stores.embedded import EmbeddedStore
-from runtime.stores.machine import MachineStore
+from runtime.stores.opened import Stores
 from runtime.workers.control import Channel, ChannelBroken, Message
 from runtime.workers.descriptors import raise_limit
 from runtime.workers.gateway import Compiled, Gateway, compile_policy
-from runtime.workers.settings import PolicyRefused
+from runtime.workers.settings import PolicyRefused, unpacked_store
 
 HEARTBEAT = 0.5
 """Seconds between signs of life."""
@@ -59,10 +58,14 @@ def main(number: int) -> None:
         loop = install()
         loop.set_exception_handler(Unexpected(events))
         compiled = compile_policy(start["policy"])
-        store = MachineStore(EmbeddedStore.open(Path(start["store"])), lambda text: events.write("error", text))
-        folder = Path(start["store"]) if start["store"] else None
-        telemetry = Telemetry(events, SystemClock(loop), folder, start["slot"])
-        gateway = Gateway(loop, store, events, compiled, telemetry)
+        folder = Path(start["folder"])
+        clock = SystemClock(loop)
+        stores = Stores.open(
+            folder, unpacked_store(start["store"]), start["workers"], loop, clock,
+            lambda text: events.write("error", text),
+        )  # fmt: skip
+        telemetry = Telemetry(events, clock, folder if start["folder"] else None, start["slot"])
+        gateway = Gateway(loop, stores, events, compiled, telemetry)
         _raise_file_limit(compiled.edge.connections, events)
     except OSError as error:
         _fail(channel, f"cannot open `{error.filename}`: {(error.strerror or str(error)).lower()}", FAILED)

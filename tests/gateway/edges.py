@@ -293,7 +293,8 @@ async def bench(
         return "d1"
 
     environment: Any = GatewayEnvironment(
-        name="test", version="0", node="n", clock=clock, store=None, upstreams=pools, bodies=bodies or BodyLimits(),  # type: ignore[arg-type]
+        name="test", version="0", node="n", clock=clock, upstreams=pools, bodies=bodies or BodyLimits(),
+        store=None, entries=None, machine=None,  # type: ignore[arg-type]
         write_log=lambda *_: None, write_defect=defect,
     )  # fmt: skip
 

@@ -20,7 +20,14 @@ from runtime.stores.machine import SWEEP_BUSY, SWEEP_INTERVAL, MachineStore
 from runtime.workers.child import BACK_OFF, YOUNG, Child, Slot, spawn
 from runtime.workers.control import Channel, ChannelBroken, Message
 from runtime.workers.policy import Reader, check_again, pack, unpack
-from runtime.workers.settings import GatewaySettings, ListenerSettings, Loaded, PolicyRefused, gateway_settings
+from runtime.workers.settings import (
+    GatewaySettings,
+    ListenerSettings,
+    Loaded,
+    PolicyRefused,
+    StoreSettings,
+    gateway_settings,
+)  # fmt: skip
 from runtime.workers.sockets import CannotListen, open_sockets, split_address, url
 
 # --- the channel ---------------------------------------------------------------------------------
@@ -131,8 +138,8 @@ def test_settings_of_the_gateway_block() -> None:
     )
     assert checked.program is not None, checked.diagnostics
     assert gateway_settings(checked.program.gateway) == GatewaySettings(
-        listen=(ListenerSettings("127.0.0.1:1"), ListenerSettings("[::1]:2")), workers=3, store="/somewhere",
-        access_log="off", drain=5.0, drain_delay=1.0,
+        listen=(ListenerSettings("127.0.0.1:1"), ListenerSettings("[::1]:2")), workers=3,
+        store=StoreSettings("/somewhere"), access_log="off", drain=5.0, drain_delay=1.0,
     )  # fmt: skip
 
 

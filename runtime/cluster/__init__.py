@@ -1,0 +1,1 @@
+"""The store that many gateways share: the maps of a Hazelcast cluster."""

@@ -1,0 +1,1 @@
+"""Permits: what limits how much happens at a time."""

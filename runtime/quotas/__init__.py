@@ -1,0 +1,1 @@
+"""Quotas: how many in a period of the calendar, exact to the last one."""
