@@ -1,6 +1,6 @@
 """Compare gateways side by side in one run: processor time a request, throughput, latency at a fixed offered rate.
 
-    python3 tests/bench/gateways.py [--rounds N] [--seconds S] [--scenario a|b|t] [--observed] [--only nginx,envoy]
+    python3 tests/bench/gateways.py [--rounds N] [--seconds S] [--scenario a|b|t|c|k] [--observed] [--only nginx,envoy]
         [--json FILE]
 
 Method: docs/performance.md. Every gateway has one core and one worker, load and upstream share another core. The
@@ -25,12 +25,29 @@ from pathlib import Path
 import load
 import provision
 import report
-from peers import BODY, CLIENTS, ECHO_PATH, GATEWAYS, OBSERVED, PATH, SECURE, bare, upstream
+from peers import (
+    BODY,
+    CACHED,
+    CACHED_PATH,
+    CLIENTS,
+    ECHO_PATH,
+    GATEWAYS,
+    HOT,
+    HOT_RATE,
+    OBSERVED,
+    PATH,
+    SECURE,
+    bare,
+    counts,
+    upstream,
+)  # fmt: skip
 from processes import Child, Noise, cores, free_port, spent
 
 CONNECTIONS = 64
 LATENCY_SECONDS = 2.0
 WARM_UP_SECONDS = 1
+HOT_SECONDS = 5.0
+SCENARIOS = ["a", "b", SECURE, CACHED, HOT]
 
 
 @dataclass
@@ -88,7 +105,7 @@ class Bench:
     def scenario(self, scenario: str, names: list[str]) -> list[Result]:
         results = {name: Result(name) for name in names}
         running: dict[str, tuple[Child, int]] = {}
-        script = load.wrk_script(self.folder, PATH, list(CLIENTS) if bare(scenario) == "b" else [])
+        script = load.wrk_script(self.folder, PATH, list(CLIENTS) if counts(scenario) else [])
         for name in names:
             port = free_port()
             slot = f"{name}-{scenario}"
@@ -96,7 +113,7 @@ class Bench:
                 command = GATEWAYS[name].command(scenario, self.place(slot), port, self.upstream_port)
                 child = self.start(slot, command, port, self.gateway_core)
                 sane(scenario, port)
-                load.flood(port, PATH, script, WARM_UP_SECONDS, CONNECTIONS, self.load_core, scheme(scenario))
+                load.flood(port, path(scenario), script, WARM_UP_SECONDS, CONNECTIONS, self.load_core, scheme(scenario))
                 child.pin()
                 running[name] = child, port
             except (RuntimeError, OSError, http.client.HTTPException) as error:
@@ -128,9 +145,11 @@ class Bench:
     def measure(self, scenario: str, child: Child, port: int, script: Path, number: int) -> Round:
         """One round of one gateway. Raises RuntimeError for any answer but the right one."""
         noise = Noise(self.gateway_core, self.load_core, child, self.upstream)
+        if bare(scenario) == HOT:
+            return self.hot(child, port, noise)
         cpu = child.cpu()
         flood = load.flood(
-            port, PATH, script, self.options.seconds, CONNECTIONS, self.load_core, scheme(scenario)
+            port, path(scenario), script, self.options.seconds, CONNECTIONS, self.load_core, scheme(scenario)
         )
         used = spent(cpu, child.cpu())
         if flood.refused or flood.broken or not flood.answers:
@@ -151,10 +170,34 @@ class Bench:
             stolen=stolen,
         )
 
+    def hot(self, child: Child, port: int, noise: Noise) -> Round:
+        """One key, offered evenly what its limit lets pass; some of it may be refused."""
+        request = load.get(PATH, port, X_API_Key=next(iter(CLIENTS)))
+        schedule = [(int(turn * 1e9 / HOT_RATE), 0) for turn in range(int(HOT_RATE * HOT_SECONDS))]
+        cpu = child.cpu()
+        answers = load.open_loop(port, [request], schedule, CONNECTIONS, self.load_core, self.folder)
+        used = spent(cpu, child.cpu())
+        passed = sum(answer.status == 200 for answer in answers)
+        if passed < 0.9 * len(answers) or passed + sum(answer.status == 429 for answer in answers) < len(answers):
+            raise RuntimeError(f"{passed} of {len(answers)} requests at the limit passed")
+        latencies = [answer.done - answer.due for answer in answers]
+        others, others_load, stolen = noise.shares()
+        return Round(
+            requests_per_second=passed / HOT_SECONDS,
+            cpu_us=used / 1e3 / len(answers),
+            busy=used / 1e9 / HOT_SECONDS,
+            p50_us=load.percentile(latencies, 0.5) / 1e3,
+            p99_us=load.percentile(latencies, 0.99) / 1e3,
+            others=others,
+            others_load=others_load,
+            stolen=stolen,
+        )
+
     def latencies(self, scenario: str, port: int, number: int) -> list[int]:
         """From due time to the last byte, ns, at the offered rate. Arrivals differ by round, not by gateway."""
-        keys = list(CLIENTS) if bare(scenario) == "b" else []
-        requests = [load.get(PATH, port, X_API_Key=key) for key in keys] or [load.get(PATH, port)]
+        keys = list(CLIENTS) if counts(scenario) else []
+        where = path(scenario)
+        requests = [load.get(where, port, X_API_Key=key) for key in keys] or [load.get(where, port)]
         due = load.arrivals(self.options.rate, LATENCY_SECONDS, number)
         schedule = [(at, turn % len(requests)) for turn, at in enumerate(due)]
         answers = load.open_loop(port, requests, schedule, CONNECTIONS, self.load_core, self.folder)
@@ -163,12 +206,18 @@ class Bench:
         return [answer.done - answer.due for answer in answers]
 
 
+def path(scenario: str) -> str:
+    return CACHED_PATH if bare(scenario) == CACHED else PATH
+
+
 def scheme(scenario: str) -> str:
     return "https" if bare(scenario) == SECURE else "http"
 
 
 def sane(scenario: str, port: int) -> None:
     """Ask for a few answers before anything is measured. Raises RuntimeError when one is not as it must be."""
+
+    made: list[str | None] = []
 
     def ask(path: str, **fields: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -179,15 +228,19 @@ def sane(scenario: str, port: int) -> None:
         with contextlib.closing(connection):
             connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in fields.items()})
             answer = connection.getresponse()
+            made.append(answer.getheader("X-Made"))
             return answer.status, answer.read().decode("utf-8", "replace")
 
     def must(what: str, status: int, body: str, good: bool) -> None:
         if not good:
             raise RuntimeError(f"{what}: status {status}, {body[:100]!r}")
 
-    if bare(scenario) != "b":
-        status, body = ask(PATH)
-        must("wrong answer", status, body, (status, body) == (200, BODY))
+    if not counts(scenario):
+        for _ in range(3 if bare(scenario) == CACHED else 1):
+            status, body = ask(path(scenario))
+            must("wrong answer", status, body, (status, body) == (200, BODY))
+        if bare(scenario) == CACHED and (made[-1] is None or made[-1] != made[-2]):
+            raise RuntimeError("the answer did not come from the cache")
         return
     for key, client in list(CLIENTS.items())[:3]:
         status, body = ask(PATH, X_API_Key=key)
@@ -228,8 +281,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each gateway (%(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="length of one with wrk (%(default)s)")
     parser.add_argument("--rate", type=float, default=5000, help="offered requests a second for p99 (%(default)s)")
-    parser.add_argument("--scenario", choices=["a", "b", SECURE], action="append",
-                        help="a: plain route, b: contracts, t: (a) over TLS (all)")
+    parser.add_argument("--scenario", choices=SCENARIOS, action="append",
+                        help="a: plain route, b: contracts, t: (a) over TLS, c: from the cache, k: a hot key (all)")
     parser.add_argument("--observed", action="store_true", help="both also with everything logged and counted")
     parser.add_argument("--only", default=",".join(GATEWAYS), metavar="NAMES", help="of %(default)s")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures of all rounds")
@@ -251,8 +304,9 @@ def main() -> int:
         bench = None
         try:
             bench = Bench(Path(folder), options)
-            scenarios = options.scenario or ["a", "b", SECURE]
-            for scenario in [*scenarios, *(one + OBSERVED for one in scenarios if options.observed)]:
+            scenarios = options.scenario or SCENARIOS
+            observed = [one + OBSERVED for one in scenarios if options.observed and one in ("a", "b", SECURE)]
+            for scenario in [*scenarios, *observed]:
                 present = [name for name in names if name not in absent]
                 outcomes[scenario] = bench.scenario(scenario, present)
                 outcomes[scenario] += [Result(name, problem=absent[name]) for name in names if name in absent]

@@ -42,10 +42,26 @@ OBSERVED = "-observed"
 
 SECURE = "t"
 """The scenario of TLS: (a), with clients that speak TLS and keep their connections."""
+CACHED = "c"
+"""The scenario of an answer that every gateway has in its cache."""
+HOT = "k"
+"""The scenario of one key near its limit: (b), offered HOT_RATE a second."""
+HOT_RATE = 1000
+CACHED_PATH = "/orders/cached"  # each answer of the upstream has another X-Made
 
 
 def bare(scenario: str) -> str:
     return scenario.removesuffix(OBSERVED)
+
+
+def counts(scenario: str) -> bool:
+    """Whether clients show a key and are counted."""
+    return bare(scenario) in ("b", HOT)
+
+
+def limit(scenario: str) -> int:
+    """Requests a second of each client: a little above what is offered, as HAProxy counts what it refuses."""
+    return HOT_RATE + HOT_RATE // 10 if bare(scenario) == HOT else LIMIT
 
 
 def certificate(folder: Path) -> tuple[Path, Path, Path]:
@@ -98,6 +114,11 @@ def upstream(folder: Path, port: int) -> list[str]:
         listen 127.0.0.1:{port} backlog=4096;
         default_type application/json;
         location / {{ return 200 '{BODY}'; }}
+        location = {CACHED_PATH} {{
+            add_header Cache-Control "max-age=600";
+            add_header X-Made $request_id;
+            return 200 '{BODY}';
+        }}
         location = {ECHO_PATH} {{ default_type text/plain; return 200 "$http_x_client"; }}
     }}""")
 
@@ -110,7 +131,7 @@ def nginx(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
         ssl_certificate {cert};
         ssl_certificate_key {key};
         ssl_protocols TLSv1.2 TLSv1.3;"""
-    if bare(scenario) == "b":
+    if counts(scenario):
         def mapping(variable: str, member: str) -> str:
             lines = "\n".join(f'        "{key}" "{client[member]}";' for key, client in CLIENTS.items())
             return f"    map $http_x_api_key ${variable} {{\n        default \"\";\n{lines}\n    }}\n"
@@ -119,9 +140,12 @@ def nginx(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
         maps = mapping("client", "id") + mapping("tier", "contract")
         for tier in TIERS:
             maps += f'    map $tier ${tier}_client {{ default ""; "{tier}" $client; }}\n'
-            maps += f"    limit_req_zone ${tier}_client zone={tier}:10m rate={LIMIT}r/s;\n"
-            checks += f"            limit_req zone={tier} burst={LIMIT} nodelay;\n"
+            maps += f"    limit_req_zone ${tier}_client zone={tier}:10m rate={limit(scenario)}r/s;\n"
+            checks += f"            limit_req zone={tier} burst={limit(scenario)} nodelay;\n"
         checks += '            if ($client = "") { return 401; }\n            proxy_set_header X-Client $client;\n'
+    if bare(scenario) == CACHED:
+        maps += f"    proxy_cache_path {folder}/kept keys_zone=kept:10m inactive=10m;\n"
+        checks += "            proxy_cache kept;\n"
     return _nginx(folder, f"""
     map_hash_bucket_size 128;
     limit_req_status 429;
@@ -150,7 +174,7 @@ def haproxy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[
     if scenario.endswith(OBSERVED):
         log = "\n    log stdout format raw local0 info\n    option httplog"
     table = ""
-    if bare(scenario) == "b":
+    if counts(scenario):
         for name, member in (("clients", "id"), ("tiers", "contract")):
             lines = "".join(f"{key} {client[member]}\n" for key, client in CLIENTS.items())
             (folder / f"{name}.map").write_text(lines)
@@ -163,10 +187,13 @@ def haproxy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[
         for tier in TIERS:
             rules += (
                 f"    http-request deny deny_status 429 if {{ var(txn.tier) -m str {tier} }}"
-                f" {{ sc_http_req_rate(0) gt {LIMIT} }}\n"
+                f" {{ sc_http_req_rate(0) gt {limit(scenario)} }}\n"
             )
         rules += "    http-request set-header X-Client %[var(txn.client)]\n"
         table = "\nbackend rates\n    stick-table type string len 64 size 100k expire 1m store http_req_rate(1s)\n"
+    if bare(scenario) == CACHED:
+        rules = "    http-request cache-use kept\n    http-response cache-store kept\n"
+        table = "\ncache kept\n    total-max-size 16\n    max-age 600\n"
     tls = f" ssl crt {certificate(folder)[2]} alpn http/1.1" if bare(scenario) == SECURE else ""
     config = folder / "haproxy.cfg"
     config.write_text(f"""global
@@ -204,8 +231,8 @@ def _envoy_route(name: str, tier: str | None) -> dict[str, Any]:
     return {"name": name, "match": {"prefix": "/orders/"}, "route": action}
 
 
-def _envoy_limits() -> dict[str, Any]:
-    bucket = {"max_tokens": LIMIT, "tokens_per_fill": LIMIT, "fill_interval": "1s"}
+def _envoy_limits(most: int) -> dict[str, Any]:
+    bucket = {"max_tokens": most, "tokens_per_fill": most, "fill_interval": "1s"}
     whole = {"numerator": 100, "denominator": "HUNDRED"}
     return {
         "name": "envoy.filters.http.local_ratelimit",
@@ -238,7 +265,7 @@ ENVOY_LOG = {
 def envoy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
     host: dict[str, Any] = {"name": "edge", "domains": ["*"]}
     filters: list[dict[str, Any]] = []
-    if bare(scenario) == "b":
+    if counts(scenario):
         keys = [{"key": key, "client": client["id"]} for key, client in CLIENTS.items()]
         filters.append({
             "name": "envoy.filters.http.api_key_auth",
@@ -249,7 +276,7 @@ def envoy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
                 "forwarding": {"header": "X-Client"},
             },
         })
-        filters.append(_envoy_limits())
+        filters.append(_envoy_limits(limit(scenario)))
         # The contract's branch is a route, chosen by one hash look-up of the key.
         routes = {
             tier: {"action": {"name": tier, "typed_config": {
@@ -263,6 +290,16 @@ def envoy(scenario: str, folder: Path, port: int, upstream_port: int) -> list[st
         }}
     else:
         host["routes"] = [_envoy_route("orders", None)]
+    if bare(scenario) == CACHED:
+        filters.append({
+            "name": "envoy.filters.http.cache",
+            "typed_config": {
+                "@type": f"{ENVOY}.extensions.filters.http.cache.v3.CacheConfig",
+                "typed_config": {
+                    "@type": f"{ENVOY}.extensions.http.cache.simple_http_cache.v3.SimpleHttpCacheConfig"
+                },
+            },
+        })
     filters.append({
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": f"{ENVOY}.extensions.filters.http.router.v3.Router"},
@@ -325,7 +362,9 @@ def envoy_binary() -> Path | None:
     return found[0] if found else None
 
 
-POLICIES = {"a": "plain.pol", "b": "contracts.pol", SECURE: "plain.pol"}
+POLICIES = {
+    "a": "plain.pol", "b": "contracts.pol", SECURE: "plain.pol", CACHED: "cached.pol", HOT: "contracts.pol",
+}
 
 
 def polgate(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
@@ -335,6 +374,8 @@ def polgate(scenario: str, folder: Path, port: int, upstream_port: int) -> list[
     if bare(scenario) == SECURE:
         cert, key, _ = certificate(folder)
         policy = policy.replace('"127.0.0.1:8080"', f'"127.0.0.1:8080", cert: "{cert}", key: "{key}"')
+    if bare(scenario) == HOT:
+        policy = policy.replace("1_000_000/s", f"{limit(scenario)}/s")
     for written, real in (("127.0.0.1:8080", port), ("127.0.0.1:9000", upstream_port)):
         policy = policy.replace(written, f"127.0.0.1:{real}")
     (folder / "policy.pol").write_text(policy)

@@ -8,6 +8,8 @@ TITLES = {
     "a": "(a) plain route",
     "b": "(b) API key, contract, rate limit per client, a header set, route",
     "t": "(t) plain route, clients speak TLS",
+    "c": "(c) answered from the cache",
+    "k": "(k) one key, offered 1,000/s, near its limit",
     "a-observed": "(a) with access log and metrics",
     "t-observed": "(t) with access log and metrics",
     "b-observed": "(b) with access log and metrics",
