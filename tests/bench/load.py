@@ -118,30 +118,56 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[int]:
     return due
 
 
+class OpenLoop:
+    """One that runs: plays a schedule of (due in ns, number of the request), sorted by due time.
+
+    Without a core, on any. `tolerant`: a server that cannot be reached costs the requests alone (their status is 0).
+    """
+
+    def __init__(
+        self, port: int, requests: list[bytes], schedule: list[tuple[int, int]], connections: int, core: int | None,
+        folder: Path, tolerant: bool = False,
+    ) -> None:  # fmt: skip
+        paths = [folder / name for name in ("requests.bin", "schedule.bin", "answers.tsv")]
+        paths[0].write_bytes(b"".join(struct.pack("=I", len(request)) + request for request in requests))
+        paths[1].write_bytes(array.array("Q", [number for entry in schedule for number in entry]).tobytes())
+        command = ["taskset", "-c", str(core)] if core is not None else []
+        command += [str(build_open_loop()), str(port), str(connections), *map(str, paths)]
+        environment = {**os.environ, "OPENLOOP_TOLERANT": "1"} if tolerant else None
+        self._seconds = schedule[-1][0] / 1e9
+        self._answers = paths[2]
+        self._run = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        )
+
+    def answers(self, absolute: bool = False) -> list[Answer]:
+        """When it has ended; times since its start, or `absolute` by the machine's monotonic clock.
+
+        Raises RuntimeError if it breaks.
+        """
+        try:
+            out, err = self._run.communicate(timeout=self._seconds + 30)
+        finally:
+            if self._run.poll() is None:
+                self._run.kill()
+                self._run.communicate()
+        if self._run.returncode:
+            raise RuntimeError(err.strip()[:300] or f"openloop ended with {self._run.returncode}")
+        start = int(out.split()[1]) if absolute else 0
+        answers = []
+        with self._answers.open() as lines:
+            for line in lines:
+                request, due, sent, done, status, retry_after, policy, limit = line.rstrip("\n").split("\t")
+                times = (int(due) + start, int(sent) + start, int(done) + start)
+                answers.append(Answer(int(request), *times, int(status), retry_after, policy, limit))
+        return answers
+
+
 def open_loop(
     port: int, requests: list[bytes], schedule: list[tuple[int, int]], connections: int, core: int | None, folder: Path
 ) -> list[Answer]:
-    """Play a schedule of (due in ns, number of the request), sorted by due time; without a core, on any.
-
-    Raises RuntimeError if it breaks.
-    """
-    paths = [folder / name for name in ("requests.bin", "schedule.bin", "answers.tsv")]
-    paths[0].write_bytes(b"".join(struct.pack("=I", len(request)) + request for request in requests))
-    paths[1].write_bytes(array.array("Q", [number for entry in schedule for number in entry]).tobytes())
-    command = ["taskset", "-c", str(core)] if core is not None else []
-    command += [str(build_open_loop()), str(port), str(connections), *map(str, paths)]
-    length = schedule[-1][0] / 1e9
-    run = subprocess.run(command, capture_output=True, text=True, timeout=length + 30, check=False)
-    if run.returncode:
-        raise RuntimeError(run.stderr.strip()[:300] or f"openloop ended with {run.returncode}")
-    answers = []
-    with paths[2].open() as lines:
-        for line in lines:
-            request, due, sent, done, status, retry_after, policy, limit = line.rstrip("\n").split("\t")
-            answers.append(
-                Answer(int(request), int(due), int(sent), int(done), int(status), retry_after, policy, limit)
-            )
-    return answers
+    """Play a whole schedule, as OpenLoop does. Raises RuntimeError if it breaks."""
+    return OpenLoop(port, requests, schedule, connections, core, folder).answers()
 
 
 def percentile(values: list[int], share: float) -> int:

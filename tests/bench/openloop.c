@@ -7,7 +7,8 @@
  * (ns from the start), status, Retry-After, RateLimit-Policy, RateLimit. Status 0 is a request without a whole
  * answer. A request that finds no idle connection waits for one, and its latency still counts from its due time,
  * so that a slow server cannot slow down its own measurement. Standard output gets the number of connections that
- * had to be opened anew.
+ * had to be opened anew, and the start (ns, CLOCK_MONOTONIC). With OPENLOOP_TOLERANT in the environment a server that
+ * cannot be reached costs the request alone: it is tried again with the next one.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +36,7 @@ struct due { uint64_t at, request; };
 struct answer { int64_t sent, done; int status; char *retry, *policy, *limit; };
 struct connection { int fd; int64_t index; size_t have; char bytes[ANSWER_BYTES + 1]; };
 
-static int port, connections, idle_count, idle_first, epoll, reconnects;
+static int port, connections, idle_count, idle_first, epoll, reconnects, tolerant;
 static struct connection *idle[MAX_CONNECTIONS]; /* a ring, so that all connections take turns */
 
 static void die(const char *what) { fprintf(stderr, "openloop: %s: %s\n", what, strerror(errno)); exit(1); }
@@ -72,12 +73,17 @@ static void open_connection(struct connection *c) {
     c->fd = socket(AF_INET, SOCK_STREAM, 0);
     if (c->fd < 0) die("socket");
     setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); /* bounds connect too */
-    if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0) die("connect");
+    c->have = 0;
+    c->index = -1;
+    if (connect(c->fd, (struct sockaddr *)&to, sizeof to) < 0) {
+        if (!tolerant) die("connect");
+        close(c->fd);
+        c->fd = -1;
+        return;
+    }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e) < 0) die("epoll_ctl");
-    c->have = 0;
-    c->index = -1;
 }
 
 static void put_idle(struct connection *c) { idle[(idle_first + idle_count++) % MAX_CONNECTIONS] = c; }
@@ -154,6 +160,7 @@ int main(int count, char **arguments) {
     connections = atoi(arguments[2]);
     if (connections < 1 || connections > MAX_CONNECTIONS) { fprintf(stderr, "openloop: connections\n"); return 2; }
 
+    tolerant = getenv("OPENLOOP_TOLERANT") != NULL;
     char *raw = read_whole(arguments[3], &size);
     struct { uint32_t length; char *bytes; } *requests = calloc(size / 4 + 1, sizeof *requests);
     for (size_t at = 0; at + 4 <= size; at += 4 + requests[total++].length) {
@@ -186,6 +193,13 @@ int main(int count, char **arguments) {
         while (next < n && idle_count && start + (int64_t)schedule[next].at <= now) {
             struct connection *c = take_idle();
             uint64_t which = schedule[next].request;
+            if (c->fd < 0) open_connection(c);
+            if (c->fd < 0) {
+                answers[next].sent = answers[next].done = now_ns() - start;
+                next++;
+                put_idle(c);
+                continue;
+            }
             c->index = next;
             c->have = 0;
             answers[next].sent = now_ns() - start;
@@ -242,6 +256,6 @@ int main(int count, char **arguments) {
                 a->retry ? a->retry : "", a->policy ? a->policy : "", a->limit ? a->limit : "");
     }
     if (fclose(out)) die(arguments[5]);
-    printf("%d\n", reconnects);
+    printf("%d %lld\n", reconnects, (long long)start);
     return 0;
 }
