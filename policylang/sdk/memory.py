@@ -67,8 +67,8 @@ class MemoryStore:
         level = min(size, level + (now - since) * rate)
         if level < cost:
             return Decision(False, int(level), float((size - level) / rate) / 1e9, float((cost - level) / rate) / 1e9)
-        level -= cost
         if count:
+            level -= cost
             self._buckets[key] = (level, now)
         return Decision(True, int(level), float((size - level) / rate) / 1e9, 0.0)
 

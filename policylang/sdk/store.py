@@ -41,14 +41,16 @@ class Rates(Protocol):
     ) -> Decision | Coroutine[Any, Any, Decision]:
         """Count `cost` against `limit` per `window` nanoseconds, if it may pass.
 
-        `burst` (nanoseconds) above 0 makes it a bucket of limit x burst / window. `count=False` only asks.
+        `burst` (nanoseconds) above 0 makes it a bucket of limit x burst / window. `count=False` only asks: `remaining`
+        and `reset` are then as nothing is taken.
         """
         ...
 
     def admit_all(
         self, key: bytes, limits: Sequence[Limit], now: int, cost: int = 1, count: bool = True
     ) -> tuple[Decision, ...] | Coroutine[Any, Any, tuple[Decision, ...]]:
-        """Count against every limit if all of them let it pass, else against none. A decision for each, in order."""
+        """Count against every limit if all of them let it pass, else against none. A decision for each, in order;
+        of one that would have let it pass where another does not: how it stands."""
         ...
 
 

@@ -187,6 +187,22 @@ def admit_bucket(
     )
 
 
+def standing(state: State | None, limit: int, window: int, burst: int, now: int, cost: int = 1) -> Decision:
+    """How a key stands: `admitted` tells whether `cost` would pass; `remaining` and `reset` are as nothing is taken."""
+    # What can never pass is refused, and a refusal tells what is left.
+    beyond = (limit * burst // window if burst else limit) + 1
+    left = _judge(state, limit, window, burst, now, max(beyond, 1))
+    if cost <= left.remaining:
+        return Decision(True, left.remaining, left.reset, 0.0)
+    return _judge(state, limit, window, burst, now, cost)
+
+
+def _judge(state: State | None, limit: int, window: int, burst: int, now: int, cost: int) -> Decision:
+    if burst:
+        return admit_bucket(state, limit, window, burst, now, cost)[0]
+    return admit_window(state, limit, window, now, cost)[0]
+
+
 def expires_at(state: State) -> int:
     """When a state ceases to say anything that no state would not say: a store may delete it from then on (ns)."""
     at: int = _EXPIRY.unpack_from(state)[0]

@@ -7,3 +7,6 @@ class StoreUnavailable(Exception):
 
 class StoreFull(StoreUnavailable):
     """The store takes no new keys (those that it holds go on), or has no room left at all."""
+
+    unknown = False
+    """True where nothing is counted for the key that was refused."""

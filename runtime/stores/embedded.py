@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import lmdb
 
-from policylang.sdk.window import MAX_STATE, Decision, admit_bucket, admit_window, expires_at
+from policylang.sdk.store import Limit
+from policylang.sdk.window import MAX_STATE, Decision, admit_bucket, admit_window, expires_at, standing
 from runtime.stores import StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ class EmbeddedStore:
         try:
             state = txn.get(key)
             if state is None and _pages(txn.stat()) >= self._full_pages:
-                raise StoreFull(f"the rates in `{self._path}` are {FULL_PERCENT} % full: give the store more room")
+                raise self._full()
             if burst:
                 decision, changed = admit_bucket(state, limit, window, burst, now, cost)
             else:
@@ -120,18 +122,56 @@ class EmbeddedStore:
             txn.abort()
             raise
 
-    def peek(self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1) -> Decision:
-        """What `admit` would answer, without counting."""
-        if not 0 < len(key) <= KEY_BYTES or len(key) == DIGEST_BYTES:
-            key = _digest(key)
+    def admit_all(self, key: bytes, limits: Sequence[Limit], now: int, cost: int = 1) -> tuple[Decision, ...]:
+        """As `admit` for every limit in one step: all count, or none does. Where one refuses, the decisions of the
+        others say how they stand."""
+        places = [_place(key + limit.suffix) for limit in limits]
         try:
-            with self._begin() as txn:
-                state = txn.get(key)
+            txn = self._begin(None, None, True)
         except lmdb.Error as error:
             raise self._unavailable(error) from error
-        if burst:
-            return admit_bucket(state, limit, window, burst, now, cost)[0]
-        return admit_window(state, limit, window, now, cost)[0]
+        try:
+            states = [txn.get(place) for place in places]
+            if None in states and _pages(txn.stat()) >= self._full_pages:
+                raise self._full()
+            decisions, passed, changes = [], True, []
+            for place, state, (most, window, burst, _) in zip(places, states, limits, strict=True):
+                if burst:
+                    decision, changed = admit_bucket(state, most, window, burst, now, cost)
+                else:
+                    decision, changed = admit_window(state, most, window, now, cost)
+                decisions.append(decision)
+                passed = passed and decision.admitted
+                if changed is not None:
+                    changes.append((place, changed, decision.admitted))
+            for place, changed, counts in changes:
+                if passed or not counts:
+                    txn.put(place, changed)
+            txn.commit()
+        except lmdb.Error as error:
+            txn.abort()
+            raise self._unavailable(error) from error
+        except BaseException:
+            txn.abort()
+            raise
+        if passed:
+            return tuple(decisions)
+        return tuple(
+            standing(state, *limit[:3], now, cost) if decision.admitted else decision
+            for decision, state, limit in zip(decisions, states, limits, strict=True)
+        )
+
+    def peek(self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1) -> Decision:
+        """How the key stands, and whether `cost` would pass; nothing is counted."""
+        return standing(self.states([key])[0], limit, window, burst, now, cost)
+
+    def states(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """What is kept of each key."""
+        try:
+            with self._begin() as txn:
+                return [txn.get(_place(key)) for key in keys]
+        except lmdb.Error as error:
+            raise self._unavailable(error) from error
 
     def sweep(self, now: int) -> int:
         """Delete up to SWEPT_PER_TRANSACTION keys that have expired, going on where the last sweep ended.
@@ -187,6 +227,11 @@ class EmbeddedStore:
             return StoreFull(f"the rates in `{self._path}` have no room left: give the store more room")
         return StoreUnavailable(f"cannot use the rates in `{self._path}`: {error}")
 
+    def _full(self) -> StoreFull:
+        full = StoreFull(f"the rates in `{self._path}` are {FULL_PERCENT} % full: give the store more room")
+        full.unknown = True
+        return full
+
     def _disown(self) -> None:
         """In a forked child: LMDB's locks and reader slots are the parent's."""
         self._begin = _refuse_after_fork
@@ -194,6 +239,10 @@ class EmbeddedStore:
 
 def _refuse_after_fork(*_: object, **__: object) -> NoReturn:
     raise StoreUnavailable("a store is not for a process forked from the one that opened it: open it after the fork")
+
+
+def _place(key: bytes) -> bytes:
+    return _digest(key) if not 0 < len(key) <= KEY_BYTES or len(key) == DIGEST_BYTES else key
 
 
 def _digest(key: bytes) -> bytes:

@@ -32,7 +32,7 @@ class Stores:
         Waits for nothing: a cluster that is away is asked for again and again. Raises StoreUnavailable where the folder
         cannot be used.
         """
-        rates = MachineStore(EmbeddedStore.open(folder), report)
+        rates = MachineStore(EmbeddedStore.open(folder), report, workers)
         entries = MemoryEntries(clock, MemoryStore())
         return cls(rates, entries, entries)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from policylang.sdk.store import Limit
 from policylang.sdk.window import Decision
 from runtime.stores.embedded import EmbeddedStore
 from runtime.stores.folder import FolderClaim
@@ -68,11 +69,37 @@ def test_a_cost_passes_whole_or_not_at_all(store: EmbeddedStore) -> None:
 
 
 @pytest.mark.parametrize("burst", [0, 3 * S])
-def test_peek_answers_as_admit_would_and_counts_nothing(store: EmbeddedStore, burst: int) -> None:
+def test_peek_tells_what_is_left_and_counts_nothing(store: EmbeddedStore, burst: int) -> None:
     for i in range(40):
-        seen = store.peek(b"ann", 10, S, burst, START + i)
-        assert store.peek(b"ann", 10, S, burst, START + i) == seen
-        assert store.admit(b"ann", 10, S, burst, START + i) == seen
+        seen = store.peek(b"ann", 10, S, burst, START + i, 2)
+        assert store.peek(b"ann", 10, S, burst, START + i, 2) == seen
+        decision = store.admit(b"ann", 10, S, burst, START + i, 2)
+        assert decision.admitted == seen.admitted
+        assert decision.remaining == seen.remaining - 2 * seen.admitted
+        if not seen.admitted:
+            assert decision == seen
+
+
+def test_limits_count_when_all_let_it_pass(store: EmbeddedStore) -> None:
+    limits = [Limit(5, S, suffix=b"s"), Limit(8, 60 * S, suffix=b"m"), Limit(3, S, 3 * S, suffix=b"b")]
+    for i in range(5):
+        decisions = store.admit_all(b"ann", limits, START + i)
+        assert [one.admitted for one in decisions] == [True] * 3
+        assert [one.remaining for one in decisions] == [4 - i, 7 - i, 8 - i]
+    for _ in range(3):
+        second, minute, bucket = store.admit_all(b"ann", limits, START + 10)
+        assert not second.admitted and second.remaining == 0
+        assert (minute.admitted, minute.remaining, bucket.admitted, bucket.remaining) == (True, 3, True, 4)
+    passed = [all(one.admitted for one in store.admit_all(b"ann", limits, START + 2 * S + i)) for i in range(6)]
+    assert passed == [True] * 3 + [False] * 3
+    assert store.peek(b"anns", 5, S, 0, START + 2 * S + 6).remaining == 2
+    assert store.peek(b"annm", 8, 60 * S, 0, START + 2 * S + 6).remaining == 0
+
+
+def test_a_limit_that_is_out_of_range_counts_nothing_of_the_others(store: EmbeddedStore) -> None:
+    with pytest.raises(ValueError, match="must be at least 1"):
+        store.admit_all(b"ann", [Limit(5, S), Limit(5, 0, suffix=b"x")], START)
+    assert store.peek(b"ann", 5, S, 0, START).remaining == 5
 
 
 def test_a_changed_limit_keeps_the_count(store: EmbeddedStore) -> None:
@@ -97,8 +124,8 @@ def test_the_sweep_takes_what_has_expired_a_few_at_a_time(store: EmbeddedStore) 
     assert [store.sweep(START + S - 1) for _ in range(5)].count(0) < 5
     deleted = [store.sweep(START + S) for _ in range(60)]
     assert max(deleted) <= 64
-    assert store.peek(b"key 4", 10, 10 * S, 0, START + S).remaining == 8
-    assert store.peek(b"key 3", 10, S, 0, START + S).remaining == 9
+    assert store.peek(b"key 4", 10, 10 * S, 0, START + S).remaining == 9
+    assert store.peek(b"key 3", 10, S, 0, START + S).remaining == 10
     while store.sweep(START + 10 * S) or store.sweep(START + 10 * S):
         pass
     assert store.sweep(START + 10 * S) == 0
