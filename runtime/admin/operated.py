@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 
 class WorkerStatus(TypedDict):
@@ -61,3 +61,11 @@ class Operated(Protocol):
 
     def drain(self) -> None:
         """As TERM does: begin to drain, and return at once."""
+
+    def ask(self, what: str, arguments: dict[str, Any], timeout: float) -> Any:
+        """Have any one worker that serves answer, within `timeout` seconds: JSON both ways.
+
+        Raises `runtime.admin.messages.Refused`: what the worker's answerer refuses, 404 where none knows `what`, 503
+        where no worker serves, the store is away or the worker ended before it answered, 504 after the time. In the
+        last two it may have been done, or be done yet.
+        """

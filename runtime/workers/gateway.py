@@ -23,6 +23,7 @@ from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, upstream_settings
 from runtime.wire.request import RequestHead
+from runtime.workers.answers import Answers
 from runtime.workers.control import Message
 from runtime.workers.listeners import Listeners, Tls
 from runtime.workers.policy import check_again, unpack
@@ -119,6 +120,7 @@ class Gateway:
         self.circuits = Circuits()
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
+        self.answers = Answers(events.defect)
         self._next_tls: Tls = {}
         self._version = own_version()
         self._node = socket.gethostname()
@@ -151,7 +153,7 @@ class Gateway:
         upstreams: dict[str, UpstreamClient] = dict(self.pools)
         environment: Any = PolicyEnvironment(
             name=compiled.edge.name, version=self._version, node=self._node, clock=self.clock,
-            store=self.stores.rates,  # type: ignore[arg-type]
+            store=self.stores.rates,
             entries=self.stores.entries, machine=self.stores.machine, upstreams=upstreams,
             bodies=compiled.edge.bodies, write_log=self._write_log, write_defect=self._write_defect,
             circuit=self.circuits.get,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.admin.operated import ReloadStatus, Status, WorkerStatus
 from runtime.workers.child import Child, State
+from runtime.workers.questions import Questions
 from runtime.workers.settings import own_version
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Operation:
         self.last_reload: ReloadStatus | None = None
         self.restarts = 0
         self.store = ""
+        self.questions = Questions(lambda: supervisor.wake())
 
     # --- from other threads ---
 
@@ -67,6 +69,9 @@ class Operation:
         self._supervisor.wake()
         answer = order.wait(timeout)
         return answer or (False, f"there is no result after {timeout:g} s; it may still come: see `polgate status`")
+
+    def ask(self, what: str, arguments: dict[str, Any], timeout: float) -> Any:
+        return self.questions.ask(what, arguments, timeout)
 
     def again(self, why: str) -> None:
         """Reload, and nobody waits for the result: it is logged."""

@@ -220,6 +220,9 @@ class Supervisor:
                 self._begin_reload(order)
             elif not self.draining:
                 self._drain("an operator asks")
+        self.operation.questions.send(
+            slot.child for slot in self.slots if slot.child is not None and slot.child.state is State.READY
+        )
 
     def _stop(self, why: str) -> None:
         if not self.draining:
@@ -354,6 +357,8 @@ class Supervisor:
             self.log.write("error", f"worker {child.slot} cannot start: {message.get('text')}", pid=child.pid)
             if not self.running and not self.draining:
                 self._status = max(self._status, 3 if message.get("defect") else 1)
+        elif did == "answered":
+            self.operation.questions.answered(message)
         elif did == "leaving" and child.state is not State.LEAVING:
             self._leaves(child)
         elif self.reload is not None:
@@ -390,6 +395,7 @@ class Supervisor:
         if self._watched.pop(child, None) is not None:
             self._selector.unregister(child.channel)
             child.channel.close()
+            self.operation.questions.lost(child)
 
     def _reap(self, now: float) -> None:
         for child in self._children():

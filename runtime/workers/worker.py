@@ -205,6 +205,8 @@ class Worker:
             self._do(self._stop())
         elif do == "reopen":
             self._gateway.reopen_logs()
+        elif do == "ask":
+            self._gateway.answers.take(message, self._channel.send)
 
     # --- a new policy: compiled in a thread, swapped between two turns of the loop ---
 

@@ -2,23 +2,30 @@
 
 `standin.py POLICY` supervises; the policy is JSON: hash, listen, workers, and `report` when it is to be refused.
 `standin.py worker N` is a worker: /slow answers after a while, /die ends it, /hang stops its loop.
+On the Unix socket `asked` each connection asks one question: a line [what, arguments, timeout], answered with a line.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import faulthandler
 import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
+from policylang.sdk import Unavailable, Waiter
+from runtime.admin.messages import Refused
 from runtime.observe.events import EventLog
+from runtime.workers.answers import Answers
 from runtime.workers.control import Channel
+from runtime.workers.operation import Operation
 from runtime.workers.settings import GatewaySettings, ListenerSettings, Loaded, PolicyRefused
 from runtime.workers.sockets import CannotListen
 from runtime.workers.supervisor import Supervisor
@@ -45,6 +52,9 @@ class StandIn:
         self.prepared: dict[str, Any] = {}
         self.servers: dict[str, asyncio.AbstractServer] = {}
         self.open = 0
+        self.answers = Answers(lambda error: f"defect-{error}")
+        for one in (self.echo, self.late, self.gone, self.refuse, self.away, self.wrong, self.huge, self.odd):
+            self.answers.give(one.__name__, one)
         self.loop.add_reader(channel, self.read)
         self.loop.add_signal_handler(signal.SIGTERM, self.leave)
         self.tick()
@@ -95,6 +105,34 @@ class StandIn:
             await self.drain(message["timeout"])
         elif do == "stop":
             self.ended.set()
+        elif do == "ask":
+            self.answers.take(message, self.channel.send)
+
+    async def echo(self, arguments: dict[str, Any]) -> Any:
+        return {**arguments, "pid": os.getpid()}
+
+    async def late(self, arguments: dict[str, Any]) -> Any:
+        waiter: Waiter[str] = Waiter()
+        self.loop.call_later(arguments["seconds"], waiter.fire, "at last")
+        return await waiter
+
+    async def gone(self, arguments: dict[str, Any]) -> Any:
+        os._exit(9)
+
+    async def refuse(self, arguments: dict[str, Any]) -> Any:
+        raise Refused(422, "not-so", "it cannot be done", ("Allow", "GET"))
+
+    async def away(self, arguments: dict[str, Any]) -> Any:
+        raise Unavailable("store", "it is down", retry_after=3)
+
+    async def wrong(self, arguments: dict[str, Any]) -> Any:
+        return 1 // 0
+
+    async def huge(self, arguments: dict[str, Any]) -> Any:
+        return "x" * 5_000_000
+
+    async def odd(self, arguments: dict[str, Any]) -> Any:
+        return object()
 
     async def serve(self, names: list[str], sockets: list[socket.socket]) -> None:
         for name, one in zip(names, sockets, strict=True):
@@ -134,6 +172,38 @@ class StandIn:
             self.open -= 1
 
 
+class Asked:
+    """Asks what its socket's clients want to know, each in a thread of its own, as the admin listener does."""
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.listening = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("asked")
+        self.listening.bind("asked")
+        self.listening.listen(20)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                one, _ = self.listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.ask, args=(one,), daemon=True).start()
+
+    def ask(self, one: socket.socket) -> None:
+        with one, one.makefile("rw") as lines:
+            try:
+                answer = self.operation.ask(*json.loads(lines.readline()))
+            except Refused as refused:
+                answer = {"refused": [refused.status, refused.name, refused.detail, refused.fields]}
+            lines.write(json.dumps(answer) + "\n")
+
+    def close(self) -> None:
+        self.listening.close()
+
+
 async def work(number: int) -> None:
     channel = Channel(socket.socket(fileno=number))
     await StandIn(channel).ended.wait()
@@ -147,7 +217,10 @@ def main() -> int:
         return 0
     path = sys.argv[1]
     command = [sys.executable, __file__, "worker"]
-    supervisor = Supervisor(load(path), lambda: load(path), command, EventLog("supervisor"), say)
+    supervisor = Supervisor(
+        load(path), lambda: load(path), command, EventLog("supervisor"), say,
+        open_admin=lambda settings, operation: Asked(operation),
+    )  # fmt: skip
     return supervisor.run()
 
 
