@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from policylang.sdk.coding import Encoder
 from policylang.sdk.limits import USUAL_LIMITS, BodyLimits
+from policylang.sdk.limits_told import Told
 from policylang.sdk.message import BodySource, Content, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
 from policylang.sdk.store import Entries, Store
@@ -277,13 +278,14 @@ class Response(Message):
 class Exchange:
     """The state of one evaluation. `slots` are the policy's variables, numbered when it was compiled.
 
-    `fields` are header fields for whatever answer will be given in the end (RateLimit…). `journal` receives the
-    tree's outcomes when it is a list, and costs nothing when it is None. `ends`: see `at_end`.
+    `fields` are header fields for whatever answer will be given in the end; `limits` becomes some of them (see
+    `policylang.sdk.limits_told.tell`). `journal` receives the tree's outcomes when it is a list, and costs nothing when
+    it is None. `ends`: see `at_end`.
     """
 
     __slots__ = (
-        "client", "ends", "environment", "failure", "fields", "journal", "path", "request", "response", "service",
-        "slots", "started", "user",
+        "client", "ends", "environment", "failure", "fields", "journal", "limits", "path", "request", "response",
+        "service", "slots", "started", "user",
     )  # fmt: skip
 
     def __init__(self, request: Request, client: Client, environment: Environment, started: int = 0) -> None:
@@ -296,6 +298,7 @@ class Exchange:
         self.path: Mapping[str, str] = _NO_CAPTURES
         self.slots: list[Any] = []
         self.fields: list[Field] | None = None
+        self.limits: list[Told] | None = None
         self.ends: list[Callable[[], None]] | None = None
         self.journal: list[Any] | None = None
         self.failure: Failure | None = None

@@ -11,6 +11,7 @@ from copy import copy
 from typing import Any
 
 from policylang.sdk.exchange import Exchange, Request, Response
+from policylang.sdk.limits_told import tell
 from policylang.sdk.message import Field, Message
 from policylang.sdk.waiter import Waiter
 from policylang.tree.facts import Writes
@@ -207,6 +208,8 @@ def gather(exchange: Exchange, forks: list[Exchange]) -> None:
             exchange.journal.extend(fork.journal)
         if fork.fields:
             exchange.fields = [*(exchange.fields or ()), *fork.fields]
+        for told in fork.limits or ():
+            tell(exchange, *told)
 
 
 def merge(exchange: Exchange, lanes: tuple[Lane, ...], forks: list[Exchange]) -> None:

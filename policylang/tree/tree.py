@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from policylang.check.program import Expr, Program
 from policylang.check.program import Service as CheckedService
 from policylang.sdk.exchange import Exchange, Response
+from policylang.sdk.limits_told import add_limit_fields
 from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.tree.build import row_of, run_of
 from policylang.tree.facts import wants_request
@@ -92,6 +93,8 @@ class Tree:
             if response is None or self._after:
                 inside = ()
                 return await self._finish(exchange, service, None, False)
+            if exchange.limits is not None:
+                add_limit_fields(exchange)
             if exchange.fields is not None:
                 response.add_fields(exchange.fields)
             return response
@@ -123,6 +126,8 @@ class Tree:
                 break
         response = exchange.response
         assert response is not None
+        if exchange.limits is not None:
+            add_limit_fields(exchange)
         if exchange.fields is not None:
             response.add_fields(exchange.fields)
         return response
