@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.exchange import Client, Exchange, Request, Response, UpstreamCall, UpstreamClient
 from policylang.sdk.limits import BodyLimits
+from policylang.sdk.lines import Lines
 from policylang.sdk.memory import MemoryEntries, MemoryStore
 from policylang.sdk.message import BodySource, Field
 from policylang.sdk.outcome import Failed, Failure
@@ -163,6 +164,7 @@ class BenchEnvironment:
         self.defects: list[BaseException] = []
         self.draw = Random(0).random
         self.circuit = Circuits().get
+        self.lines = Lines()
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.logs.append((level, text))

@@ -17,6 +17,7 @@ from policylang.sdk.waiter import Waiter
 
 if TYPE_CHECKING:
     from policylang.sdk.circuit import Circuit, CircuitSettings
+    from policylang.sdk.lines import Lines
 
 
 class Clock(Protocol):
@@ -73,6 +74,7 @@ class Environment(Protocol):
     """What a gateway (or a test) puts at an exchange's disposal; one per compiled policy.
 
     `entries` are those of the store that all share, `machine` those of this machine (the same where there is one).
+    `lines` are this worker's own, and outlive a reload.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Environment(Protocol):
     machine: Entries
     upstreams: Mapping[str, UpstreamClient]
     bodies: BodyLimits
+    lines: Lines
 
     def log(self, level: str, text: str, exchange: Exchange) -> None: ...
 

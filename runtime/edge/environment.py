@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from policylang.sdk import BodyLimits, Entries, Exchange, Store, UpstreamClient, Waiter
 from policylang.sdk.circuit import Circuit, CircuitSettings
 from policylang.sdk.circuits import Circuits
+from policylang.sdk.lines import Lines
 
 
 class SystemClock:
@@ -44,6 +45,7 @@ class GatewayEnvironment:
     write_defect: Callable[[BaseException, Exchange], str]
     circuit: Callable[[bytes, CircuitSettings], Circuit] = field(default_factory=lambda: Circuits().get)
     draw: Callable[[], float] = random.random
+    lines: Lines = field(default_factory=Lines)
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.write_log(level, text, exchange)

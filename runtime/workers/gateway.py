@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from policylang.sdk import Environment, Exchange, UpstreamClient
 from policylang.sdk.circuits import Circuits
+from policylang.sdk.lines import Lines
 from runtime.edge.edge import Edge, Handler
 from runtime.edge.environment import GatewayEnvironment, SystemClock
 from runtime.edge.settings import EdgeSettings, Setting, edge_settings
@@ -118,6 +119,7 @@ class Gateway:
         self.edge = Edge(compiled.edge, loop, self.clock, self.wheel)
         self.pools: dict[str, UpstreamPool] = {}
         self.circuits = Circuits()
+        self.lines = Lines()
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self.answers = Answers(events.defect)
@@ -156,7 +158,7 @@ class Gateway:
             store=self.stores.rates,
             entries=self.stores.entries, machine=self.stores.machine, upstreams=upstreams,
             bodies=compiled.edge.bodies, write_log=self._write_log, write_defect=self._write_defect,
-            circuit=self.circuits.get,
+            circuit=self.circuits.get, lines=self.lines,
         )  # fmt: skip
         observer = environment.observer = self.telemetry.install(compiled.logs, self.edge.time_next)
         self.listeners.install(compiled.listeners, self._next_tls)
