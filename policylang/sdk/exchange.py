@@ -11,7 +11,9 @@ from policylang.sdk.limits import USUAL_LIMITS, BodyLimits
 from policylang.sdk.limits_told import Told
 from policylang.sdk.message import BodySource, Content, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
+from policylang.sdk.permits import Permits
 from policylang.sdk.store import Entries, Store
+from policylang.sdk.unanswered import Unanswered
 from policylang.sdk.values import Ip, Principal
 from policylang.sdk.waiter import Waiter
 
@@ -84,6 +86,7 @@ class Environment(Protocol):
     store: Store
     entries: Entries
     machine: Entries
+    permits: Permits
     upstreams: Mapping[str, UpstreamClient]
     bodies: BodyLimits
     lines: Lines
@@ -283,12 +286,13 @@ class Exchange:
 
     `fields` are header fields for whatever answer will be given in the end; `limits` becomes some of them (see
     `policylang.sdk.limits_told.tell`). `journal` receives the tree's outcomes when it is a list, and costs nothing when
-    it is None. `ends`: see `at_end`.
+    it is None. `ends`: see `at_end`. `origin`: of a fork (`parallel`) the exchange that a client waits for.
+    `unanswered`: see `await_answers`.
     """
 
     __slots__ = (
-        "client", "ends", "environment", "failure", "fields", "journal", "limits", "path", "request", "response",
-        "service", "slots", "started", "user",
+        "client", "ends", "environment", "failure", "fields", "journal", "limits", "origin", "path", "request",
+        "response", "service", "slots", "started", "unanswered", "user",
     )  # fmt: skip
 
     def __init__(self, request: Request, client: Client, environment: Environment, started: int = 0) -> None:
@@ -303,6 +307,8 @@ class Exchange:
         self.fields: list[Field] | None = None
         self.limits: list[Told] | None = None
         self.ends: list[Callable[[], None]] | None = None
+        self.origin: Exchange | None = None
+        self.unanswered: Unanswered | None = None
         self.journal: list[Any] | None = None
         self.failure: Failure | None = None
         self.service: str = ""
@@ -312,9 +318,21 @@ class Exchange:
 
         Also when the client has left, and when its evaluation is cancelled. It must neither wait nor raise.
         """
-        if self.ends is None:
-            self.ends = []
-        self.ends.append(call)
+        whole = self.origin or self
+        if whole.ends is None:
+            whole.ends = []
+        whole.ends.append(call)
+
+    def await_answers(self) -> Unanswered:
+        """From now on an upstream that has a request of this exchange is not left in the middle of it.
+
+        When the client leaves, or waits no longer, the answer is read on and thrown away, within the time that the
+        upstream has for it.
+        """
+        whole = self.origin or self
+        if whole.unanswered is None:
+            whole.unanswered = Unanswered()
+        return whole.unanswered
 
     def add_field(self, lower: bytes, name: bytes, value: bytes) -> None:
         if self.fields is None:

@@ -191,6 +191,7 @@ def fork_of(exchange: Exchange, writes: Writes) -> Exchange:
     request: Request = copy(exchange.request) if writes.request else exchange.request
     fork = Exchange(request, exchange.client, exchange.environment, exchange.started)
     response = exchange.response
+    fork.origin = exchange.origin or exchange
     fork.response = copy(response) if writes.response and response is not None else response
     fork.user = exchange.user
     fork.path = exchange.path

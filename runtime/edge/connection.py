@@ -290,7 +290,7 @@ class ServerConnection(Outgoing):
             self.refuse_streams(cast(ReceivedRequest, exchange.request), None)
         elif self.download is not None:
             download, self.download = self.download, None
-            download.refuse()
+            self.leave_body(download)
 
     def give_up(self, name: str, detail: str) -> None:
         """Cut the exchange that is being served: it must not go on."""

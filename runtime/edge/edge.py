@@ -161,6 +161,7 @@ class Edge:
 
     def cut(self, exchange: Exchange, name: str, detail: str) -> None:
         """Give up an exchange that must not go on, wherever it is; nothing where it is over."""
+        exchange = exchange.origin or exchange
         for connection in self.connections:
             if connection.exchange is exchange:
                 connection.give_up(name, detail)

@@ -12,6 +12,7 @@ from policylang.sdk import BodyLimits, Entries, Exchange, Store, UpstreamClient,
 from policylang.sdk.circuit import Circuit, CircuitSettings
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
+from policylang.sdk.permits import Permits
 
 
 class SystemClock:
@@ -46,6 +47,7 @@ class GatewayEnvironment:
     circuit: Callable[[bytes, CircuitSettings], Circuit] = field(default_factory=lambda: Circuits().get)
     draw: Callable[[], float] = random.random
     lines: Lines = field(default_factory=Lines)
+    permits: Permits = field(default=None)  # type: ignore[assignment]  # a gateway has them; a test may do without
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.write_log(level, text, exchange)

@@ -11,6 +11,7 @@ from runtime.edge.answer import BODILESS, answer_head, problem, whole_answer
 from runtime.edge.entry import Entry
 from runtime.edge.farewell import Farewell
 from runtime.edge.incoming import Incoming
+from runtime.edge.linger import leave_body
 from runtime.edge.peer import peer_at
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import WINDOW, BodyStream
@@ -159,9 +160,20 @@ class Outgoing(Incoming):
     def refuse_streams(self, request: ReceivedRequest, kept: BodyStream | Tunnel | None) -> None:
         """The answers that the policy has asked for and not used."""
         for stream in request.streams or ():
-            if stream is not kept:
+            if stream is kept:
+                pass
+            elif isinstance(stream, BodyStream):
+                self.leave_body(stream)
+            else:
                 stream.refuse()
         request.streams = None
+
+    def leave_body(self, stream: BodyStream) -> None:
+        exchange = cast(Exchange, self.exchange)
+        if exchange.unanswered is None:
+            stream.refuse()
+        else:
+            leave_body(stream, exchange, self._wheel, self.edge.request_ticks)
 
     def body_data(self, data: bytes) -> None:
         if self._coder is not None:

@@ -155,6 +155,19 @@ class BodyStream:
             if stopped and not self.paused:
                 self._origin.resume_body()
 
+    def divert(self, taker: Taker) -> None:
+        """Give what is still to come to another taker, whatever has become of the body so far."""
+        self.untouched = False
+        self._collectors = None
+        self._held.clear()
+        if self.failure is not None:
+            taker.body_failed(self.failure)
+        elif self.finished:
+            taker.body_end()
+        else:
+            self._taker = taker
+            self.resume()
+
     def bound(self, limit: int) -> bool:
         """Let at most `limit` bytes through, also of what has begun. False where it is known to be longer."""
         if self.received > limit or (self.length is not None and self.length > limit):

@@ -321,6 +321,11 @@ class UpstreamConnection(Protocol):
         elif self.tunnel is None:
             self._close()
 
+    @property
+    def sending(self) -> bool:
+        """The server has not been sent the whole request."""
+        return self._upload is not None
+
     def abandon(self, waiter: Waiter[Response]) -> None:
         """Who waits for the answer has gone."""
         if self.waiter is waiter:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from policylang.sdk import Clock, Exchange, Failed, Response, UpstreamCall, Waiter
 from policylang.sdk.circuit import Circuit
+from runtime.edge.linger import leave
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import BodyStream
 from runtime.edge.transport import LoopTransport
@@ -122,7 +123,7 @@ class UpstreamPool:
                         try:
                             yield waiter
                         except GeneratorExit:
-                            connection.abandon(waiter)
+                            leave(connection, waiter, exchange)
                             raise
                     if waiter.error is not None:
                         self._note_failure(server, waiter.error)

@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from policylang.sdk import Exchange, Failed, Response, UpstreamCall, Waiter
+from runtime.edge.linger import leave
 from runtime.edge.request import ReceivedRequest
 from runtime.edge.stream import BodyStream
 from runtime.edge.transport import LoopTransport
@@ -157,7 +158,7 @@ class Tries:
                 if waiter.error is None:
                     yield waiter
             except GeneratorExit:
-                connection.abandon(waiter)
+                leave(connection, waiter, self._exchange)
                 raise
             error = waiter.error
             if error is not None:
