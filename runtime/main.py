@@ -175,7 +175,9 @@ def _run(found: argparse.Namespace) -> int:
     store = loaded.settings.store
     try:
         folder = choose_folder(Path(store.path) if store.path else None, os.environ)
-        claim = FolderClaim.take(folder, rates_bytes=store.rates)
+        claim = FolderClaim.take(
+            folder, rates_bytes=store.rates, lasting_bytes=store.lasting, cache_bytes=store.cache
+        )
     except StoreUnavailable as error:
         return refuse(str(error))
     try:

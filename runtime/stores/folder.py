@@ -10,23 +10,21 @@ The supervisor has no transaction open at any time, so that a spawn can never in
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 import lmdb
 
-from policylang.sdk.window import LAYOUT
 from runtime.stores import StoreUnavailable
+from runtime.stores.prepared import LEAST_BYTES, Prepared, environments, gateway_id, prepare
+from runtime.stores.private import make_private, open_private
 
 RATES_BYTES = 128 << 20
-"""How much room rates have by default; all of it is taken from the disk at start."""
-
-LEAST_BYTES = 1 << 20
-"""The least room that rates can have."""
+"""How much room rates have by default, and what passes half of it; all of it is taken from the disk at start."""
+LASTING_BYTES = CACHE_BYTES = 256 << 20
+"""How much what is to last, and what may be lost, can take of the disk by default."""
 
 DEFAULT_FOLDER = Path(".polgate")
 
@@ -39,7 +37,6 @@ NETWORK_FILE_SYSTEMS = frozenset({
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS = Path("/proc/self/mountinfo")
-_NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def choose_folder(setting: Path | None, environ: Mapping[str, str]) -> Path:
@@ -68,83 +65,65 @@ def network_file_system(path: Path, mountinfo: str) -> str | None:
 
 
 class FolderClaim:
-    """A folder that this supervisor alone has, with its `rates` ready to be opened by workers.
+    """A folder that this supervisor alone has, with its environments ready to be opened by workers.
 
     What a former run left is kept, since a restart must not hand out every limit anew, unless the machine has booted
     since (monotonic time began anew), the layout of states has changed, or the files cannot be read: then
-    `discarded` says why.
+    `discarded` says why. What is to last is kept whatever happens.
     """
 
-    def __init__(self, folder: Path, lock: int, discarded: str) -> None:
+    def __init__(self, folder: Path, lock: int, discarded: str, prepared: tuple[Prepared, ...]) -> None:
         self.folder = folder
         self.discarded = discarded
+        self._prepared = prepared
         self._lock = lock
 
     @classmethod
     def take(
-        cls, folder: Path, *, rates_bytes: int = RATES_BYTES, boot_id: Path = _BOOT_ID, mountinfo: Path = _MOUNTS
-    ) -> FolderClaim:
+        cls, folder: Path, *, rates_bytes: int = RATES_BYTES, lasting_bytes: int = LASTING_BYTES,
+        cache_bytes: int = CACHE_BYTES, boot_id: Path = _BOOT_ID, mountinfo: Path = _MOUNTS,
+    ) -> FolderClaim:  # fmt: skip
         """Make or check the folder, lock it, and prepare the files in it.
 
         Raises StoreUnavailable when the folder is a link, another's, open to others, on a network file system, held by
         another supervisor, or has no room.
         """
-        if rates_bytes < LEAST_BYTES:
-            raise StoreUnavailable(f"rates need room for {LEAST_BYTES} bytes, not {rates_bytes}: give the store more")
-        _make_private(folder)
+        for what, size in (("rates", rates_bytes), ("lasting", lasting_bytes), ("cache", cache_bytes)):
+            if size < LEAST_BYTES:
+                raise StoreUnavailable(f"{what} needs room for {LEAST_BYTES} bytes, not {size}: give the store more")
+        make_private(folder)
         _refuse_network(folder, mountinfo)
         lock = _lock(folder)
         try:
-            discarded = _prepare(folder, rates_bytes, _boot_mark(boot_id))
+            prepared = environments(rates_bytes, lasting_bytes, cache_bytes)
+            discarded = prepare(folder, prepared, _boot(boot_id))
+            gateway_id(folder)
         except BaseException:
             os.close(lock)
             raise
-        return cls(folder, lock, discarded)
+        return cls(folder, lock, discarded, prepared)
 
     def check_readers(self) -> int:
         """Free the reader slots of processes that died in a transaction, which would keep LMDB from reusing any page.
 
         Returns how many there were.
         """
-        path = self.folder / "rates"
-        try:
-            # Not through the map: the supervisor writes nothing.
-            with lmdb.open(os.fspath(path), map_size=_size(path), create=False, mode=0o600) as env:
-                return env.reader_check()
-        except (OSError, lmdb.Error) as error:
-            raise StoreUnavailable(f"cannot check the readers of `{path}`: {error}") from error
+        found = 0
+        for one in self._prepared:
+            path = self.folder / one.name
+            try:
+                # Not through the map: the supervisor writes nothing.
+                with lmdb.open(os.fspath(path), map_size=_size(path), create=False, mode=0o600) as env:
+                    found += env.reader_check()
+            except (OSError, lmdb.Error) as error:
+                raise StoreUnavailable(f"cannot check the readers of `{path}`: {error}") from error
+        return found
 
     def release(self) -> None:
         """Let another supervisor have the folder. May be called twice."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _make_private(folder: Path) -> None:
-    try:
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            pass
-        found = os.lstat(folder)
-    except FileNotFoundError as error:
-        raise StoreUnavailable(f"cannot make the store's folder `{folder}`: make `{folder.parent}` first") from error
-    except OSError as error:
-        raise StoreUnavailable(f"cannot make the store's folder `{folder}`: {error.strerror}") from error
-    if stat.S_ISLNK(found.st_mode):
-        raise StoreUnavailable(f"the store's folder `{folder}` is a symbolic link: name the folder that it leads to")
-    if not stat.S_ISDIR(found.st_mode):
-        raise StoreUnavailable(f"the store's folder `{folder}` is not a folder: name another")
-    _refuse_shared(folder, found, "700")
-
-
-def _refuse_shared(path: Path, found: os.stat_result, mode: str) -> None:
-    if found.st_uid != os.geteuid():
-        raise StoreUnavailable(f"`{path}` belongs to user {found.st_uid}, not to {os.geteuid()}: name another folder")
-    if found.st_mode & 0o077:
-        found_mode = f"{stat.S_IMODE(found.st_mode):03o}"
-        raise StoreUnavailable(f"`{path}` is open to others (mode {found_mode}): `chmod {mode}` it, or name another")
 
 
 def _refuse_network(folder: Path, mountinfo: Path) -> None:
@@ -157,28 +136,9 @@ def _refuse_network(folder: Path, mountinfo: Path) -> None:
         raise StoreUnavailable(f"the store's folder `{folder}` is on a network file system ({kind}): name a local one")
 
 
-def _open_private(path: Path, flags: int) -> int:
-    """Open a plain file of ours, following no link. Raises StoreUnavailable."""
-    try:
-        descriptor = os.open(path, flags | _NO_LINK, 0o600)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise StoreUnavailable(f"`{path}` is a symbolic link: remove it") from error
-        raise StoreUnavailable(f"cannot open `{path}`: {error.strerror}") from error
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise StoreUnavailable(f"`{path}` is not a plain file: remove it")
-        _refuse_shared(path, found, "600")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def _lock(folder: Path) -> int:
     path = folder / "supervisor.lock"
-    lock = _open_private(path, os.O_RDWR | os.O_CREAT)
+    lock = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.ftruncate(lock, 0)
@@ -195,70 +155,12 @@ def _lock(folder: Path) -> int:
     return lock
 
 
-def _boot_mark(boot_id: Path) -> str:
+def _boot(boot_id: Path) -> str:
     try:
-        return f"{boot_id.read_text().strip()} layout {LAYOUT}"
+        return boot_id.read_text().strip()
     except OSError:
-        return ""  # unknown: never equal, so every start begins anew
+        return ""
 
 
-def _prepare(folder: Path, rates_bytes: int, mark: str) -> str:
-    """Make `rates` as it has to be; returns why what stood there was discarded, if it was."""
-    rates, marked = folder / "rates", folder / "boot"
-    _make_private(rates)
-    for name in ("data.mdb", "lock.mdb"):
-        if os.path.lexists(rates / name):
-            os.close(_open_private(rates / name, os.O_RDWR))
-    descriptor = _open_private(marked, os.O_RDWR | os.O_CREAT)
-    try:
-        told, discarded = os.pread(descriptor, 200, 0).decode(errors="replace").strip(), ""
-        if not mark or told != mark:
-            if (rates / "data.mdb").exists():
-                discarded = "the machine has booted since, or states are laid out anew"
-            # Unmarked until all is done: what a start leaves that dies halfway is discarded by the next.
-            os.ftruncate(descriptor, 0)
-            _discard(rates)
-        try:
-            _preallocate(rates, rates_bytes)
-        except lmdb.Error as error:
-            discarded = f"it could not be read: {error}"
-            _discard(rates)
-            _preallocate(rates, rates_bytes)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, mark.encode(), 0)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreUnavailable(
-                f"no room for {rates_bytes} bytes of rates in `{folder}`: free some, or give the store less"
-            ) from error
-        raise StoreUnavailable(f"cannot prepare `{rates}`: {error.strerror}") from error
-    except lmdb.Error as error:
-        raise StoreUnavailable(f"cannot prepare `{rates}`: {error}") from error
-    finally:
-        os.close(descriptor)
-    return discarded
-
-
-def _discard(rates: Path) -> None:
-    for name in ("data.mdb", "lock.mdb"):
-        (rates / name).unlink(missing_ok=True)
-
-
-def _preallocate(rates: Path, size: int) -> None:
-    """Let LMDB make its files, without WRITEMAP, and give the data file all its blocks.
-
-    A store to a page of a map that has no block on a full disk is a SIGBUS, which kills the process.
-    """
-    with lmdb.open(os.fspath(rates), map_size=size, mode=0o600) as env:
-        env.reader_check()
-    data = rates / "data.mdb"
-    descriptor = _open_private(data, os.O_RDWR)
-    try:
-        # A file that is larger stays so until it is discarded: pages beyond may be in use.
-        os.posix_fallocate(descriptor, 0, max(size, os.fstat(descriptor).st_size))
-    finally:
-        os.close(descriptor)
-
-
-def _size(rates: Path) -> int:
-    return os.stat(rates / "data.mdb").st_size
+def _size(path: Path) -> int:
+    return os.stat(path / "data.mdb").st_size

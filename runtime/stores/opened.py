@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from policylang.sdk import Clock, Entries
-from policylang.sdk.memory import MemoryEntries, MemoryStore
 from runtime.stores.embedded import EmbeddedStore
-from runtime.stores.machine import MachineStore
+from runtime.stores.entries import EmbeddedEntries
+from runtime.stores.machine import SWEEP_BUSY, MachineStore
+from runtime.stores.prepared import ID_BYTES, gateway_id
 from runtime.workers.settings import StoreSettings
 
 
 @dataclass(slots=True)
 class Stores:
-    """`rates` and `entries` are what all share, `machine` what the workers of this machine do."""
+    """`rates` and `entries` are what all share, `machine` what the workers of this machine do.
+
+    `gateway`: 8 bytes that this machine keeps, `incarnation`: 8 that no other process has had.
+    """
 
     rates: MachineStore
     entries: Entries
-    machine: Entries
+    machine: EmbeddedEntries
+    gateway: bytes
+    incarnation: bytes = field(default_factory=lambda: secrets.token_bytes(ID_BYTES))
 
     @classmethod
     def open(
@@ -33,23 +40,26 @@ class Stores:
         cannot be used.
         """
         rates = MachineStore(EmbeddedStore.open(folder), report, workers)
-        entries = MemoryEntries(clock, MemoryStore())
-        return cls(rates, entries, entries)
+        machine = EmbeddedEntries.open(folder, settings, loop, clock, report)
+        return cls(rates, machine, machine, gateway_id(folder))
 
     def start(self) -> None:
         """Begin what goes on beside the traffic; from within the running loop."""
 
     def sweep(self, now: int) -> float:
         """Delete some expired entries; gives the seconds until the next time."""
-        return self.rates.sweep(now)
+        many = self.machine.sweep()
+        delay = self.rates.sweep(now)
+        return SWEEP_BUSY if many else delay
 
     @property
     def calls(self) -> int:
-        return self.rates.calls
+        return self.rates.calls + self.machine.calls
 
     @property
     def errors(self) -> int:
-        return self.rates.errors
+        return self.rates.errors + self.machine.errors
 
     def close(self) -> None:
         self.rates.close()
+        self.machine.close()

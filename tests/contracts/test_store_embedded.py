@@ -11,7 +11,8 @@ import pytest
 from policylang.sdk.window import EXACT_UNITS
 from runtime.stores import StoreFull, StoreUnavailable
 from runtime.stores.embedded import ENTRY_BYTES, KEY_BYTES, EmbeddedStore
-from runtime.stores.folder import LEAST_BYTES, FolderClaim
+from runtime.stores.folder import FolderClaim
+from runtime.stores.prepared import LEAST_BYTES
 
 S = 10**9
 START = 86_400 * S

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runtime.stores import StoreUnavailable
 from runtime.stores.embedded import EmbeddedStore
-from runtime.stores.folder import LEAST_BYTES, FolderClaim, choose_folder, network_file_system
+from runtime.stores.folder import FolderClaim, choose_folder, network_file_system
+from runtime.stores.prepared import LEAST_BYTES
 
 S = 10**9
 START = 86_400 * S
 
 
-def take(folder: Path, **options: Path) -> FolderClaim:
+def take(folder: Path, **options: Any) -> FolderClaim:
     return FolderClaim.take(folder, rates_bytes=LEAST_BYTES, **options)
 
 
@@ -51,8 +53,10 @@ def test_all_of_it_is_private_whatever_the_umask(tmp_path: Path) -> None:
         os.umask(before)
     claim.release()
     found = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*")}
-    assert {str(name) for name in found} == {
-        "store", "store/boot", "store/rates", "store/rates/data.mdb", "store/rates/lock.mdb", "store/supervisor.lock"
+    files = {"": ("boot", "gateway-id", "supervisor.lock"), "rates/": ("data.mdb", "lock.mdb")}
+    files |= {f"{name}/": ("data.mdb", "lock.mdb", "versions") for name in ("passing", "cache", "durable")}
+    assert {str(name) for name in found if found[name].is_file()} == {
+        f"store/{folder}{name}" for folder, names in files.items() for name in names
     }
     for path in found.values():
         assert stat.S_IMODE(path.lstat().st_mode) == (0o700 if path.is_dir() else 0o600)

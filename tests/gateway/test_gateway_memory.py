@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from runtime.edge.environment import SystemClock
 from runtime.edge.loop import new_loop
 from runtime.observe.events import EventLog
-from runtime.stores.embedded import EmbeddedStore
 from runtime.stores.folder import FolderClaim
-from runtime.stores.machine import MachineStore
+from runtime.stores.opened import Stores
 from runtime.upstream.pool import UpstreamPool
 from runtime.workers.gateway import Gateway, compile_policy
 from runtime.workers.policy import Reader, pack
+from runtime.workers.settings import StoreSettings
 
 POLICY = """
 gateway {
@@ -43,17 +44,16 @@ service a "/a/{id}" {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[MachineStore]:
-    claim = FolderClaim.take(tmp_path / "store", rates_bytes=1 << 20)
-    made = MachineStore(EmbeddedStore.open(tmp_path / "store"), print)
-    yield made
-    made.close()
-    claim.release()
+def claim(tmp_path: Path) -> Iterator[FolderClaim]:
+    taken = FolderClaim.take(tmp_path / "store", rates_bytes=1 << 20)
+    yield taken
+    taken.release()
 
 
 @pytest.mark.parametrize("moving", [False, True], ids=["same upstream", "another upstream"])
-def test_policies_and_pools_that_were_replaced_are_freed(tmp_path: Path, store: MachineStore, moving: bool) -> None:
+def test_policies_and_pools_that_were_replaced_are_freed(tmp_path: Path, claim: FolderClaim, moving: bool) -> None:
     loop = new_loop()
+    stores = Stores.open(claim.folder, StoreSettings(), 1, loop, SystemClock(loop), print)
     enabled = gc.isenabled()
     gc.disable()
 
@@ -66,7 +66,7 @@ def test_policies_and_pools_that_were_replaced_are_freed(tmp_path: Path, store: 
             gateway.prepare(compiled)
             gateway.install(compiled)
         else:
-            made.append(Gateway(loop, store, EventLog("test"), compiled))
+            made.append(Gateway(loop, stores, EventLog("test"), compiled))
 
     made: list[Gateway] = []
     try:
@@ -83,6 +83,7 @@ def test_policies_and_pools_that_were_replaced_are_freed(tmp_path: Path, store: 
         loop.run_until_complete(gateway.cut())
         gateway.telemetry.close()
     finally:
+        stores.close()
         loop.close()
         gc.unfreeze()
         if enabled:

@@ -1,0 +1,163 @@
+"""Entries that may be lost: bounded, unsynced, the oldest give way, and none is ever read that was not written whole.
+
+Two databases in one environment: `entries`, and `order`, in which each entry's key stands under a number that rises
+with every write. What gives way is what was written first, whoever has read it since: a read writes nothing.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+from zlib import crc32
+
+import lmdb
+
+from policylang.sdk import Change, Clock, Space
+from runtime.stores.kept import HEAD, KEY_BYTES, Kept, digested, expiry, pages
+
+NUMBER = 8
+"""Bytes of an entry's number in the order."""
+CHECKED = HEAD + NUMBER
+CACHE_HEAD = CHECKED + 4
+"""When it expires, its number, the CRC-32 of key, these two and the caller's bytes."""
+EVICTED_PER_TRANSACTION = 64
+ROUNDS = 8
+"""How often room is made for one entry; then it is not kept."""
+LARGEST = 8
+"""An entry that takes more than one part in so many of the room is not kept."""
+NO_ROOM = (lmdb.MapFullError, lmdb.DiskError)
+
+
+class Cached(Kept):
+    """`update` never fails for want of room: what finds none is not kept, and its answer is given all the same."""
+
+    what = "cached entries"
+    _entries: Any
+    _order: Any
+    _room: int
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock, size: int) -> Self:
+        kept = cls.opened(path, clock, size, sync=False, metasync=False, readahead=False, max_dbs=2)
+        try:
+            kept._entries, kept._order = kept._env.open_db(b"entries"), kept._env.open_db(b"order")
+        except lmdb.Error as error:
+            raise kept.unavailable(error) from error
+        kept._begin = partial(kept._env.begin, kept._entries)
+        kept._room = kept._env.info()["map_size"]
+        return kept
+
+    def read(self, space: Space, key: bytes) -> bytes | None:
+        raw = self._raw(space, key)
+        try:
+            with self._begin(buffers=True) as txn:
+                return self._live(raw, txn.get(raw), self._wall())
+        except lmdb.Error as error:
+            raise self.unavailable(error) from error
+
+    def update(self, space: Space, key: bytes, change: Change) -> Any:
+        raw, place = self._raw(space, key), self.place(space.name)
+        answer = None
+        for _ in range(ROUNDS):
+            try:
+                with self._begin(write=True, buffers=True) as txn:
+                    found, now = txn.get(raw), self._wall()
+                    before = self._live(raw, found, now)
+                    number = None if found is None else bytes(found[HEAD:CHECKED])
+                    answer, value, seconds = change(before)
+                    if value is not None and (value is before or len(value) > self._room // LARGEST):
+                        return answer
+                    if number is not None:
+                        txn.delete(number, db=self._order)
+                        txn.delete(raw)
+                    if value is not None:
+                        if not self._fits(txn, len(value)):
+                            continue
+                        self._put(txn, raw, value, now + min(space.ttl, space.ttl if seconds is None else seconds))
+                    self._versions[place.cell] = txn.id()
+                return answer
+            except NO_ROOM:
+                self._make_room()
+            except lmdb.Error as error:
+                raise self.unavailable(error) from error
+        return answer
+
+    def _raw(self, space: Space, key: bytes) -> bytes:
+        raw = self.place(space.name).prefix + key
+        return digested(raw) if len(raw) >= KEY_BYTES else raw
+
+    def _live(self, raw: bytes, value: Any, wall: float) -> bytes | None:
+        if value is None or len(value) < CACHE_HEAD or int.from_bytes(value[:HEAD]) <= wall * 1000:
+            return None
+        payload = bytes(value[CACHE_HEAD:])
+        return payload if value[CHECKED:CACHE_HEAD] == _sum(raw, value[:CHECKED], payload) else None
+
+    def payload(self, raw: bytes, value: Any) -> bytes | None:
+        return self._live(raw, value, self._wall())
+
+    def _put(self, txn: Any, raw: bytes, value: bytes, until: float) -> None:
+        with txn.cursor(db=self._order) as cursor:
+            last = int.from_bytes(cursor.key()) if cursor.last() else 0
+        number = (last + 1).to_bytes(NUMBER)
+        head = expiry(until) + number
+        txn.put(number, raw, db=self._order)
+        txn.put(raw, head + _sum(raw, head, value) + value)
+
+    def _fits(self, txn: Any, size: int) -> bool:
+        """Make room for so many bytes; False where one transaction cannot."""
+        most = self._full_pages - size // 4096 - 2
+        for _ in range(EVICTED_PER_TRANSACTION):
+            if self._used(txn) < most:
+                return True
+            if not self._evict(txn, 1):
+                break
+        return self._used(txn) < most
+
+    def _used(self, txn: Any) -> int:
+        return pages(txn.stat(self._entries)) + pages(txn.stat(self._order))
+
+    def _evict(self, txn: Any, count: int) -> int:
+        """Delete what was written first; gives how many there were."""
+        with txn.cursor(db=self._order) as cursor:
+            for done in range(count):
+                if not cursor.first():
+                    return done
+                number, raw = bytes(cursor.key()), bytes(cursor.value())
+                value = txn.get(raw)
+                if value is not None and value[HEAD:CHECKED] == number:
+                    txn.delete(raw)
+                cursor.delete()
+        return count
+
+    def _make_room(self) -> None:
+        """Deleting takes pages, too: where there is no room at all, only a few can go at a time."""
+        for count in (EVICTED_PER_TRANSACTION, 8, 1):
+            try:
+                with self._begin(write=True, buffers=True) as txn:
+                    self._evict(txn, count)
+                return
+            except NO_ROOM:
+                continue
+            except lmdb.Error as error:
+                raise self.unavailable(error) from error
+
+    def delete(self, txn: Any, keys: list[bytes]) -> int:
+        now, deleted = self._wall() * 1000, 0
+        for key in keys:
+            value = txn.get(key)
+            if value is not None and int.from_bytes(value[:HEAD]) <= now:
+                txn.delete(bytes(value[HEAD:CHECKED]), db=self._order)
+                deleted += txn.delete(key)
+        return deleted
+
+    def fullness(self) -> float:
+        try:
+            with self._begin() as txn:
+                return self._used(txn) / self._full_pages
+        except lmdb.Error as error:
+            raise self.unavailable(error) from error
+
+
+def _sum(raw: bytes, head: Any, payload: bytes) -> bytes:
+    return crc32(payload, crc32(head, crc32(raw))).to_bytes(4)
