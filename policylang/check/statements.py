@@ -164,8 +164,10 @@ def _counter(walk: Walk, card: Card, bound: Sequence[p.Bound]) -> str:
             return f"name|{each.value.value}"
         if each.param.types[0].name == "key":
             text = " ".join(each.text.split())
-    place = f"{walk.frame.name}|{card.name}|{text}"
+    place = f"{walk.frame.name}|{card.counts_as or card.name}|{text}"
     ordinal = walk.frame.counters.get(place, 0)
+    if card.counts_as:
+        return f"{place}|{max(0, ordinal - 1)}"
     walk.frame.counters[place] = ordinal + 1
     return f"{place}|{ordinal}"
 

@@ -68,6 +68,12 @@ class Assertion:
     """A message given to it is held whole before it runs; false where it can do without (`limit_size`)."""
     sends: ClassVar[bool] = False
     """It sends a copy of the request: the body is held whole before it runs."""
+    gives_apart: ClassVar[bool] = False
+    """Few policies take its outputs: `evaluate` gives none, and where one is taken `giving(exchange)` runs in its place,
+    which gives them."""
+    counts_as: ClassVar[str] = ""
+    """It asks for the counters of the assertion of this name: those of the same `name:`, or in its service with the same
+    text of the key, of the last that stands before it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -116,6 +122,8 @@ def card_of(cls: type[Assertion]) -> Card:
         reads_bodies=cls.reads_bodies,
         sends=cls.sends,
         make=cls,
+        gives_apart=cls.gives_apart,
+        counts_as=cls.counts_as,
     )
 
 

@@ -63,6 +63,10 @@ class Card:
     """It sends the request, whose body must be held before it runs."""
     make: Callable[..., Any]
     """The class: call it with one keyword argument for each parameter's `attribute`."""
+    gives_apart: bool = False
+    """Outputs that are taken come from `giving`; `evaluate` gives none."""
+    counts_as: str = ""
+    """It asks for the counters of the assertion of this name, and has none of its own."""
 
     def param(self, name: str) -> ParamCard | None:
         return next((p for p in self.params if p.name == name), None)

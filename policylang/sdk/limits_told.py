@@ -83,7 +83,7 @@ def tell(exchange: Exchange, policy: LimitPolicy, remaining: int, reset: float, 
         if other is policy or policy._called.get(other.name) is other:
             # Asked once more, perhaps for another key: the tightest is told.
             if remaining <= told.remaining or word:
-                limits[place] = Told(other, remaining, reset, word)
+                limits[place] = Told(other, remaining, reset, word or told.word)
             return other
         names.add(other.name)
     if policy.name in names:

@@ -22,7 +22,8 @@ def evaluation(statement: p.Invoke) -> Callable[..., Any]:
         bound.param.attribute or bound.param.name: _argument(bound, statement) for bound in statement.args
     }
     assertion = statement.card.make(**arguments)
-    evaluate: Callable[..., Any] = assertion.evaluate
+    taken = any(slot is not None for slot in statement.outputs)
+    evaluate: Callable[..., Any] = assertion.giving if taken and statement.card.gives_apart else assertion.evaluate
     return evaluate
 
 

@@ -129,7 +129,7 @@ def _invoke(statement: p.Invoke, wanted: bool) -> Row:
         around = leaves.InvokeAround(place, evaluate, leaves.awaitable(run, waits))
         return _leaf(statement, around, True, held)
     leaf: leaves.Leaf
-    if not card.outputs:
+    if not card.outputs or (card.gives_apart and all(slot is None for slot in statement.outputs)):
         leaf = leaves.InvokeWaiting(place, evaluate) if card.waits else leaves.Invoke(place, evaluate)
         return _leaf(statement, leaf, card.waits, held)
     kinds = tuple(card.outputs.values())
