@@ -7,14 +7,13 @@ with every write. What gives way is what was written first, whoever has read it 
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 from zlib import crc32
 
 import lmdb
 
-from policylang.sdk import Change, Clock, Space
-from runtime.stores.kept import HEAD, KEY_BYTES, Kept, digested, expiry, pages
+from policylang.sdk import Change, Space
+from runtime.stores.kept import HEAD, Kept, Place, Short, expiry, pages
 
 NUMBER = 8
 """Bytes of an entry's number in the order."""
@@ -32,75 +31,79 @@ NO_ROOM = (lmdb.MapFullError, lmdb.DiskError)
 class Cached(Kept):
     """`update` never fails for want of room: what finds none is not kept, and its answer is given all the same."""
 
-    what = "cached entries"
-    _entries: Any
-    _order: Any
-    _room: int
+    what: ClassVar = "cached entries"
+    options: ClassVar = {"sync": False, "metasync": False, "max_dbs": 2}
 
-    @classmethod
-    def open(cls, path: Path, clock: Clock, size: int) -> Self:
-        kept = cls.opened(path, clock, size, sync=False, metasync=False, readahead=False, max_dbs=2)
+    def _open(self) -> None:
+        super()._open()
         try:
-            kept._entries, kept._order = kept._env.open_db(b"entries"), kept._env.open_db(b"order")
+            self._entries: Any = self._env.open_db(b"entries", create=False)
+            self._order: Any = self._env.open_db(b"order", create=False)
         except lmdb.Error as error:
-            raise kept.unavailable(error) from error
-        kept._begin = partial(kept._env.begin, kept._entries)
-        kept._room = kept._env.info()["map_size"]
-        return kept
+            self._env.close()
+            raise self.unavailable(error) from error
+        self._begin = partial(self._env.begin, self._entries)
+        self._largest = self._env.info()["map_size"] // LARGEST
 
     def read(self, space: Space, key: bytes) -> bytes | None:
-        raw = self._raw(space, key)
+        raw = self.raw(self.place(space.name), key)
         try:
             with self._begin(buffers=True) as txn:
-                return self._live(raw, txn.get(raw), self._wall())
+                return self.live(raw, txn.get(raw))
         except lmdb.Error as error:
             raise self.unavailable(error) from error
 
-    def update(self, space: Space, key: bytes, change: Change) -> Any:
-        raw, place = self._raw(space, key), self.place(space.name)
-        answer = None
-        for _ in range(ROUNDS):
-            try:
-                with self._begin(write=True, buffers=True) as txn:
-                    found, now = txn.get(raw), self._wall()
-                    before = self._live(raw, found, now)
-                    number = None if found is None else bytes(found[HEAD:CHECKED])
-                    answer, value, seconds = change(before)
-                    if value is not None and (value is before or len(value) > self._room // LARGEST):
-                        return answer
-                    if number is not None:
-                        txn.delete(number, db=self._order)
-                        txn.delete(raw)
-                    if value is not None:
-                        if not self._fits(txn, len(value)):
-                            continue
-                        self._put(txn, raw, value, now + min(space.ttl, space.ttl if seconds is None else seconds))
-                    self._versions[place.cell] = txn.id()
-                return answer
-            except NO_ROOM:
-                self._make_room()
-            except lmdb.Error as error:
-                raise self.unavailable(error) from error
-        return answer
-
-    def _raw(self, space: Space, key: bytes) -> bytes:
-        raw = self.place(space.name).prefix + key
-        return digested(raw) if len(raw) >= KEY_BYTES else raw
-
-    def _live(self, raw: bytes, value: Any, wall: float) -> bytes | None:
-        if value is None or len(value) < CACHE_HEAD or int.from_bytes(value[:HEAD]) <= wall * 1000:
+    def live(self, raw: bytes, value: Any) -> bytes | None:
+        if value is None or len(value) < CACHE_HEAD or int.from_bytes(value[:HEAD]) <= self._wall() * 1000:
             return None
         payload = bytes(value[CACHE_HEAD:])
         return payload if value[CHECKED:CACHE_HEAD] == _sum(raw, value[:CHECKED], payload) else None
 
-    def payload(self, raw: bytes, value: Any) -> bytes | None:
-        return self._live(raw, value, self._wall())
+    def update(self, space: Space, key: bytes, change: Change) -> Any:
+        place = self.place(space.name)
+        raw = self.raw(place, key)
+        for _ in range(ROUNDS):
+            try:
+                with self._begin(write=True, buffers=True) as txn:
+                    found = txn.get(raw)
+                    before = self.live(raw, found)
+                    if before is not None and len(before) < 2:
+                        before = Short(before)
+                    answer, value, seconds = change(before)
+                    if value is before and value is not None:
+                        return answer
+                    if found is not None:
+                        txn.delete(bytes(found[HEAD:CHECKED]), db=self._order)
+                        txn.delete(raw)
+                    # Whatever becomes of the new one, the old one is over.
+                    self._versions[place.cell] = txn.id()
+                    if value is None or len(value) > self._largest:
+                        return answer
+                    if self._fits(txn, len(value)):
+                        self._put(txn, raw, value, space.ttl if seconds is None else min(seconds, space.ttl))
+                        return answer
+            except NO_ROOM:
+                self._make_room()
+            except lmdb.Error as error:
+                raise self.unavailable(error) from error
+        return self._give_up(place, raw, change)
 
-    def _put(self, txn: Any, raw: bytes, value: bytes, until: float) -> None:
+    def _give_up(self, place: Place, raw: bytes, change: Change) -> Any:
+        """The answer, with nothing there; an old entry that cannot even be removed is no answer."""
+        try:
+            with self._begin(write=True) as txn:
+                answer = change(self.live(raw, txn.get(raw))).answer
+                if txn.delete(raw):
+                    self._versions[place.cell] = txn.id()
+            return answer
+        except lmdb.Error as error:
+            raise self.unavailable(error) from error
+
+    def _put(self, txn: Any, raw: bytes, value: bytes, seconds: float) -> None:
         with txn.cursor(db=self._order) as cursor:
             last = int.from_bytes(cursor.key()) if cursor.last() else 0
         number = (last + 1).to_bytes(NUMBER)
-        head = expiry(until) + number
+        head = expiry(self._wall() + seconds) + number
         txn.put(number, raw, db=self._order)
         txn.put(raw, head + _sum(raw, head, value) + value)
 

@@ -11,9 +11,9 @@ from policylang.sdk import Change, Clock, Space, Unavailable
 from policylang.sdk.store import UNKNOWN
 from runtime.stores import StoreUnavailable
 from runtime.stores.cached import Cached
-from runtime.stores.kept import SWEPT_PER_TRANSACTION, Kept, Passing
+from runtime.stores.kept import SWEPT_PER_TRANSACTION, Kept
 from runtime.stores.lasting import Lasting
-from runtime.workers.settings import StoreSettings
+from runtime.stores.passing import Passing
 
 
 class EmbeddedEntries:
@@ -25,34 +25,26 @@ class EmbeddedEntries:
     An answer says no more than that the store is away: which folder, and why, is for the log.
     """
 
-    def __init__(self, passing: Passing, lasting: Lasting, cache: Cached, report: Callable[[str], None]) -> None:
-        self._passing, self._lasting, self._cache = passing, lasting, cache
-        self._kinds: dict[str, Kept] = {"passing": passing, "lasting": lasting, "cache": cache}
-        self._turns: list[Kept] = [passing, lasting, cache]
-        self._report = report
-        self._last = ""
-        self.calls = self.errors = 0
-        lasting.tell = self._tell
-
-    @classmethod
-    def open(
-        cls, folder: Path, settings: StoreSettings, loop: asyncio.AbstractEventLoop, clock: Clock,
-        report: Callable[[str], None],
-    ) -> EmbeddedEntries:  # fmt: skip
+    def __init__(
+        self, folder: Path, loop: asyncio.AbstractEventLoop, clock: Clock, report: Callable[[str], None]
+    ) -> None:
         """From a folder that the supervisor has prepared; once per process, and never across a fork.
 
         Raises StoreUnavailable.
         """
-        opened: list[Kept] = []
+        self._report = report
+        self._last = ""
+        self.calls = self.errors = 0
+        self._kinds: dict[str, Kept] = {}
         try:
-            opened.append(passing := Passing.open(folder / "passing", clock))
-            opened.append(lasting := Lasting.open(folder / "durable", clock, settings.lasting, loop, report))
-            opened.append(cache := Cached.open(folder / "cache", clock, settings.cache))
+            self._passing = self._kinds["passing"] = Passing(folder / "passing", clock)
+            self._lasting = self._kinds["lasting"] = Lasting(folder / "durable", clock, loop, self._tell)
+            self._cache = self._kinds["cache"] = Cached(folder / "cache", clock)
         except BaseException:
-            for one in opened:
-                one.close()
+            self.close()
             raise
-        return cls(passing, lasting, cache, report)
+        self._turns = list(self._kinds.values())
+        self._busy: set[Kept] = set()
 
     def read(self, space: Space, key: bytes) -> bytes | None:
         self.calls += 1
@@ -102,15 +94,18 @@ class EmbeddedEntries:
             self._fail(error)
 
     def sweep(self) -> bool:
-        """Delete some expired entries of one environment, in turns; True where there are probably more."""
-        self._turns.append(one := self._turns.pop(0))
-        try:
-            many = one.sweep() == SWEPT_PER_TRANSACTION
-        except StoreUnavailable as error:
-            self._tell(str(error))
-            return False
-        self._last = ""
-        return many
+        """Delete some expired entries: in turns, and where there was much the last time; True while there is."""
+        self._turns.append(self._turns.pop(0))
+        for one in self._busy | {self._turns[0]}:
+            try:
+                many = one.sweep() == SWEPT_PER_TRANSACTION
+            except StoreUnavailable as error:
+                self._tell(str(error))
+                many = False
+            else:
+                self._last = ""
+            (self._busy.add if many else self._busy.discard)(one)
+        return bool(self._busy)
 
     def _fail(self, error: StoreUnavailable) -> NoReturn:
         self.errors += 1
@@ -123,5 +118,5 @@ class EmbeddedEntries:
             self._report(text)
 
     def close(self) -> None:
-        for one in self._turns:
+        for one in self._kinds.values():
             one.close()

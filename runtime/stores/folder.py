@@ -108,7 +108,7 @@ class FolderClaim:
 
         Returns how many there were.
         """
-        found = 0
+        found, failed = 0, ""
         for one in self._prepared:
             path = self.folder / one.name
             try:
@@ -116,7 +116,9 @@ class FolderClaim:
                 with lmdb.open(os.fspath(path), map_size=_size(path), create=False, mode=0o600) as env:
                     found += env.reader_check()
             except (OSError, lmdb.Error) as error:
-                raise StoreUnavailable(f"cannot check the readers of `{path}`: {error}") from error
+                failed = failed or f"cannot check the readers of `{path}`: {error}"
+        if failed:
+            raise StoreUnavailable(failed)
         return found
 
     def release(self) -> None:

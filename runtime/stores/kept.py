@@ -2,7 +2,7 @@
 
 A key is the space's name, a zero byte, and the caller's key. A value is the wall time at which it expires
 (milliseconds, 8 bytes), then the caller's bytes. No read transaction outlives a call, and while the write lock is held
-nothing but the caller's `change` runs.
+nothing but the caller's `change` runs. Environments are for one process and its one loop, and never cross a fork.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TypeAlias
 from zlib import crc32
 
 import lmdb
@@ -23,6 +23,8 @@ from runtime.stores import StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
     from lmdb import _StatDict
+
+Report: TypeAlias = Callable[[str], None]
 
 LAYOUT = 1
 """Rises when keys or values are laid out in another way."""
@@ -50,6 +52,10 @@ CELLS = 4096
 VERSIONS = "versions"
 VERSIONS_BYTES = CELLS * 8
 
+DOUBTFUL = "doubtful"
+"""A file that a worker leaves where it found an environment damaged: the next start begins it anew."""
+_DAMAGE = (lmdb.CorruptedError, lmdb.PageNotFoundError)
+
 
 class Place(NamedTuple):
     """Where a space's keys begin, and which number tells of its changes."""
@@ -66,54 +72,68 @@ class Short(bytes):
 
 
 class Kept:
-    """One environment, opened once a process, for its one loop; `Passing` and the others say how it is kept."""
+    """One environment that the supervisor has prepared. Its subclasses say how it is kept.
 
-    what = "entries"
+    Raises StoreUnavailable where nothing is prepared, or where this process has opened it already.
+    """
 
-    def __init__(self, env: lmdb.Environment, path: Path, clock: Clock, versions: memoryview) -> None:
+    what: ClassVar[str]
+    options: ClassVar[dict[str, Any]]
+
+    def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
-        self._env = env
-        self._begin: Any = env.begin
         self._wall = clock.wall
-        self._versions = versions
-        self._full_pages = env.info()["map_size"] // env.stat()["psize"] * FULL_PERCENT // 100
         self._places: dict[str, Place] = {}
         self._swept_to = b""
-
-    @classmethod
-    def opened(cls, path: Path, clock: Clock, size: int, **options: Any) -> Self:
-        """Raises StoreUnavailable where nothing is prepared, or where this process has opened it already."""
-        try:
-            versions = _mapped(path / VERSIONS)
-            env = lmdb.open(os.fspath(path), map_size=size, create=False, mode=0o600, max_spare_txns=1, **options)
-        except FileNotFoundError as error:
-            raise StoreUnavailable(f"nothing is prepared in `{path}`: the supervisor prepares it") from error
-        except (OSError, ValueError, lmdb.Error) as error:
-            raise StoreUnavailable(f"cannot open the {cls.what} in `{path}`: {error}") from error
-        kept = cls(env, path, clock, versions)
-        known = weakref.ref(kept)
+        self._versions = _mapped(path / VERSIONS)
+        self._open()
+        known = weakref.ref(self)
 
         def disown() -> None:
             if (kept := known()) is not None:
-                kept._begin = _refuse_after_fork
+                kept._disown()
 
         os.register_at_fork(after_in_child=disown)
-        return kept
+
+    def _open(self) -> None:
+        data = self.path / "data.mdb"
+        try:
+            self._env = lmdb.open(
+                os.fspath(self.path), map_size=data.stat().st_size, create=False, mode=0o600, readahead=False,
+                max_spare_txns=1, **self.options,
+            )  # fmt: skip
+        except (OSError, lmdb.Error) as error:
+            raise StoreUnavailable(f"cannot open the {self.what} in `{self.path}`: {error}") from error
+        self._begin: Any = self._env.begin
+        self._full_pages = self._env.info()["map_size"] // self._env.stat()["psize"] * FULL_PERCENT // 100
+
+    def _disown(self) -> None:
+        """In a forked child: LMDB's locks and reader slots are the parent's."""
+        self._begin = _refuse_after_fork
+
+    # --- keys ---
 
     def place(self, name: str) -> Place:
         found = self._places.get(name)
         if found is None:
             text = name.encode(errors="surrogatepass")
             if not 0 < len(text) < NAME_BYTES or b"\0" in text:
-                kept, digest = NAME_BYTES - 2 * DIGEST_BYTES, blake2b(text, digest_size=DIGEST_BYTES).hexdigest()
-                text = text.replace(b"\0", b"")[:kept].ljust(kept, b"~") + digest.encode()
+                digest = blake2b(text, digest_size=DIGEST_BYTES).hexdigest().encode()
+                kept = NAME_BYTES - len(digest)
+                text = text.replace(b"\0", b"")[:kept].ljust(kept, b"~") + digest
             found = self._places[name] = Place(text + b"\0", crc32(text) % CELLS)
         return found
 
+    def raw(self, place: Place, key: bytes) -> bytes:
+        raw = place.prefix + key
+        if len(raw) < KEY_BYTES:
+            return raw
+        return raw[: KEY_BYTES - DIGEST_BYTES] + blake2b(raw, digest_size=DIGEST_BYTES).digest()
+
+    # --- reading ---
+
     def read(self, space: Space, key: bytes) -> bytes | None:
-        raw = (self._places.get(space.name) or self.place(space.name)).prefix + key
-        if len(raw) >= KEY_BYTES:
-            raw = digested(raw)
+        raw = self.raw(self._places.get(space.name) or self.place(space.name), key)
         try:
             with self._begin() as txn:
                 found: bytes | None = txn.get(raw)
@@ -122,6 +142,54 @@ class Kept:
         if found is None or int.from_bytes(found[:HEAD]) <= self._wall() * 1000:
             return None
         return found[HEAD:]
+
+    def scan(self, space: Space, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
+        prefix = self.place(space.name).prefix
+        start = (prefix + after)[:KEY_BYTES]
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            with self._begin(buffers=True) as txn, txn.cursor() as cursor:
+                there = cursor.set_range(start)
+                if there and after and bytes(cursor.key()) == start:
+                    there = cursor.next()
+                while there and len(found) < min(count, SCANNED):
+                    raw = bytes(cursor.key())
+                    if not raw.startswith(prefix):
+                        break
+                    value = self.live(raw, cursor.value())
+                    if value is not None:
+                        found.append((raw[len(prefix):], value))
+                    there = cursor.next()
+        except lmdb.Error as error:
+            raise self.unavailable(error) from error
+        return found
+
+    def live(self, raw: bytes, value: Any) -> bytes | None:
+        """The caller's bytes of what stands there, unless it has expired."""
+        return bytes(value[HEAD:]) if int.from_bytes(value[:HEAD]) > self._wall() * 1000 else None
+
+    def version(self, space: Space) -> int:
+        """Rises whenever a change of the space is committed, by whichever process.
+
+        Each writing transaction leaves its number with the space before it commits: until it has, the last committed
+        one is below that.
+        """
+        cell: int = self._versions[self.place(space.name).cell]
+        try:
+            with self._begin() as txn:
+                committed: int = txn.id()
+            return min(cell, committed)
+        except lmdb.Error as error:
+            raise self.unavailable(error) from error
+
+    def fullness(self) -> float:
+        """What part of the room for new keys is taken: from 1.0 on none is taken in."""
+        try:
+            return pages(self._env.stat()) / self._full_pages
+        except lmdb.Error as error:
+            raise self.unavailable(error) from error
+
+    # --- writing ---
 
     def step(
         self, txn: lmdb.Transaction[bytes], place: Place, raw: bytes, ttl: float, change: Change
@@ -144,64 +212,34 @@ class Kept:
         else:
             if found is None and pages(txn.stat()) >= self._full_pages:
                 raise StoreFull(f"the {self.what} in `{self.path}` are {FULL_PERCENT} % full: give the store more room")
-            if seconds is None or seconds > ttl:
-                seconds = ttl
-            txn.put(raw, expiry(now + seconds) + value)
-        # Rises only within the write lock, and counts from the commit on: see `version`.
+            txn.put(raw, expiry(now + (ttl if seconds is None else min(seconds, ttl))) + value)
+        # Only under the write lock, so that it only rises; it counts from the commit on: see `version`.
         self._versions[place.cell] = txn.id()
         return answer, True
-
-    def scan(self, space: Space, after: bytes, count: int) -> list[tuple[bytes, bytes]]:
-        prefix = self.place(space.name).prefix
-        start = (prefix + after)[:KEY_BYTES]
-        found: list[tuple[bytes, bytes]] = []
-        try:
-            with self._begin(buffers=True) as txn, txn.cursor() as cursor:
-                there = cursor.set_range(start)
-                if there and after and bytes(cursor.key()) == start:
-                    there = cursor.next()
-                while there and len(found) < min(count, SCANNED):
-                    raw = bytes(cursor.key())
-                    if not raw.startswith(prefix):
-                        break
-                    value = self.payload(raw, cursor.value())
-                    if value is not None:
-                        found.append((raw[len(prefix):], value))
-                    there = cursor.next()
-        except lmdb.Error as error:
-            raise self.unavailable(error) from error
-        return found
-
-    def payload(self, raw: bytes, value: Any) -> bytes | None:
-        """The caller's bytes of a stored value, unless it has expired."""
-        return bytes(value[HEAD:]) if int.from_bytes(value[:HEAD]) > self._wall() * 1000 else None
-
-    def version(self, space: Space) -> int:
-        """Rises whenever a change of the space is committed, by whichever process.
-
-        Each writing transaction leaves its number with the space before it commits: until it has, the last committed
-        one is below that.
-        """
-        cell: int = self._versions[self.place(space.name).cell]
-        try:
-            with self._begin() as txn:
-                committed: int = txn.id()
-            return min(cell, committed)
-        except lmdb.Error as error:
-            raise self.unavailable(error) from error
 
     def sweep(self) -> int:
         """Delete up to SWEPT_PER_TRANSACTION entries that have expired, going on where the last sweep ended.
 
-        Returns how many are gone or going: while it is SWEPT_PER_TRANSACTION there are probably more.
+        Returns how many: while it is SWEPT_PER_TRANSACTION there are probably more.
         """
         try:
-            expired = self._expired()
-            return self._sweep(expired) if expired else 0
+            expired = self.expired()
+            while expired:
+                try:
+                    with self._begin(write=True) as txn:
+                        deleted = self.delete(txn, expired)
+                    return deleted
+                except lmdb.MapFullError:
+                    # Deleting takes pages, too: in a store without room only a few at a time can go.
+                    if len(expired) == 1:
+                        raise
+                    del expired[len(expired) // 4 or 1:]
         except lmdb.Error as error:
             raise self.unavailable(error) from error
+        return 0
 
-    def _expired(self) -> list[bytes]:
+    def expired(self) -> list[bytes]:
+        """The next SWEPT_PER_TRANSACTION keys at most whose time is over."""
         expired: list[bytes] = []
         now = self._wall() * 1000
         with self._begin(buffers=True) as reading, reading.cursor() as cursor:
@@ -215,18 +253,6 @@ class Kept:
             self._swept_to = bytes(cursor.key()) if found else b""
         return expired
 
-    def _sweep(self, expired: list[bytes]) -> int:
-        while True:
-            try:
-                with self._begin(write=True) as txn:
-                    deleted: int = self.delete(txn, expired)
-                return deleted
-            except lmdb.MapFullError:
-                # Deleting takes pages, too: in a store without room only a few at a time can go.
-                if len(expired) == 1:
-                    raise
-                del expired[len(expired) // 4 or 1:]
-
     def delete(self, txn: Any, keys: list[bytes]) -> int:
         """Delete those of the keys that are still expired: another process may have written one meanwhile."""
         now, deleted = self._wall() * 1000, 0
@@ -236,12 +262,7 @@ class Kept:
                 deleted += txn.delete(key)
         return deleted
 
-    def fullness(self) -> float:
-        """What part of the room for new keys is taken: from 1.0 on none is taken in."""
-        try:
-            return pages(self._env.stat()) / self._full_pages
-        except lmdb.Error as error:
-            raise self.unavailable(error) from error
+    # --- the end ---
 
     def close(self) -> None:
         """Give the files back; from then on every call raises StoreUnavailable. May be called twice."""
@@ -250,58 +271,18 @@ class Kept:
     def unavailable(self, error: lmdb.Error) -> StoreUnavailable:
         if isinstance(error, lmdb.MapFullError):
             return StoreFull(f"the {self.what} in `{self.path}` have no room left: give the store more room")
+        if isinstance(error, lmdb.DiskError):
+            return StoreFull(f"the disk of `{self.path}` has no room for the {self.what}: free some")
+        if isinstance(error, _DAMAGE):
+            try:
+                os.close(os.open(self.path / DOUBTFUL, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            except OSError:
+                pass  # what is wrong is told anyway
         return StoreUnavailable(f"cannot use the {self.what} in `{self.path}`: {error}")
 
 
-class Passing(Kept):
-    """What outlives processes but not the machine's boot: written through the map, and never synced.
-
-    The supervisor has given the file all its blocks: see `runtime.stores.folder`.
-    """
-
-    what = "passing entries"
-
-    @classmethod
-    def open(cls, path: Path, clock: Clock) -> Self:
-        try:
-            size = os.stat(path / "data.mdb").st_size
-        except OSError:
-            size = 0  # nothing is prepared: `opened` says so
-        return cls.opened(
-            path, clock, size, writemap=True, sync=False, metasync=False, map_async=True, readahead=False
-        )  # fmt: skip
-
-    def update(self, space: Space, key: bytes, change: Change) -> Any:
-        place = self._places.get(space.name) or self.place(space.name)
-        raw = place.prefix + key
-        if len(raw) >= KEY_BYTES:
-            raw = digested(raw)
-        try:
-            txn = self._begin(None, None, True)
-        except lmdb.Error as error:
-            raise self.unavailable(error) from error
-        try:
-            answer, changed = self.step(txn, place, raw, space.ttl, change)
-            if changed:
-                txn.commit()
-            else:
-                txn.abort()
-            return answer
-        except lmdb.Error as error:
-            txn.abort()
-            raise self.unavailable(error) from error
-        except BaseException:
-            # Whoever keeps this exception would keep the write lock with it.
-            txn.abort()
-            raise
-
-
-def digested(raw: bytes) -> bytes:
-    return raw[: KEY_BYTES - DIGEST_BYTES] + blake2b(raw, digest_size=DIGEST_BYTES).digest()
-
-
 def expiry(wall: float) -> bytes:
-    """The first milliseconds at which it is no more there."""
+    """The first millisecond at which it is no more there, in the bytes of a head."""
     return max(0, int(wall * 1000) + 1).to_bytes(HEAD)
 
 
@@ -312,15 +293,17 @@ def pages(stat: _StatDict) -> int:
 
 def _mapped(path: Path) -> memoryview:
     """A file of numbers that all processes see at once; aligned, each is read and written whole."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        return memoryview(mmap.mmap(descriptor, VERSIONS_BYTES)).cast("Q")
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            return memoryview(mmap.mmap(descriptor, VERSIONS_BYTES)).cast("Q")
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise StoreUnavailable(f"nothing is prepared in `{path.parent}`: the supervisor prepares it") from error
+    except (OSError, ValueError) as error:
+        raise StoreUnavailable(f"cannot open `{path}`: {error}") from error
 
 
 def _refuse_after_fork(*_: object, **__: object) -> NoReturn:
     raise StoreUnavailable("a store is not for a process forked from the one that opened it: open it after the fork")
-
-
-Report = Callable[[str], None]

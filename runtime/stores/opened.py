@@ -28,6 +28,7 @@ class Stores:
     machine: EmbeddedEntries
     gateway: bytes
     incarnation: bytes = field(default_factory=lambda: secrets.token_bytes(ID_BYTES))
+    _rates_due: int = 0
 
     @classmethod
     def open(
@@ -40,7 +41,7 @@ class Stores:
         cannot be used.
         """
         rates = MachineStore(EmbeddedStore.open(folder), report, workers)
-        machine = EmbeddedEntries.open(folder, settings, loop, clock, report)
+        machine = EmbeddedEntries(folder, loop, clock, report)
         return cls(rates, machine, machine, gateway_id(folder))
 
     def start(self) -> None:
@@ -49,8 +50,9 @@ class Stores:
     def sweep(self, now: int) -> float:
         """Delete some expired entries; gives the seconds until the next time."""
         many = self.machine.sweep()
-        delay = self.rates.sweep(now)
-        return SWEEP_BUSY if many else delay
+        if now >= self._rates_due:
+            self._rates_due = now + int(self.rates.sweep(now) * 1e9)
+        return SWEEP_BUSY if many else (self._rates_due - now) / 1e9
 
     @property
     def calls(self) -> int:

@@ -12,7 +12,7 @@ import lmdb
 
 from policylang.sdk.window import LAYOUT as RATES_LAYOUT
 from runtime.stores import StoreUnavailable
-from runtime.stores.kept import HEAD, LAYOUT, VERSIONS, VERSIONS_BYTES
+from runtime.stores.kept import DOUBTFUL, HEAD, LAYOUT, VERSIONS, VERSIONS_BYTES
 from runtime.stores.private import make_private, open_private
 
 LEAST_BYTES = 1 << 20
@@ -86,7 +86,11 @@ def prepare(folder: Path, wanted: tuple[Prepared, ...], boot: str) -> str:
 
 
 def _prepare(path: Path, one: Prepared) -> str:
+    discarded = ""
     try:
+        if (path / DOUBTFUL).exists() and not one.durable:
+            discarded = f"`{one.name}` was found damaged"
+            _discard(path)
         try:
             _make(path, one)
         except lmdb.Error as error:
@@ -94,7 +98,7 @@ def _prepare(path: Path, one: Prepared) -> str:
                 raise
             _discard(path)
             _make(path, one)
-            return f"it could not be read: {error}"
+            return f"`{one.name}` could not be read: {error}"
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise _no_room(path, one) from error
@@ -104,7 +108,7 @@ def _prepare(path: Path, one: Prepared) -> str:
     except lmdb.Error as error:
         cure = ": restore it from a copy, or move it away to begin with none" if one.durable else ""
         raise StoreUnavailable(f"cannot prepare `{path}`: {error}{cure}") from error
-    return ""
+    return discarded
 
 
 def _no_room(path: Path, one: Prepared) -> StoreUnavailable:
@@ -114,7 +118,8 @@ def _no_room(path: Path, one: Prepared) -> StoreUnavailable:
 
 
 def _discard(path: Path) -> None:
-    for name in ("data.mdb", "lock.mdb", VERSIONS):
+    # The file that says why goes last.
+    for name in ("data.mdb", "lock.mdb", VERSIONS, DOUBTFUL):
         (path / name).unlink(missing_ok=True)
 
 
@@ -133,6 +138,21 @@ def _make(path: Path, one: Prepared) -> None:
             _check_layout(path, env)
     if one.taken:
         _take_blocks(path / "data.mdb", one.size)
+    elif (path / "data.mdb").stat().st_size < one.size:
+        # The file's length tells workers how large the map is; its blocks are taken as they are written.
+        os.truncate(path / "data.mdb", one.size)
+    if one.durable:
+        sync_folder(path)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put on disk that its files are there."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _take_blocks(path: Path, size: int) -> None:
@@ -172,6 +192,7 @@ def gateway_id(folder: Path) -> bytes:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, found.hex().encode() + b"\n", 0)
             os.fsync(descriptor)
+            sync_folder(folder)
     except OSError as error:
         raise StoreUnavailable(f"cannot write `{path}`: {error.strerror}") from error
     finally:
