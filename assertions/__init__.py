@@ -9,7 +9,17 @@ from assertions.identity.deny_ip import DenyIp
 from assertions.observe.log import Log
 from assertions.routing.mirror import Mirror
 from assertions.routing.route import Route
+from assertions.state.forget import Forget
+from assertions.state.increment import Increment
+from assertions.state.lockout import Lockout
+from assertions.state.lookup import Lookup
+from assertions.state.not_replayed import NotReplayed
+from assertions.state.remember import Remember
+from assertions.state.store import Store
 from assertions.traffic.circuit_breaker import CircuitBreaker
 from assertions.traffic.rate_limit import RateLimit
 
-CATALOG = (AllowIp, ApiKey, CircuitBreaker, Compress, DenyIp, LimitSize, Log, Mirror, RateLimit, Route, *FUNCTIONS)
+CATALOG = (
+    AllowIp, ApiKey, CircuitBreaker, Compress, DenyIp, Forget, Increment, LimitSize, Lockout, Log, Lookup, Mirror,
+    NotReplayed, RateLimit, Remember, Route, Store, *FUNCTIONS,
+)  # fmt: skip

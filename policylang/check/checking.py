@@ -33,6 +33,7 @@ from policylang.check.surroundings import Loader, Surroundings
 from policylang.check.unit import Unit
 from policylang.check.walk import ExpressionCheck, StatementCheck
 from policylang.diagnostics import Diagnostic, Label
+from policylang.sdk.shared_map import SharedMap
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
@@ -142,6 +143,7 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
         global_slots=tuple(shared.slots.names),
         hash=_hash(unit.surroundings),
         files=dict(unit.surroundings.files),
+        maps=tuple(each.value for each in unit.maps.values() if isinstance(each.value, SharedMap)),
     )
 
 

@@ -66,9 +66,27 @@ An upstream has at least one server.
 
 not-in-this-version
 The language has it, but this version does not.
-    map sessions, ttl: 30m
+    upstream items {
+        server "http://127.0.0.1:9000"
+        hedge 50ms
+    }
 ==
-    map sessions, file: "clients.json"
+    upstream items { server "http://127.0.0.1:9000" }
+
+private-in-map
+Other services read what a map holds, and do not know that it was private. A map that is declared `private: true` gives
+it back as private.
+    map tokens, ttl: 30m
+    service s "/" {
+        store client.ip, request.bearer ?? "", in: map("tokens")
+        respond 200
+    }
+==
+    map tokens, ttl: 30m, private: true
+    service s "/" {
+        store client.ip, request.bearer ?? "", in: map("tokens")
+        respond 200
+    }
 
 recursive-assertion
 An assertion of the policy's own cannot lead back to itself.

@@ -19,6 +19,8 @@ from policylang.check.unit import DeclaredMap, Unit
 from policylang.check.walk import Frame, Walk
 from policylang.diagnostics import Edit, Fix, Label
 from policylang.sdk.card import Card
+from policylang.sdk.shared_map import LARGEST, LONGEST, SharedMap
+from policylang.sdk.values import Duration, Size
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
@@ -167,23 +169,49 @@ def _left_out(unit: Unit, found: Sequence[p.Setting], cards: Mapping[str, Card],
 
 
 def declared_map(unit: Unit, node: n.MapDeclaration) -> DeclaredMap:
-    """A map's declaration with its entries; no entries where something was reported."""
+    """A map's declaration with its entries, or with what is known of it in the store; None where something was
+    reported."""
     walk = _walk(unit)
     given, good = assign(walk, _MAP, node.args, node.name_span)
-    if "ttl" in given:
-        unit.report.error(
-            "not-in-this-version", given["ttl"][0].span, "maps that live in the store are not in this version",
-            help=f'read it from a file: `map {node.name}, file: "{node.name}.json"`',
-        )  # fmt: skip
-        return DeclaredMap(node, None)
     if not good:
         return DeclaredMap(node, None)
+    if "ttl" in given:
+        return DeclaredMap(node, _in_the_store(walk, node))
     args = given.get("file")
     if args is None:
-        unit.report.error("missing-parameter", node.name_span, f"the map `{node.name}` needs `file`",
-                          help=f'write `map {node.name}, file: "{node.name}.json"`')  # fmt: skip
+        unit.report.error("missing-parameter", node.name_span, f"the map `{node.name}` needs `file` or `ttl`",
+                          help=f'write `map {node.name}, file: "{node.name}.json"`, or `map {node.name}, ttl: 30m` for '
+                               "one that lives in the store")  # fmt: skip
         return DeclaredMap(node, None)
+    for name in ("max_entry", "private"):
+        if name in given:
+            arg = given[name][0]
+            unit.report.error("misplaced-parameter", arg.name_span or arg.span,
+                              f"`{name}` belongs to a map that lives in the store", help="leave it out")  # fmt: skip
     value = fit(walk, MAP_DECLARATION[0], walk.value(args[0].value), args[0].value)
     if not isinstance(value, p.Const) or not isinstance(value.value, str):
         return DeclaredMap(node, None)
     return DeclaredMap(node, unit.surroundings.json_object(unit.report, value.value, args[0].value.span))
+
+
+def _in_the_store(walk: Walk, node: n.MapDeclaration) -> SharedMap | None:
+    by_name = {arg.name: arg for arg in node.args}
+    if "file" in by_name:
+        walk.error("duplicate-parameter", by_name["ttl"].name_span or by_name["ttl"].span,
+                   "a map is read from a `file` or lives in the store, with a `ttl`",
+                   labels=[Label(by_name["file"].span, "read from this")], help="keep one of them")  # fmt: skip
+        return None
+    bound, good = bind(walk, _MAP, node.args, node.name_span)
+    values = {each.param.name: each.value.value for each in bound if isinstance(each.value, p.Const)}
+    ttl, most = values.get("ttl"), values.get("max_entry")
+    if not good or not isinstance(ttl, Duration) or not isinstance(most, Size):
+        return None
+    if not 1 <= ttl.seconds <= LONGEST:
+        walk.error("bad-literal", by_name["ttl"].value.span, "`ttl` is a time from `1s` to `400d`",
+                   help=f"write it as in `map {node.name}, ttl: 30m`")  # fmt: skip
+        return None
+    if not 1 <= most.bytes <= LARGEST:
+        walk.error("bad-literal", by_name["max_entry"].value.span, "`max_entry` is a size up to `1MiB`",
+                   help=f"write it as in `map {node.name}, ttl: {ttl}, max_entry: 64KiB`")  # fmt: skip
+        return None
+    return SharedMap(node.name, ttl.seconds, most.bytes, values.get("private") is True)

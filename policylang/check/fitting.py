@@ -182,7 +182,14 @@ def _wrong_type(walk: Walk, param: ParamCard, expr: p.Expr, node: n.Expr) -> Non
     kind = expr.type.name
     wanted = phrases(kinds)
     cure = ""
-    if "string" in names and kind in INTERPOLATES and "\n" not in node.span.text and '"' not in node.span.text:
+    if kind == "shared map":
+        walk.not_here(expr.span)
+        return
+    if names[0] == "shared map":
+        cure = 'declare one: `map sessions, ttl: 30m`, and write `map("sessions")`'
+        if kind == "map" and isinstance(node, n.CallExpr) and node.name == "map":
+            cure = f"a map of a file is a value: `{node.span.text}[key]`; or declare it with `ttl:` in place of `file:`"
+    elif "string" in names and kind in INTERPOLATES and "\n" not in node.span.text and '"' not in node.span.text:
         cure = f'make text of it: `"${{{node.span.text}}}"`'
     elif "number" in names and kind == "string":
         cure = "convert it with `int(…)` or `float(…)`"

@@ -16,6 +16,7 @@ from policylang.diagnostics import Edit, Fix
 from policylang.sdk import static_types as t
 from policylang.sdk.card import FunctionCard
 from policylang.sdk.outcome import Failed
+from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
 
@@ -201,6 +202,8 @@ def _map(walk: Walk, node: n.CallExpr) -> p.Expr:
         walk.error("unknown-map", place.span, f"there is no map `{name}`", help=cure)
         return unknown(node.span)
     value = declared.value
+    if isinstance(value, SharedMap):
+        return p.Const(node.span, t.SHARED_MAP, value.private, value)
     return unknown(node.span) if value is None else p.Const(node.span, t.MAP, False, value)
 
 

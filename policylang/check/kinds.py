@@ -21,7 +21,7 @@ A_PART = {"principal": "id", "failure": "detail", "client": "ip", "certificate":
 """What of a record may have been meant."""
 JSON_KINDS = frozenset({"string", "number", "boolean", "list", "map", "json", "none", "unknown"})
 ORDERED = frozenset({"string", "number", "duration", "size", "time"})
-NOT_VALUES = frozenset({"request", "response", "client", "service", "gateway", "networks"})
+NOT_VALUES = frozenset({"request", "response", "client", "service", "gateway", "networks", "shared map"})
 """What can be passed or looked into, but not kept in a name."""
 COMPARABLE = frozenset({
     "string", "number", "boolean", "duration", "size", "rate", "ip", "time", "bytes", "json", "list", "map", "range",
@@ -52,6 +52,8 @@ def phrase(kind: Type) -> str:
         return "a map of names and values"
     if name == "upstream":
         return "the name of an upstream"
+    if name == "shared map":
+        return "a map that lives in the store"
     if name in ("list", "map") and kind.of is not None and kind.of.name != "json":
         return f"a {name} of {plural(kind.of.name)}"
     if name == "bytes":
@@ -80,7 +82,7 @@ def accepts(wanted: Type, got: Type) -> bool:
     if have == "unknown":
         return True
     if want == "any":
-        return have not in RECORD_KINDS
+        return have not in RECORD_KINDS and have != "shared map"
     if want == "json":
         return have in JSON_KINDS
     if have == "json":

@@ -247,6 +247,9 @@ def member_of(walk: Walk, span: Span, base: p.Expr, key: p.Expr) -> p.Expr:
     kind = base.type.name
     if kind == "unknown" or key.type.name == "unknown":
         return unknown(span)
+    if kind == "shared map":
+        walk.not_here(base.span)
+        return unknown(span)
     private = base.private or key.private
     key_kind = key.type.name
     if kind == "json" or kind == "map":

@@ -70,7 +70,7 @@ A parameter without a default has to be given.
 
 not-a-value
 `request` and `response` are whole messages, `client`, `path`, `service` and `gateway` are there for their members: none
-of them can be kept in a name or stand in a string.
+of them can be kept in a name or stand in a string. Nor can a map that lives in the store, which is asked by `lookup`.
     let message = request
 ==
     let message = request.text

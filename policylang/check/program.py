@@ -12,6 +12,7 @@ from typing import Any
 
 from policylang.record import record
 from policylang.sdk.card import Card, FunctionCard, ParamCard
+from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.static_types import Type
 from policylang.source import Source, Span
 
@@ -379,3 +380,5 @@ class Program:
     hash: str
     files: dict[str, bytes] = field(default_factory=dict, compare=False)
     """Everything that was read for it (policies, maps, schemas), by path: what the supervisor hands to its workers."""
+    maps: tuple[SharedMap, ...] = ()
+    """Those that live in the store."""

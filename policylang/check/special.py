@@ -57,7 +57,8 @@ FILE = _card(
 )
 MAP = _card(
     "map", "A map that is declared with `map`.",
-    "The name is a literal. A map with a `file:` is a constant: a JSON object from keys to values.",
+    "The name is a literal. A map with a `file:` is a constant: a JSON object from keys to values. One with a `ttl:` "
+    "lives in the store: it is given to `lookup`, `store` and their like, and is no value.",
     'map("clients")["k1"]',
     (_param("name", "The map's name.", t.STRING),),
     t.MAP,
@@ -113,6 +114,11 @@ SERVICE = (
 """What stands after `service NAME`."""
 MAP_DECLARATION = (
     ParamCard("file", "A file with a JSON object.", (t.STRING,), False, required=False),
-    ParamCard("ttl", "How long an entry of a map in the store lives.", (t.DURATION,), False, required=False),
+    ParamCard("ttl", "How long an entry of a map in the store lives: at most 400d.", (t.DURATION,), False,
+              required=False),
+    ParamCard("max_entry", "How large a value may be as JSON, in a map in the store: at most 1MiB.", (t.SIZE,), False,
+              required=False, default="64KiB"),
+    ParamCard("private", "Whether what a map in the store holds is private; its keys are stored as hashes then.",
+              (t.BOOLEAN,), False, required=False, default="false"),
 )
 """What stands after `map NAME`."""

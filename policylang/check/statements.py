@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policylang.check import program as p
@@ -20,6 +20,7 @@ from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
 from policylang.sdk import static_types as t
 from policylang.sdk.card import Card, ParamCard
+from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
 
@@ -62,10 +63,24 @@ def _rules(walk: Walk, node: n.Call, card: Card, bound: tuple[p.Bound, ...]) -> 
         value = each.value
         if isinstance(value, p.Const) and value.type.name != "unknown":
             constants[each.param.name] = value.value
+    for each in bound:
+        if each.param.kept and each.value.private:
+            _keeps_private(walk, each, constants)
     message = card.make.check(constants)  # type: ignore[attr-defined]
     if message is not None:
         place = place_of(node.args, message) or node.name_span
         walk.error("bad-literal", place, message, help=f"`pol explain {card.name}` says what it takes")
+
+
+def _keeps_private(walk: Walk, kept: p.Bound, constants: Mapping[str, Any]) -> None:
+    """What is private stays so in a map, from which other services read, only where the map says it."""
+    there = next((value for value in constants.values() if isinstance(value, SharedMap)), None)
+    if there is not None and not there.private:
+        walk.error(
+            "private-in-map", kept.value.span, f"this is private, and what the map `{there.name}` holds is not",
+            labels=[Label(walk.unit.maps[there.name].node.name_span, "declared here")],
+            help=f"declare it with `private: true`, or end it with `reveal({kept.text})`",
+        )  # fmt: skip
 
 
 def _block(walk: Walk, node: n.Call, card: Card) -> p.Block | None:
@@ -159,6 +174,9 @@ def forgive(walk: Walk) -> None:
 def _counter(walk: Walk, card: Card, bound: Sequence[p.Bound]) -> str:
     """Names the counter: `name:` where given, else service, assertion, text of the key and ordinal among equals."""
     text = ""
+    for each in bound:
+        if isinstance(each.value, p.Const) and isinstance(each.value.value, SharedMap):
+            return f"map|{each.value.value.name}"  # whoever asks for a key of it asks for the same entry
     for each in bound:
         if each.param.name == "name" and isinstance(each.value, p.Const) and each.value.value is not None:
             return f"name|{each.value.value}"

@@ -17,6 +17,7 @@ from policylang.check.surroundings import Surroundings
 from policylang.check.walk import ExpressionCheck, Frame, StatementCheck, Walk, unknown
 from policylang.diagnostics.nearest import nearest
 from policylang.sdk.card import Card, FunctionCard
+from policylang.sdk.shared_map import SharedMap
 from policylang.source import Source, Span
 from policylang.syntax import nodes as n
 from policylang.syntax.parser import parse
@@ -51,7 +52,7 @@ class Defaults:
 @dataclass(slots=True)
 class DeclaredMap:
     node: n.MapDeclaration
-    value: dict[str, Any] | None
+    value: dict[str, Any] | SharedMap | None
 
 
 @dataclass(slots=True)

@@ -103,6 +103,9 @@ class Walk:
     def value(self, node: n.Expr) -> p.Expr:
         """An expression whose value can be kept, compared or computed with: not a whole message."""
         found = self.unit.expressions[type(node)](self, node)
+        if found.type.name == "shared map":
+            self.not_here(node.span)
+            return unknown(node.span)
         if found.type.name in NOT_VALUES:
             word = found.type.name
             self.error(
@@ -111,6 +114,13 @@ class Walk:
             )  # fmt: skip
             return unknown(node.span)
         return found
+
+    def not_here(self, span: Span) -> None:
+        """A map that lives in the store stands where a value is wanted."""
+        self.error(
+            "not-a-value", span, "this map lives in the store: it can be asked, and is no value",
+            help=f"ask for an entry: `lookup key, in: {span.text} -> entry`",
+        )  # fmt: skip
 
     # --- statements ---
 

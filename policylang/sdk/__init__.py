@@ -18,6 +18,7 @@ from policylang.sdk.function import function
 from policylang.sdk.limits import BodyLimits
 from policylang.sdk.message import BodySource, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, Unavailable, missing_value, unreadable, wrong_type
+from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.store import UNKNOWN, Change, Changed, Decision, Entries, Limit, Rates, Space, Store, settled
 from policylang.sdk.values import (
     Duration,
@@ -72,6 +73,7 @@ __all__ = [
     "Rates",
     "Request",
     "Response",
+    "SharedMap",
     "Size",
     "Space",
     "Store",

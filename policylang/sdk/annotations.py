@@ -8,13 +8,15 @@ from typing import Any, Literal, Union, get_args, get_origin
 from policylang.sdk import static_types as t
 from policylang.sdk.exchange import Exchange, Request, Response
 from policylang.sdk.message import Message
+from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.values import Duration, Expr, Ip, Key, Principal, Query, Rate, Size, Target, Time, UpstreamName
 
 _PLAIN: dict[Any, tuple[t.Type, ...]] = {
     str: (t.STRING,), int: (t.NUMBER,), float: (t.NUMBER,), bool: (t.BOOLEAN,), bytes: (t.BYTES,),
     Duration: (t.DURATION,), Size: (t.SIZE,), Rate: (t.RATE,), Ip: (t.IP,), Time: (t.TIME,), Key: (t.KEY,),
     Target: (t.TARGET,), Query: (t.QUERY,),
-    UpstreamName: (t.UPSTREAM,), Message: (t.REQUEST, t.RESPONSE), Request: (t.REQUEST,), Response: (t.RESPONSE,),
+    UpstreamName: (t.UPSTREAM,), SharedMap: (t.SHARED_MAP,), Message: (t.REQUEST, t.RESPONSE),
+    Request: (t.REQUEST,), Response: (t.RESPONSE,),
     Principal: (t.PRINCIPAL,), range: (t.RANGE,), dict: (t.MAP,), list: (t.LIST,), tuple: (t.LIST,), Any: (t.ANY,),
     object: (t.ANY,),
 }  # fmt: skip

@@ -28,9 +28,10 @@ def param(
     positional: bool = False,
     many: bool = False,
     shown: bool = False,
+    kept: bool = False,
 ) -> Any:
     """Declare a parameter. `default` is `.pol` text; `default=None` lets it be absent (its value is then None)."""
-    facts = {"doc": doc, "default": default, "positional": positional, "many": many, "shown": shown}
+    facts = {"doc": doc, "default": default, "positional": positional, "many": many, "shown": shown, "kept": kept}
     if default is None:
         return field(default=None, metadata=facts)
     return field(metadata=facts)
@@ -143,6 +144,7 @@ def _param_card(attribute: str, annotation: Any, facts: Mapping[str, Any]) -> Pa
         many=facts["many"],
         shown=facts["shown"],
         attribute=attribute,
+        kept=facts["kept"],
     )
 
 

@@ -16,7 +16,8 @@ class ParamCard:
     `types`: what it takes (ANY, KEY, SYMBOL and UPSTREAM are for parameters only). `lazy`: worked out for each message;
     else the argument must be known when the policy is loaded. `default` is `.pol` text, None where there is none;
     `required` is false also for a parameter that may be absent (its value is then None). `many`: takes all further
-    positional arguments, as a tuple. `shown`: the value reaches a log or an answer, so private text is masked.
+    positional arguments, as a tuple. `shown`: the value reaches a log or an answer, so private text is masked. `kept`:
+    it goes into a map of the store, and a private one only into a private map.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ParamCard:
     shown: bool = False
     attribute: str = ""
     """The Python name: `in_` for `in`."""
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

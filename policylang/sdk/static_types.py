@@ -53,6 +53,8 @@ TARGET = Type("target")
 QUERY = Type("query")
 """Only parameters have it: a map of names and values, or text."""
 UPSTREAM = Type("upstream")
+SHARED_MAP = Type("shared map")
+"""A map that lives in the store: given to what works on it, and no value."""
 SYMBOL = Type("symbol")
 ANY = Type("any", optional=True)
 """Only parameters have it: takes every value."""

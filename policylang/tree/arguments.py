@@ -8,6 +8,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.sdk.card import ParamCard
 from policylang.sdk.exchange import Exchange
+from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.values import Known, UpstreamName
 from policylang.tree.emit import Function, Source, taken
 from policylang.tree.keys import key_function
@@ -37,12 +38,20 @@ def _argument(bound: p.Bound, statement: p.Invoke) -> Any:
     if param.shown and expr.private:
         return masked(_function(param, expr, statement.card.name))
     if "key" in kinds:
-        return key_function(expr, statement.counter)
+        return key_function(expr, statement.counter, param.accepts_none, _hides(statement, expr))
     if "target" in kinds:
         return target_function(expr)
     if "query" in kinds:
         return query_function(expr)
     return _function(param, expr, statement.card.name)
+
+
+def _hides(statement: p.Invoke, expr: p.Expr) -> bool:
+    """Whether a key is hashed: a private one, but in a map as the map says, or none would find what another stored."""
+    for bound in statement.args:
+        if isinstance(bound.value, p.Const) and isinstance(bound.value.value, SharedMap):
+            return bound.value.value.private
+    return expr.private
 
 
 def masked(function: Function) -> Function:

@@ -1,7 +1,7 @@
 """Keys of counters and entries: a prefix of 8 bytes that names the counter, then the value, so that no two collide.
 
 A value is a tag and its bytes; a list holds its elements each with tag, length and bytes. The outermost text needs no
-length, as nothing follows it. A private value is hashed.
+length, as nothing follows it. A private value is a tag and its hash.
 """
 
 from __future__ import annotations
@@ -24,23 +24,31 @@ def prefix_of(counter: str) -> bytes:
     return blake2b(counter.encode("utf-8", "surrogatepass"), digest_size=PREFIX_BYTES).digest()
 
 
-def key_function(expr: p.Expr, counter: str) -> Function:
-    """A KEY parameter: gives bytes. Raises Failed when it is called and the value, or one of the list, is none."""
+def key_function(expr: p.Expr, counter: str, none: bool = False, hide: bool | None = None) -> Function:
+    """A KEY parameter: gives bytes. Raises Failed when it is called and the value, or one of the list, is none.
+
+    `none`: the value itself may be; then it gives none. `hide`: whether it is hashed; None: where it is private.
+    """
     prefix = prefix_of(counter)
-    if isinstance(expr, p.Const):
-        value, encode = expr.value, hashed(prefix) if expr.private else prefixed(prefix)
+    hide = expr.private if hide is None else hide
+    encode = hashed(prefix) if hide else prefixed(prefix)
+    if isinstance(expr, p.Const) and not (none and expr.value is None):
+        value = expr.value
         return fixed(lambda: encode(value))
     source = Source(expr)
     inner = source.text
-    if expr.private:
-        source.text = f"{source.constant(hashed(prefix))}({inner})"
+    if none and expr.type.optional:
+        name = source.temporary()
+        source.text = f"(None if ({name} := {inner}) is None else {source.constant(encode)}({name}))"
+    elif hide:
+        source.text = f"{source.constant(encode)}({inner})"
     elif expr.type.name in ("string", "ip") and not expr.type.optional:
         source.text = f"{source.constant(prefix + b's')} + {inner}.encode('utf-8', 'surrogatepass')"
     else:
         name, text = source.temporary(), source.constant(prefix + b"s")
         source.text = (
             f"({text} + {name}.encode('utf-8', 'surrogatepass') if ({name} := {inner}).__class__ is str"
-            f" else {source.constant(prefixed(prefix))}({name}))"
+            f" else {source.constant(encode)}({name}))"
         )
     return source.function()
 
@@ -51,7 +59,7 @@ def prefixed(prefix: bytes) -> Callable[[Any], bytes]:
 
 def hashed(prefix: bytes) -> Callable[[Any], bytes]:
     """The prefix goes into the hash: one secret has another hash in every counter."""
-    return lambda value: prefix + blake2b(encoded(value), digest_size=_HASH_BYTES, person=prefix).digest()
+    return lambda value: prefix + b"h" + blake2b(encoded(value), digest_size=_HASH_BYTES, person=prefix).digest()
 
 
 def encoded(value: Any) -> bytes:

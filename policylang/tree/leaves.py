@@ -183,19 +183,36 @@ class InvokeGivingOne(InvokeGiving):
 
 
 class InvokeGivingWaiting(InvokeGiving):
+    """As InvokeGiving, of an assertion that may wait: what it gives at once costs no coroutine."""
+
     __slots__ = ()
 
-    async def run(self, exchange: Exchange) -> Outcome:
+    def run(self, exchange: Exchange) -> Outcome | Coroutine[Any, Any, Outcome]:
         try:
-            outcome = await self.evaluate(exchange)
-            if isinstance(outcome, Failure):
-                return self.failed(exchange, outcome)
-            self.outputs.bind(exchange, outcome)
+            outcome = self.evaluate(exchange)
+        except Exception as error:
+            return self.caught(exchange, error)
+        if outcome.__class__ is COROUTINE:
+            return self._wait(exchange, outcome)
+        return self._given(exchange, outcome)
+
+    async def _wait(self, exchange: Exchange, waiting: Coroutine[Any, Any, Outcome]) -> Outcome:
+        try:
+            outcome = await waiting
         except Exception as error:
             return self.caught(exchange, error)
         except GeneratorExit:
             note(exchange, (self.place,), CANCELLED)
             raise
+        return self._given(exchange, outcome)
+
+    def _given(self, exchange: Exchange, outcome: Any) -> Outcome:
+        if isinstance(outcome, Failure):
+            return self.failed(exchange, outcome)
+        try:
+            self.outputs.bind(exchange, outcome)
+        except Exception as error:
+            return self.caught(exchange, error)
         if exchange.journal is not None:
             exchange.journal.append(self.passed)
         return None
@@ -204,7 +221,8 @@ class InvokeGivingWaiting(InvokeGiving):
 class InvokeAround(Leaf):
     """An assertion with a block: `evaluate(exchange, block)`, where `await block(exchange)` runs the block.
 
-    What the block gives is None when it passed; anything else the assertion hands on. It has no outputs.
+    What the block gives is None when it passed; anything else the assertion hands on. It has no outputs. One that needs
+    no block to answer costs no coroutine.
     """
 
     __slots__ = ("block", "evaluate")
@@ -214,14 +232,26 @@ class InvokeAround(Leaf):
         self.evaluate = evaluate
         self.block = block
 
-    async def run(self, exchange: Exchange) -> Outcome:
+    def run(self, exchange: Exchange) -> Outcome | Coroutine[Any, Any, Outcome]:
         try:
-            outcome = await self.evaluate(exchange, self.block)
+            outcome = self.evaluate(exchange, self.block)
+        except Exception as error:
+            return self.caught(exchange, error)
+        if outcome.__class__ is COROUTINE:
+            return self._wait(exchange, outcome)
+        return self._ended(exchange, outcome)
+
+    async def _wait(self, exchange: Exchange, waiting: Coroutine[Any, Any, Outcome]) -> Outcome:
+        try:
+            outcome = await waiting
         except Exception as error:
             return self.caught(exchange, error)
         except GeneratorExit:
             note(exchange, (self.place,), CANCELLED)
             raise
+        return self._ended(exchange, outcome)
+
+    def _ended(self, exchange: Exchange, outcome: Outcome) -> Outcome:
         if outcome is None or outcome is RESPONDED:
             note(exchange, (self.place,), outcome)
             return outcome

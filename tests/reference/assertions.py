@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reference import sending
+from reference import sending, state
 from reference import values as v
 from reference.message import Message, Response
 from reference.values import Failing, Known
@@ -31,6 +31,7 @@ PARAMETERS = {
     "mirror": ("upstream",),
     "circuit_breaker": (),
     "compress": ("message",),
+    **state.PARAMETERS,
     "probe.refuse": ("name",),
     "probe.error": (),
     "probe.away": (),
@@ -184,7 +185,8 @@ def _probe_give(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 
 _MODELS: dict[str, Any] = {
     "api_key": _api_key, "compress": _compress, "limit_size": _limit_size, "log": _log, "rate_limit": _rate_limit,
-    "route": sending.route, "mirror": sending.mirror,
+    "lookup": state.lookup, "store": state.store, "remember": state.remember, "forget": state.forget,
+    "increment": state.increment, "route": sending.route, "mirror": sending.mirror,
     "probe.refuse": _probe_refuse, "probe.error": _probe_error, "probe.away": _probe_away,
     "probe.defect": _probe_defect, "probe.pause": _probe_pause, "probe.give": _probe_give,
 }  # fmt: skip

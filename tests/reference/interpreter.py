@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference import assertions, names, sending, splits, writing
+from reference import assertions, names, sending, splits, state, writing
 from reference.expressions import Record, evaluate, reads_body, reads_message
 from reference.message import Message, Request, Response
 from reference.policy import GLOBAL, Policy, place
@@ -66,6 +66,10 @@ class World:
     draw: float = 0.0
     """What is drawn while the exchange is evaluated, by each who draws."""
     circuits: dict[Any, sending.Circuit] = field(default_factory=dict)
+    entries: dict[Any, tuple[Any, float]] = field(default_factory=dict)
+    """Of maps: a value, and until when it is there."""
+    ids: dict[Any, float] = field(default_factory=dict)
+    locks: dict[Any, state.Lock] = field(default_factory=dict)
     uncertain: bool = False
     """A `parallel` failed while another branch may have counted: the exchanges that follow cannot be compared."""
     unclear: bool = False
@@ -460,6 +464,15 @@ class Evaluation:
         if call.name == "circuit_breaker":
             name = (self.call_path[0], self.policy.ordinals[(*self.call_path, place(call))])
             return sending.circuit_breaker(call, assertions.by_name(call), self, name)
+        if call.name in ("lockout", "not_replayed"):
+            given = assertions.by_name(call)
+            name = self.policy.ordinals[(*self.call_path, place(call))]
+            if "name" in given:
+                name = ("named", self.value(given["name"]).value)
+            if call.name == "lockout":
+                return state.lockout(call, given, self, name)
+            state.not_replayed(given, self, name)
+            return PASSED
         outputs = assertions.run(call, self)
         for output, known in zip(call.outputs, outputs, strict=False):
             self.variables[output.name] = Known(known.value, known.private or output.private)

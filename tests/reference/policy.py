@@ -8,6 +8,7 @@ from typing import Any
 
 from reference.assertions import by_name
 from reference.expressions import evaluate
+from reference.state import declared
 from reference.values import Known
 
 from policylang.source import Source
@@ -35,7 +36,10 @@ class Policy:
         for declaration in self.tree.declarations:
             match declaration:
                 case n.MapDeclaration():
-                    file = next(a.value for a in declaration.args if a.name == "file")
+                    file = next((a.value for a in declaration.args if a.name == "file"), None)
+                    if file is None:
+                        self.maps[declaration.name] = declared(declaration)
+                        continue
                     assert isinstance(file, n.Text)
                     self.maps[declaration.name] = json.loads(files[file.literal or ""])
                 case n.AssertionDeclaration():
@@ -71,9 +75,11 @@ class Policy:
                 text = "client.ip" if per is None else per.span.text
                 self.ordinals[(*path, place(node))] = seen.get(text, 0)
                 seen[text] = seen.get(text, 0) + 1
-            case n.Call(name="circuit_breaker"):
+            case n.Call(name="circuit_breaker" | "lockout"):
                 self.ordinals[(*path, place(node))] = len(self.ordinals)
                 self._number(node.block, path, seen)
+            case n.Call(name="not_replayed"):
+                self.ordinals[(*path, place(node))] = len(self.ordinals)
             case n.Call() if node.name in self.assertions:
                 self._number(self.assertions[node.name].body, (*path, place(node)), seen)
             case n.Group():

@@ -36,6 +36,7 @@ from policylang.sdk import (
 )  # fmt: skip
 from policylang.sdk import static_types as t
 from policylang.sdk.circuits import Circuits
+from policylang.sdk.memory import MemoryEntries
 from policylang.sdk.message import Field
 from policylang.sdk.window import admit_window
 from policylang.tree import compile_program
@@ -158,6 +159,10 @@ class Store:
         self.clock = clock
         self.turn = 0
 
+    @property
+    def down(self) -> bool:
+        return self.away
+
     def admit(
         self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
     ) -> Decision | Coroutine[Any, Any, Decision]:
@@ -251,6 +256,7 @@ class Environment:
 
     def __post_init__(self) -> None:
         self.store = Store(self.clock)
+        self.entries = self.machine = MemoryEntries(self.clock, self.store)  # type: ignore[arg-type]
         self.upstreams: dict[str, Upstream] = {}
         self.drawn = 0.0
         self.circuit = Circuits().get

@@ -16,6 +16,7 @@ from policylang.tree import compile_program
 FILES = {"clients.json": b'{ "k1": { "id": "ann" } }', "page.html": b"<p>hello</p>\n"}
 AROUND = """
 map clients, file: "clients.json"
+map sessions, ttl: 30m
 upstream orders {{
     server "http://127.0.0.1:9000"
 }}

@@ -1,0 +1,86 @@
+"""`not_replayed`"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine, Mapping
+from functools import cached_property
+from hashlib import blake2b
+from types import CoroutineType
+from typing import Any, ClassVar, cast
+
+from policylang.sdk import Assertion, Duration, Exchange, Expr, Key, Outcome, Space, param, settled
+from policylang.sdk.replays import TOKEN_BYTES, first_of, replay_space, written_id
+
+_LONGEST = 200
+"""Bytes of a key that is stored as it is; a longer one is hashed here, so that every store has the same."""
+_PREFIX = 8
+
+
+class NotReplayed(Assertion):
+    """Let an id pass once within its time: what was signed or sent once is not taken a second time.
+
+    Of all requests that bring one id, through whichever worker or gateway and however close together, one passes; the
+    others are refused until `within` is over, and so are those that come after a restart. What the id may be, a
+    token's `jti`, a nonce, a signature, and that it is not older than `within`, is for other statements to say. A
+    policy that uses ids for two things counts them apart, unless the statements have one `name`. While the store is
+    away nothing passes: it fails with 503, within the store's deadline.
+
+        not_replayed request.header["X-Nonce"] ?? "", within: 5m
+    """
+
+    name: ClassVar[str] = "not_replayed"
+    waits: ClassVar[bool | None] = True
+    failures: ClassVar[Mapping[str, int]] = {"replayed": 403}
+
+    id: Expr[Key] = param("What may pass once.", positional=True)
+    within: Duration = param("For how long it is remembered.")
+    name_: str | None = param("Statements of one name know each other's ids.", default=None)
+    log_only: bool = param("Report a replay, but let it pass.", default="false")
+
+    def evaluate(self, exchange: Exchange) -> Outcome:
+        environment = exchange.environment
+        key: bytes = self.id(exchange)
+        if len(key) > _LONGEST:
+            key = key[:_PREFIX] + b"H" + blake2b(key, digest_size=32).digest()
+        seconds = self.within.seconds
+        entry = written_id(os.urandom(TOKEN_BYTES), environment.clock.wall() + seconds)
+        if environment.entries is not environment.machine:
+            return self._in_cluster(exchange, key, entry)
+        first = environment.entries.update(self._space, key, first_of(entry, seconds), None)
+        if first.__class__ is CoroutineType:
+            return self._asked(exchange, cast(Coroutine[Any, Any, bool], first))
+        return self._judged(exchange, cast(bool, first))
+
+    async def _asked(self, exchange: Exchange, waiting: Coroutine[Any, Any, bool]) -> Outcome:
+        return self._judged(exchange, await waiting)
+
+    async def _in_cluster(self, exchange: Exchange, key: bytes, entry: bytes) -> Outcome:
+        """The machine keeps what it has let pass: members that begin anew are told of it, and until then it knows."""
+        environment, seconds = exchange.environment, self.within.seconds
+        first = await settled(environment.machine.read(self._space, key)) is None
+        if first:
+            change = first_of(entry, seconds)
+            first = await settled(environment.entries.update(self._space, key, change, None))
+            if first:
+                await settled(environment.machine.update(self._space, key, change, None))
+        return self._judged(exchange, first)
+
+    def _judged(self, exchange: Exchange, first: bool) -> Outcome:
+        if first:
+            return None
+        if self.log_only:
+            exchange.environment.log("warning", "a replay, let through by log_only", exchange)
+            return None
+        return self.failure("replayed", f"this has come before, within {self.within}")
+
+    @cached_property
+    def _space(self) -> Space:
+        return replay_space(self.within.seconds)
+
+    @classmethod
+    def check(cls, constants: Mapping[str, Any]) -> str | None:
+        within = constants.get("within")
+        if isinstance(within, Duration) and not 0 < within.seconds <= 31 * 86400:
+            return "`within` is longer than `0s`, and at most `31d`"
+        return None
