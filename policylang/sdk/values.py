@@ -113,6 +113,15 @@ class Known:
         return self.value
 
 
+def reads(expr: Expr[Any]) -> frozenset[str]:
+    """What a key reads that may tell callers apart: `user`, `authorization` (the bearer token in it), other fields.
+
+    Only what the expression itself reads, without the names in it.
+    """
+    found: frozenset[str] = getattr(expr, "reads", frozenset())
+    return found
+
+
 class Key(bytes):
     """A counter's or entry's key: any value or list of them, encoded without collisions, hashed when private."""
 

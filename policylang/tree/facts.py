@@ -48,6 +48,19 @@ def touches(expr: p.Expr) -> int:
     return found
 
 
+def callers(expr: p.Expr) -> frozenset[str]:
+    """What it reads that may tell callers apart: `user`, `authorization` (the bearer token in it), other fields."""
+    found = set()
+    for part in parts(expr):
+        if isinstance(part, p.ContextValue) and part.root == "user":
+            found.add("user")
+        elif isinstance(part, p.MessageField) and part.field == "bearer":
+            found.add("authorization")
+        elif isinstance(part, p.Named) and part.kind == "header" and isinstance(part.key, p.Const):
+            found.add(str(part.key.value).lower())
+    return frozenset(found)
+
+
 def bodies(expr: p.Expr | None) -> int:
     """Whose body must be held before it can be worked out."""
     if expr is None:
