@@ -45,7 +45,8 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     _rules(walk, node, card, bound)
     counter = _counter(walk, card, bound) if card.waits else ""
     block = _block(walk, node, card)
-    outputs = bind_outputs(walk, node, card.outputs, private, card.private_outputs)
+    given = card.outputs if block is None else {}  # whoever stands around a block gives what the block does
+    outputs = bind_outputs(walk, node, given, private, card.private_outputs)
     effects = card.effects
     state = walk.state
     if "user" in effects:
@@ -85,7 +86,7 @@ def _keeps_private(walk: Walk, kept: p.Bound, constants: Mapping[str, Any]) -> N
 
 def _block(walk: Walk, node: n.Call, card: Card) -> p.Block | None:
     if node.block is None:
-        if card.takes_block:
+        if card.takes_block and not card.block_optional:
             walk.error("missing-block", node.name_span, f"`{node.name}` needs a block",
                        help=f"write `{node.name} … {{ … }}`")  # fmt: skip
         return None

@@ -64,17 +64,20 @@ class Assertion:
     """Whether it may wait; None: what `evaluate` is says it. True lets a plain `def` give a coroutine when it must."""
     takes_block: ClassVar[bool] = False
     """Stands around a block: `async def evaluate(self, exchange, block)`, where `await block(exchange)` runs it. That
-    gives None when the block passed; anything else is handed on. Such an assertion has no outputs."""
+    gives None when the block passed; anything else is handed on. Such an assertion has no outputs. With `waits = True`
+    a plain `def` gives a coroutine where it runs the block."""
+    block_optional: ClassVar[bool] = False
+    """Of one with `takes_block`: it may stand without, is then called without `block`, and may have outputs."""
     reads_bodies: ClassVar[bool] = True
     """A message given to it is held whole before it runs; false where it can do without (`limit_size`)."""
     sends: ClassVar[bool] = False
     """It sends a copy of the request: the body is held whole before it runs."""
     gives_apart: ClassVar[bool] = False
-    """Few policies take its outputs: `evaluate` gives none, and where one is taken `giving(exchange)` runs in its place,
-    which gives them."""
+    """Few policies take its outputs: `evaluate` gives none, and where one is taken `giving(exchange)`, which gives them,
+    runs in its place."""
     counts_as: ClassVar[str] = ""
-    """It asks for the counters of the assertion of this name: those of the same `name:`, or in its service with the same
-    text of the key, of the last that stands before it."""
+    """It asks for the counters of the assertion of this name: those of the same `name:`, else in its service the one with
+    the same text of the key that stands last before it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -120,6 +123,7 @@ def card_of(cls: type[Assertion]) -> Card:
         observes=cls.observes,
         answers=cls.answers,
         takes_block=cls.takes_block,
+        block_optional=cls.block_optional,
         reads_bodies=cls.reads_bodies,
         sends=cls.sends,
         make=cls,

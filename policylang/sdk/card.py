@@ -65,6 +65,8 @@ class Card:
     """It sends the request, whose body must be held before it runs."""
     make: Callable[..., Any]
     """The class: call it with one keyword argument for each parameter's `attribute`."""
+    block_optional: bool = False
+    """It may also stand without its block."""
     gives_apart: bool = False
     """Outputs that are taken come from `giving`; `evaluate` gives none."""
     counts_as: str = ""
