@@ -1,5 +1,9 @@
 """The catalog: what a policy can say, one assertion a class, one class a file."""
 
+from assertions.caching.cache import Cache
+from assertions.caching.cache_lookup import CacheLookup
+from assertions.caching.cache_remove import CacheRemove
+from assertions.caching.cache_store import CacheStore
 from assertions.content.compress import Compress
 from assertions.content.limit_size import LimitSize
 from assertions.functions import FUNCTIONS
@@ -20,6 +24,6 @@ from assertions.traffic.circuit_breaker import CircuitBreaker
 from assertions.traffic.rate_limit import RateLimit
 
 CATALOG = (
-    AllowIp, ApiKey, CircuitBreaker, Compress, DenyIp, Forget, Increment, LimitSize, Lockout, Log, Lookup, Mirror,
-    NotReplayed, RateLimit, Remember, Route, Store, *FUNCTIONS,
+    AllowIp, ApiKey, Cache, CacheLookup, CacheRemove, CacheStore, CircuitBreaker, Compress, DenyIp, Forget, Increment,
+    LimitSize, Lockout, Log, Lookup, Mirror, NotReplayed, RateLimit, Remember, Route, Store, *FUNCTIONS,
 )  # fmt: skip

@@ -18,6 +18,7 @@ from policylang.sdk.values import Ip, Principal
 from policylang.sdk.waiter import Waiter
 
 if TYPE_CHECKING:
+    from policylang.sdk.caches import Caches
     from policylang.sdk.circuit import Circuit, CircuitSettings
     from policylang.sdk.lines import Lines
 
@@ -87,6 +88,7 @@ class Environment(Protocol):
     entries: Entries
     machine: Entries
     permits: Permits
+    caches: Caches
     upstreams: Mapping[str, UpstreamClient]
     bodies: BodyLimits
     lines: Lines

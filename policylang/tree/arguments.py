@@ -38,7 +38,10 @@ def _argument(bound: p.Bound, statement: p.Invoke) -> Any:
     if param.shown and expr.private:
         return masked(_function(param, expr, statement.card.name))
     if "key" in kinds:
-        return key_function(expr, statement.counter, param.accepts_none, _hides(statement, expr))
+        key = key_function(expr, statement.counter, param.accepts_none, _hides(statement, expr))
+        if not isinstance(key, Known):
+            key.reads = callers(expr)  # type: ignore[attr-defined]  # see `policylang.sdk.values.reads`
+        return key
     if "target" in kinds:
         return target_function(expr)
     if "query" in kinds:

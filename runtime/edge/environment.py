@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from policylang.sdk import BodyLimits, Entries, Exchange, Store, UpstreamClient, Waiter
+from policylang.sdk.caches import Caches
 from policylang.sdk.circuit import Circuit, CircuitSettings
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
@@ -48,6 +49,7 @@ class GatewayEnvironment:
     draw: Callable[[], float] = random.random
     lines: Lines = field(default_factory=Lines)
     permits: Permits = field(default=None)  # type: ignore[assignment]  # a gateway has them; a test may do without
+    caches: Caches = field(default=None)  # type: ignore[assignment]  # the same
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.write_log(level, text, exchange)

@@ -16,7 +16,7 @@ LOOKED_UP = 32
 class Trace:
     """What the access log wants to know of an exchange; made only where somebody listens. Times in ns."""
 
-    __slots__ = ("attempts", "peer", "pool", "server", "status", "timed", "trace_id", "upstream")
+    __slots__ = ("attempts", "cache", "peer", "pool", "server", "status", "timed", "trace_id", "upstream")
 
     def __init__(self) -> None:
         self.upstream = 0  # spent waiting for the heads of answers
@@ -27,6 +27,7 @@ class Trace:
         self.timed = False  # its client is to be told
         self.peer: Peer | None = None  # of the connection that the request came over
         self.trace_id = ""  # of its `traceparent`
+        self.cache = ""  # what the last `cache` that it came to has made of it
 
 
 class ReceivedRequest(Request):
@@ -98,7 +99,8 @@ class ReceivedRequest(Request):
 
 
 class ReceivedResponse(Response):
-    """An upstream's answer that came whole. `head` says what it was, for as long as nobody sets `headers` anew.
+    """An upstream's answer that came whole, or one of the cache. `head` says what it was, for as long as nobody sets
+    `headers` anew.
 
     `late`: the fields that were added to those of `head` in the end, which made `headers` what it is.
     """
@@ -109,7 +111,9 @@ class ReceivedResponse(Response):
     late: tuple[list[Field], list[Field]] | None
 
     def add_fields(self, fields: list[Field]) -> None:
-        before = self.headers
+        before, late = self.headers, self.late
         self.headers = both = before + fields
         if before is self.head.headers:
             self.late = (both, fields)
+        elif late is not None and before is late[0]:
+            self.late = (both, late[1] + fields)

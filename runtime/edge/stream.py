@@ -42,11 +42,11 @@ class BodyStream:
     """One body. `length` is what its head declares, None where only its end will tell.
 
     It is either collected, by as many as want to, or piped, to one taker. `finished`: its last byte
-    has come. `paused`: its origin reads no more for now.
+    has come. `paused`: its origin reads no more for now. `copy` hears all of it as well, and slows nobody down.
     """
 
     __slots__ = (
-        "_collectors", "_held", "_limit", "_origin", "_room", "_taker", "_too_large", "_whole", "failure",
+        "_collectors", "_held", "_limit", "_origin", "_room", "_taker", "_too_large", "_whole", "copy", "failure",
         "finished", "length", "paused", "received", "untouched",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class BodyStream:
         self._room = WINDOW
         self._limit: int | None = None
         self._taker: Taker | None = None
+        self.copy: Taker | None = None
         self._collectors: list[Waiter[bytes]] | None = None
         self._whole: bytes | None = None
         self.paused = False
@@ -72,6 +73,8 @@ class BodyStream:
         if self.failure is not None:
             return
         self.received += len(data)
+        if self.copy is not None:
+            self.copy.body_data(data)
         if self._limit is not None and self.received > self._limit:
             self._exceed(self._limit)
         elif self._taker is not None:
@@ -94,6 +97,9 @@ class BodyStream:
                 waiter.fire(self._whole)
         elif taker is not None:
             taker.body_end()
+        copy, self.copy = self.copy, None
+        if copy is not None:
+            copy.body_end()
 
     def fail(self, failure: Failure) -> None:
         """The rest will never come."""
@@ -107,6 +113,7 @@ class BodyStream:
                 waiter.fail(Failed(failure))
         elif taker is not None:
             taker.body_failed(failure)
+        self._copy_failed(failure)
 
     # --- for who wants it ---
 
@@ -195,8 +202,29 @@ class BodyStream:
         if not self.finished and self.failure is None:
             self.failure = _UNWANTED
             self._origin.body_refused()
+            self._copy_failed(_UNWANTED)
+
+    def watch(self, copy: Taker) -> None:
+        """Have `copy` hear all of it, too; before anybody has begun to take it.
+
+        It hears `body-refused` where nobody wants the rest.
+        """
+        if self.failure is not None:
+            copy.body_failed(self.failure)
+            return
+        self.copy = copy
+        for data in list(self._held):
+            copy.body_data(data)
+        if self.finished and self.copy is not None:
+            self.copy = None
+            copy.body_end()
 
     # --- within ---
+
+    def _copy_failed(self, failure: Failure) -> None:
+        copy, self.copy = self.copy, None
+        if copy is not None:
+            copy.body_failed(failure)
 
     def _begin(self, limit: int | None) -> None:
         if not self.untouched:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from policylang.sdk import Environment, Exchange, UpstreamClient
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
+from runtime.caches.worker_caches import WorkerCaches
 from runtime.edge.edge import Edge, Handler
 from runtime.edge.environment import GatewayEnvironment, SystemClock
 from runtime.edge.settings import EdgeSettings, Setting, edge_settings
@@ -120,6 +121,8 @@ class Gateway:
         self.pools: dict[str, UpstreamPool] = {}
         self.circuits = Circuits()
         self.lines = Lines()
+        alone = stores.entries is stores.machine
+        self.caches = WorkerCaches(stores.entries, self.clock, alone, lambda text: events.write("error", text))
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self.answers = Answers(events.defect)
@@ -158,7 +161,7 @@ class Gateway:
             store=self.stores.rates,
             entries=self.stores.entries, machine=self.stores.machine, upstreams=upstreams,
             bodies=compiled.edge.bodies, write_log=self._write_log, write_defect=self._write_defect,
-            circuit=self.circuits.get, lines=self.lines,
+            circuit=self.circuits.get, caches=self.caches, lines=self.lines,
         )  # fmt: skip
         observer = environment.observer = self.telemetry.install(compiled.logs, self.edge.time_next)
         self.listeners.install(compiled.listeners, self._next_tls)
