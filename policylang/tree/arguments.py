@@ -11,6 +11,7 @@ from policylang.sdk.exchange import Exchange
 from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.values import Known, UpstreamName
 from policylang.tree.emit import Function, Source, taken
+from policylang.tree.facts import callers
 from policylang.tree.keys import key_function
 from policylang.tree.query import query_function
 from policylang.tree.target import target_function
