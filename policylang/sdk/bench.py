@@ -20,6 +20,7 @@ from policylang.sdk.lines import Lines
 from policylang.sdk.memory import MemoryEntries, MemoryStore
 from policylang.sdk.memory_caches import MemoryCaches
 from policylang.sdk.memory_permits import MemoryPermits
+from policylang.sdk.memory_quotas import MemoryQuotas
 from policylang.sdk.message import BodySource, Field
 from policylang.sdk.outcome import Failed, Failure
 from policylang.sdk.waiter import Waiter
@@ -161,6 +162,7 @@ class BenchEnvironment:
         self.store = store or MemoryStore()
         self.entries = self.machine = MemoryEntries(self.clock, self.store)
         self.permits = MemoryPermits(self.clock, self.store)
+        self.quotas = MemoryQuotas(self.store)
         self.caches = MemoryCaches(self.clock, self.store)
         self.upstreams: Mapping[str, UpstreamClient] = upstreams or {}
         self.bodies = bodies or BodyLimits()

@@ -12,6 +12,7 @@ from policylang.sdk.limits_told import Told
 from policylang.sdk.message import BodySource, Content, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, unreadable
 from policylang.sdk.permits import Permits
+from policylang.sdk.quotas import Quotas
 from policylang.sdk.store import Entries, Store
 from policylang.sdk.unanswered import Unanswered
 from policylang.sdk.values import Ip, Principal
@@ -88,6 +89,7 @@ class Environment(Protocol):
     entries: Entries
     machine: Entries
     permits: Permits
+    quotas: Quotas
     caches: Caches
     upstreams: Mapping[str, UpstreamClient]
     bodies: BodyLimits

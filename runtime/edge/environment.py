@@ -14,6 +14,7 @@ from policylang.sdk.circuit import Circuit, CircuitSettings
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
 from policylang.sdk.permits import Permits
+from policylang.sdk.quotas import Quotas
 
 
 class SystemClock:
@@ -49,6 +50,7 @@ class GatewayEnvironment:
     draw: Callable[[], float] = random.random
     lines: Lines = field(default_factory=Lines)
     permits: Permits = field(default=None)  # type: ignore[assignment]  # a gateway has them; a test may do without
+    quotas: Quotas = field(default=None)  # type: ignore[assignment]  # the same
     caches: Caches = field(default=None)  # type: ignore[assignment]  # the same
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:

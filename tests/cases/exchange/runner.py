@@ -63,6 +63,8 @@ def exchange(policy: str, requests: str, files: dict[str, bytes], name: str = "c
                 environment, method, path, headers=headers, body=body, client=client, journal=True, id=""
             )
             response = drive(tree.handle(given), environment.clock)
+            for call in given.ends or ():
+                call()
         times = 1
         answers.append(_shown(response))
         journal = given.journal or []

@@ -1,0 +1,279 @@
+"""What a quota promises, against an exact counter: crashes, losses, delays, changed limits, and the last unit."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+from typing import Any
+
+import pytest
+from quota_world import Faults, Process, World
+
+from policylang.sdk.periods import Period
+from policylang.sdk.quotas import Taken
+
+SOAK = os.environ.get("POLGATE_SOAK") == "1"
+SEEDS = range(200 if SOAK else 6)
+ARRIVALS = 20_000 if SOAK else 3_000
+MONTH = Period("month", 1_767_225_600, 1_769_904_000)
+KEY = b"nameless" + b"sann"
+
+
+def total(world: World, key: bytes = KEY, period: Period = MONTH) -> int:
+    return world.granted.get((key, period), 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_on_one_machine_it_is_exact_through_crashes(seed: int) -> None:
+    world = World(seed, workers=3)
+    chance, limit = Random(seed), ARRIVALS // 2
+    for number in range(ARRIVALS):
+        world.take(KEY, MONTH, limit)
+        if chance.random() < 0.3:
+            world.clock.advance(chance.random() * 0.001)
+        if chance.random() < 0.003:
+            world.machines[0].kill(chance.randrange(3))
+        if number % 1000 == 999:
+            world.pass_time(chance.random() * 3)
+    world.rest()
+    for _ in range(limit):  # whoever was killed could not ask to the end
+        if total(world) == limit:
+            break
+        world.take(KEY, MONTH, limit)
+        world.clock.advance(0.01)
+    assert total(world) == limit, "not exact to the last one"
+    world.take(KEY, MONTH, limit)
+    world.rest()
+    assert total(world) == limit
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_boot_loses_no_more_than_what_was_leased(seed: int) -> None:
+    world = World(seed, workers=2)
+    chance, limit = Random(seed), ARRIVALS // 2
+    boots = 0
+    for _ in range(ARRIVALS * 2):
+        world.take(KEY, MONTH, limit)
+        world.clock.advance(chance.random() * 0.001)
+        if chance.random() < 0.001:
+            world.machines[0].boot()
+            boots += 1
+    world.rest()
+    assert limit - boots * (limit // 100 + 50) <= total(world) <= limit
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_costs_of_all_sizes_never_exceed_it_and_small_ones_fill_it(seed: int) -> None:
+    world = World(seed, workers=2)
+    chance, limit = Random(seed), 100_000
+    for _ in range(500):
+        world.take(KEY, MONTH, limit, chance.choice([0, 1, 7, 300, 1000, 30_000]))
+        world.clock.advance(chance.random() * 0.01)
+    world.rest()
+    while (left := limit - total(world)) > 0:
+        for _ in range(min(left, 500)):
+            world.take(KEY, MONTH, limit)
+        world.clock.advance(0.1)
+        assert limit - total(world) < left, "what is left cannot be had"
+    assert total(world) == limit
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_gateways_of_a_cluster_share_it_to_the_last_one(seed: int) -> None:
+    world = World(seed, gateways=2, workers=2, clustered=True)
+    limit = 10_000 if SOAK else 2_000
+    for _ in range(limit + 200):
+        world.take(KEY, MONTH, limit)
+        world.clock.advance(world.random.random() * 0.0004)
+    world.rest()
+    idle = limit - total(world)
+    for _ in range(10):  # what lies idle with one is given back, and the other one gets it
+        world.pass_time(2.0)
+        for _ in range(20):
+            world.take(KEY, MONTH, limit, process=world.machines[0].workers[0])
+            world.clock.advance(0.02)
+        world.rest()
+    assert total(world) == limit, f"{idle} were left, and {limit - total(world)} cannot be had"
+    assert world.cluster is not None and world.cluster.calls < limit, "a call for every request"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cluster_that_fails_delays_and_loses_answers_grants_no_more(seed: int) -> None:
+    faults = Faults(fails=0.05, loses=0.05, delay=0.01)
+    world = World(seed, gateways=3, workers=2, clustered=True, faults=faults)
+    assert world.cluster is not None
+    chance, limit = Random(seed), ARRIVALS // 2
+    for _ in range(ARRIVALS):
+        world.take(KEY, MONTH, limit)
+        world.clock.advance(chance.random() * 0.002)
+        if chance.random() < 0.002:
+            chance.choice(world.machines).kill(chance.randrange(2))
+        if chance.random() < 0.001:
+            world.cluster.away = not world.cluster.away
+        if chance.random() < 0.002:
+            world.pass_time(chance.random() * 2)
+    world.cluster.away = False
+    faults.fails = faults.loses = 0.0
+    for _ in range(200):
+        if total(world) == limit:
+            break
+        world.pass_time(1.5)
+        for process in world.processes:
+            for _ in range(30):
+                world.take(KEY, MONTH, limit, process=process)
+                world.clock.advance(0.02)
+    world.rest()
+    assert total(world) == limit, f"{limit - total(world)} cannot be had any more"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_limit_that_changes_leaves_what_is_left_of_the_new_one(seed: int, clustered: bool) -> None:
+    world = World(seed, gateways=2 if clustered else 1, workers=2, clustered=clustered)
+    chance = Random(seed)
+
+    def spend(limit: int, times: int) -> None:
+        for _ in range(times):
+            world.take(KEY, MONTH, limit)
+            world.clock.advance(chance.random() * 0.002)
+        world.rest()
+        world.pass_time(3.0)
+
+    spend(1000, 400)
+    assert total(world) == 400
+    spend(300, 50)
+    assert total(world) == 400, "a lower limit was exceeded already"
+    spend(500, 300)
+    assert total(world) <= 500
+    for _ in range(5):
+        spend(500, 40)
+    assert total(world) == 500
+    spend(600, 200)
+    for _ in range(5):
+        spend(600, 40)
+    assert total(world) == 600
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("clustered", [False, True])
+def test_what_is_given_back_can_be_had_again_and_the_limit_holds_meanwhile(seed: int, clustered: bool) -> None:
+    """As `count: success` does: what is out and what was used are never more than the limit together."""
+    world = World(seed, gateways=2 if clustered else 1, workers=2, clustered=clustered)
+    chance, limit = Random(seed), 500
+    out, used = 0, 0
+
+    def taken(process: Process, found: Taken) -> None:
+        nonlocal out
+        if found.granted:
+            out += 1
+            assert out + used <= limit
+            world.granted[KEY, MONTH] = 0  # counted here
+
+            async def end() -> None:
+                nonlocal out, used
+                await world.clock.sleep(chance.random() * 0.1)
+                out -= 1
+                if chance.random() < 0.5:
+                    used += 1
+                else:
+                    process.ledger.give_back(KEY, MONTH, 1, found.epoch)
+
+            world.go(end())
+
+    for _ in range(200):
+        for _ in range(20):
+            world.take(KEY, MONTH, limit, then=taken)
+            world.clock.advance(chance.random() * 0.01)
+        world.pass_time(1.1)
+        if used == limit:
+            break
+    world.rest()
+    assert used == limit and out == 0
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_what_is_overdrawn_while_the_store_is_away_is_counted_later(clustered: bool) -> None:
+    world = World(1, gateways=1, workers=1, clustered=clustered)
+    store = world.cluster or world.machines[0].disk
+    for _ in range(10):
+        world.take(KEY, MONTH, 100)
+        world.clock.advance(0.1)
+    store.away = True
+    for _ in range(50):
+        world.take(KEY, MONTH, 100, overdraw=True)
+        world.clock.advance(0.01)
+    world.rest()
+    assert total(world) == 60
+    world.take(KEY, MONTH, 100)
+    world.rest()
+    assert world.away == 1 and total(world) <= 61
+    store.away = False
+    world.pass_time(3.0)
+    before = total(world)
+    for _ in range(200):
+        world.take(KEY, MONTH, 100)
+        world.clock.advance(0.01)
+    world.rest()
+    assert (before, total(world)) == (60, 100)
+
+
+def test_more_than_the_limit_can_be_overdrawn_and_then_nothing_is_left() -> None:
+    world = World(1, workers=1)
+    world.machines[0].disk.away = True
+    for _ in range(130):
+        world.take(KEY, MONTH, 100, overdraw=True)
+    world.rest()
+    world.machines[0].disk.away = False
+    world.pass_time(2.0)
+    world.take(KEY, MONTH, 100)
+    world.take(KEY, MONTH, 140)
+    world.rest()
+    assert (total(world), world.refused) == (131, 1)
+
+
+def test_periods_and_keys_count_apart() -> None:
+    world = World(1)
+    february = Period("month", MONTH.end, MONTH.end + 28 * 86400)
+    for key in (KEY, KEY + b"a"):
+        for period in (MONTH, february):
+            for _ in range(15):
+                world.take(key, period, 10)
+    world.rest()
+    assert set(world.granted.values()) == {10} and len(world.granted) == 4
+
+
+def test_a_refusal_is_cheap_and_ends_with_a_higher_limit() -> None:
+    world = World(1, workers=1)
+    for _ in range(20):
+        world.take(KEY, MONTH, 10)
+        world.rest()
+    calls = world.machines[0].disk.calls
+    for _ in range(100):
+        world.take(KEY, MONTH, 10)
+        world.rest()
+    assert (total(world), world.refused, world.machines[0].disk.calls) == (10, 110, calls)
+    world.take(KEY, MONTH, 11)
+    world.rest()
+    assert total(world) == 11
+
+
+def test_many_requests_cost_few_writes() -> None:
+    world = World(1, workers=2)
+    for _ in range(20_000):
+        world.take(KEY, MONTH, 1_000_000)
+        world.clock.advance(0.0002)
+    world.rest()
+    assert total(world) == 20_000
+    assert world.machines[0].disk.calls < 60
+
+
+def test_who_leaves_while_waiting_takes_nothing_from_others() -> None:
+    world = World(1, workers=1)
+    ledger = world.processes[0].ledger
+    leaving: Any = ledger.take(KEY, MONTH, 3, 1)
+    leaving.send(None)
+    for _ in range(5):
+        world.take(KEY, MONTH, 3)
+    leaving.close()
+    world.rest()
+    assert (total(world), world.refused) == (3, 2)
