@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from policylang.sdk import Clock, Entries
 from runtime.stores.embedded import EmbeddedStore
@@ -15,12 +16,17 @@ from runtime.stores.machine import SWEEP_BUSY, MachineStore
 from runtime.stores.prepared import ID_BYTES, gateway_id
 from runtime.workers.settings import StoreSettings
 
+if TYPE_CHECKING:
+    from runtime.cluster.client import Cluster
+    from runtime.cluster.entries import ClusterEntries
+
 
 @dataclass(slots=True)
 class Stores:
     """`rates` and `entries` are what all share, `machine` what the workers of this machine do.
 
-    `gateway`: 8 bytes that this machine keeps, `incarnation`: 8 that no other process has had.
+    `gateway`: 8 bytes that this machine keeps, `incarnation`: 8 that no other process has had. `cluster`: None where
+    there is none; it tells when entries may be gone, and has to be asked again (`on_connected`).
     """
 
     rates: MachineStore
@@ -28,6 +34,7 @@ class Stores:
     machine: EmbeddedEntries
     gateway: bytes
     incarnation: bytes = field(default_factory=lambda: secrets.token_bytes(ID_BYTES))
+    cluster: Cluster | None = None
     _rates_due: int = 0
 
     @classmethod
@@ -42,10 +49,19 @@ class Stores:
         """
         rates = MachineStore(EmbeddedStore.open(folder), report, workers)
         machine = EmbeddedEntries(folder, loop, clock, report)
-        return cls(rates, machine, machine, gateway_id(folder))
+        if not settings.members:
+            return cls(rates, machine, machine, gateway_id(folder))
+        # A tenth of a second of imports, which a gateway without a cluster does not need.
+        from runtime.cluster.client import Cluster
+        from runtime.cluster.entries import ClusterEntries
+
+        cluster = Cluster(settings, loop, report)
+        return cls(rates, ClusterEntries(cluster, clock), machine, gateway_id(folder), cluster=cluster)
 
     def start(self) -> None:
         """Begin what goes on beside the traffic; from within the running loop."""
+        if self.cluster is not None:
+            self.cluster.start()
 
     def sweep(self, now: int) -> float:
         """Delete some expired entries; gives the seconds until the next time."""
@@ -56,12 +72,19 @@ class Stores:
 
     @property
     def calls(self) -> int:
-        return self.rates.calls + self.machine.calls
+        return self.rates.calls + self.machine.calls + (0 if self._shared is None else self._shared.calls)
 
     @property
     def errors(self) -> int:
-        return self.rates.errors + self.machine.errors
+        return self.rates.errors + self.machine.errors + (0 if self._shared is None else self._shared.errors)
+
+    @property
+    def _shared(self) -> ClusterEntries | None:
+        """Entries that are not on this machine."""
+        return self.entries if self.cluster is not None else None  # type: ignore[return-value]
 
     def close(self) -> None:
+        if self.cluster is not None:
+            self.cluster.close()
         self.rates.close()
         self.machine.close()
