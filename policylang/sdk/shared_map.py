@@ -13,14 +13,15 @@ LONGEST = 400 * 86400
 """Seconds that an entry may live at most."""
 LARGEST = 1 << 20
 """Bytes that an entry's value may have at most."""
-_LIFETIMES = (3600, 86400, 31 * 86400, LONGEST)
+_LIFETIMES = (3600, 86400, 31 * 86400, LONGEST - 10)
+"""The last is shorter by what the clocks of a cluster may differ, as its members keep nothing beyond."""
 _HEAD = struct.Struct(">d")
 
 
 def lifetime(seconds: float) -> float:
     """The `ttl` of a space for what lives so long. There are four, so that a changed time seldom means another space
     (a space is always opened with the same)."""
-    return next((float(each) for each in _LIFETIMES if seconds <= each), float(LONGEST))
+    return next((float(each) for each in _LIFETIMES if seconds <= each), float(_LIFETIMES[-1]))
 
 
 @dataclass(frozen=True, slots=True)
