@@ -18,6 +18,7 @@ from policylang.sdk.function import function
 from policylang.sdk.limits import BodyLimits
 from policylang.sdk.message import BodySource, Field, Message
 from policylang.sdk.outcome import Failed, Failure, Kind, Unavailable, missing_value, unreadable, wrong_type
+from policylang.sdk.permits import Permit, Permits, Wish
 from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.store import UNKNOWN, Change, Changed, Decision, Entries, Limit, Rates, Space, Store, settled
 from policylang.sdk.values import (
@@ -67,6 +68,8 @@ __all__ = [
     "Message",
     "Outcome",
     "ParamCard",
+    "Permit",
+    "Permits",
     "Principal",
     "Query",
     "Rate",
@@ -84,6 +87,7 @@ __all__ = [
     "UpstreamClient",
     "UpstreamName",
     "Waiter",
+    "Wish",
     "card_of",
     "function",
     "missing_value",

@@ -55,7 +55,7 @@ class MemoryPermits:
 
     def _given(self, key: bytes) -> MemoryPermit:
         self._out[key] = self._out.get(key, 0) + 1
-        return MemoryPermit(self, key)
+        return MemoryPermit(self, key, self._out[key])
 
     def returned(self, key: bytes) -> None:
         self._out[key] -= 1
@@ -68,7 +68,8 @@ class MemoryPermits:
 
 
 class MemoryPermit:
-    def __init__(self, permits: MemoryPermits, key: bytes) -> None:
+    def __init__(self, permits: MemoryPermits, key: bytes, running: int) -> None:
+        self.running = running
         self._permits: MemoryPermits | None = permits
         self._key = key
 

@@ -25,6 +25,9 @@ class Wish(NamedTuple):
 class Permit(Protocol):
     """One of a limit. It is lost, and its exchange cut, once the process has not reached the store for 10 s."""
 
+    running: int
+    """How many of the key were out with it, when the store last said."""
+
     def release(self) -> None:
         """Give it back; a second time does nothing. It neither waits nor raises."""
         ...

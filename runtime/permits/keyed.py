@@ -35,13 +35,14 @@ class Asker:
 
 class Keyed:
     """`out`: permits in use. `sure`: how many the store has for this holder, at least. `unsure`: it may have another
-    number. `watched`: until when (monotonic ns) it may still get one. `lost`: the holder is no more.
+    number. `all`: how many all holders had when it was asked last. `watched`: until when (monotonic ns) a change of
+    which nobody has heard may still come. `lost`: the holder is no more.
 
     `asking`: the store is being asked, one call at a time. `dead`: whose permits to take away in the next one.
     """
 
     __slots__ = (
-        "__weakref__", "askers", "asking", "dead", "key", "later", "limit", "lost", "out", "polled", "sure", "unsure",
+        "all", "askers", "asking", "dead", "key", "later", "limit", "lost", "out", "polled", "sure", "unsure",
         "waiting", "watched",
     )  # fmt: skip
 
@@ -51,7 +52,7 @@ class Keyed:
         self.out: set[HeldPermit] = set()
         self.askers: list[Asker] = []
         self.waiting = 0
-        self.sure = 0
+        self.sure = self.all = 0
         self.watched = 0
         self.dead: frozenset[bytes] = frozenset()
         self.unsure = self.lost = self.asking = self.later = self.polled = False
@@ -75,13 +76,14 @@ class Keyed:
 
 
 class HeldPermit:
-    __slots__ = ("_exchange", "_keyed", "_permits", "stays")
+    __slots__ = ("_exchange", "_keyed", "_permits", "running", "stays")
 
     def __init__(self, permits: StoredPermits, keyed: Keyed, exchange: Exchange, stays: bool) -> None:
         self._permits = permits
         self._keyed: Keyed | None = keyed
         self._exchange: Exchange | None = exchange
         self.stays = stays
+        self.running = keyed.all
         keyed.out.add(self)
 
     def release(self) -> None:

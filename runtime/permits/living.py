@@ -32,9 +32,10 @@ CLOSED: Final = 12_000_000_000
 class Living:
     """One holder's view. `lost` is called when its permits are lost, `renewed` after each renewal.
 
-    `ready`: permits may be asked for; `confirmed`: the store is there, and permits that are out may be said again.
-    `holders`: how many live, 0 where nobody knows. `until`: the monotonic time at which the permits are lost unless it
-    is renewed before. `generation` rises when an answer to what the store was asked before means nothing any more.
+    `ready`: permits may be asked for; `confirmed`: the store is there, and permits that are out may be said again;
+    `doubted`: that is being found out. `holders`: how many live, 0 where nobody knows. `until`: the monotonic time at
+    which the permits are lost unless it is renewed before. `generation` rises when an answer to what the store was
+    asked before means nothing any more.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Living:
         self.until = 0
         self.ready = False
         self.confirmed = False
+        self.doubted = False
         self.holders = 0
         self._entries = entries
         self._monotonic = clock.monotonic
@@ -86,12 +88,16 @@ class Living:
         self._epoch = None
         self._lost()
 
-    def reconnected(self) -> None:
+    def doubt(self) -> None:
         """The store may be another one than before: nothing of it is believed until it has been looked at."""
         self.generation += 1
         self.ready = self.confirmed = False
         if self._started:
-            self.renew(_nothing)
+            self.doubted = True
+            self.renew(self._looked)
+
+    def _looked(self, made: bool) -> None:
+        self.doubted = False
 
     def unknown(self, strangers: tuple[bytes, ...]) -> bool:
         """Whether one of them is not among the living: it may have come after the last renewal, or be dead."""
@@ -170,7 +176,3 @@ class Living:
             else:
                 seen[id] = known
         self._seen, self._dead = seen, frozenset(dead)
-
-
-def _nothing(made: bool) -> None:
-    """A renewal is wanted, and nobody waits for it."""

@@ -48,6 +48,7 @@ class StoredPermits:
         self._keyed: dict[bytes, Keyed] = {}
         self._owed: set[Keyed] = set()  # what is to be said again, or looked at
         self._written = 0  # when what is out was last written again
+        self._again = False  # all that is out has to be written again
         self._moved = 0  # when a new epoch was first seen, as long as not all is said again
         self._living = Living(entries, clock, cluster, self._lost, self._renewed, report)
 
@@ -59,9 +60,13 @@ class StoredPermits:
         if self._cluster:
             self._living.start()
 
-    def reconnected(self) -> None:
-        """The connection to the store is a new one. Call it before anything is asked over it."""
-        self._living.reconnected()
+    def doubt(self) -> None:
+        """The store was lost from sight, has come back, or some of its members have changed.
+
+        It has to be said before anything is asked of a store that may have lost what it had.
+        """
+        self._again = True
+        self._living.doubt()
 
     # --- asking ---
 
@@ -70,6 +75,8 @@ class StoredPermits:
     ) -> HeldPermit | Coroutine[Any, Any, HeldPermit | None] | None:
         living = self._living
         if not living.ready or self._monotonic() >= living.until:
+            if living.doubted and self._monotonic() < living.until:
+                return self._in_doubt(key, wish, exchange)
             self._enter()
         keyed = self._keyed.get(key)
         if keyed is None:
@@ -92,7 +99,7 @@ class StoredPermits:
             keyed.askers.append(asker)
             self._send(keyed, [asker], claimed)
             return self._wait(keyed, asker)
-        keyed.sure = claimed.own
+        keyed.sure, keyed.all = claimed.own, claimed.all
         keyed.unsure = False
         if claimed.own > used:
             return HeldPermit(self, keyed, exchange, wish.stays)
@@ -126,6 +133,14 @@ class StoredPermits:
                 living.renew()
         if not living.ready:
             self._away()
+
+    def _in_doubt(self, key: bytes, wish: Wish, exchange: Exchange) -> Coroutine[Any, Any, HeldPermit | None]:
+        """What is asked while somebody looks whether the store is the same as before waits for that."""
+        keyed = self._keyed.setdefault(key, Keyed(key))
+        asker = Asker(wish, exchange, self._monotonic())
+        keyed.askers.append(asker)
+        self._living.renew(lambda made: self._pump(keyed))
+        return self._wait(keyed, asker)
 
     def _away(self) -> NoReturn:
         detail = "who holds permits is being found out" if self._living.confirmed else ""
@@ -166,12 +181,12 @@ class StoredPermits:
         if keyed.asking or keyed.lost:
             return
         living = self._living
-        if keyed.askers and not living.ready:
+        if keyed.askers and not living.ready and not living.doubted:
             self._fail(keyed, list(keyed.askers))
         if not living.confirmed:
             self._owed.add(keyed)
             return
-        attempt = keyed.attempt()
+        attempt = keyed.attempt() if living.ready else []
         used = len(keyed.out)
         if not attempt and keyed.sure == used and not keyed.unsure:
             self._rest(keyed)
@@ -207,7 +222,7 @@ class StoredPermits:
         self._living.check(self._monotonic())
         if keyed.lost:
             return
-        keyed.sure = claimed.own
+        keyed.sure, keyed.all = claimed.own, claimed.all
         keyed.unsure = False
         self._hand_over(keyed)
         refused = [asker for asker in attempt if asker in keyed.askers]
@@ -337,8 +352,8 @@ class StoredPermits:
             if any(keyed.sure < len(keyed.out) for keyed in self._owed):
                 self._living.lapse()
                 return
-        if lost or now - self._written >= REFRESH:
-            self._written = now
+        if lost or self._again or now - self._written >= REFRESH:
+            self._written, self._again = now, False
             for keyed in self._keyed.values():
                 if lost:
                     keyed.sure = 0

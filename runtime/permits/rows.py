@@ -28,9 +28,10 @@ _HEAD: Final = struct.Struct(">8sB")
 
 
 class Claimed(NamedTuple):
-    """`own`: how many permits the holder has now. `strangers`: who else has some."""
+    """`own`: how many permits the holder has now, `all`: all holders. `strangers`: who else has some."""
 
     own: int
+    all: int
     strangers: tuple[bytes, ...]
 
 
@@ -47,15 +48,15 @@ def claim(
         if before is None or before == NONE:
             own = max(sure, min(wanted, limit))
             if own > 0:
-                return Changed(Claimed(own, ()), _ROW.pack(me, own))
-            return Changed(Claimed(0, ()), NONE if again else None, NONE_TTL)
+                return Changed(Claimed(own, own, ()), _ROW.pack(me, own))
+            return Changed(Claimed(0, 0, ()), NONE if again else None, NONE_TTL)
         kept, taken = [], 0
         for id, count in _ROW.iter_unpack(before):
             if id != me and id not in dead:
                 kept.append((id, count))
                 taken += count
         own = max(sure, min(wanted, limit - taken), 0)
-        answer = Claimed(own, tuple(id for id, _ in kept))
+        answer = Claimed(own, own + taken, tuple(id for id, _ in kept))
         if own:
             kept.append((me, own))
         after = b"".join([_ROW.pack(*row) for row in kept])

@@ -20,6 +20,8 @@ from runtime.edge.wheel import Wheel
 from runtime.observe.events import EventLog
 from runtime.observe.observer import Observer
 from runtime.observe.telemetry import LogSettings, Telemetry
+from runtime.permits import permits_over
+from runtime.quotas.ledger import Ledger
 from runtime.stores.opened import Stores
 from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
@@ -123,6 +125,8 @@ class Gateway:
         self.lines = Lines()
         alone = stores.entries is stores.machine
         self.caches = WorkerCaches(stores.entries, self.clock, alone, lambda text: events.write("error", text))
+        self.quotas = Ledger(stores.entries, stores.machine, stores.gateway, self.clock, events.defect)
+        self.permits = permits_over(stores.entries, stores.machine, self.clock, self.edge, events.defect)
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self.answers = Answers(events.defect)
@@ -161,7 +165,7 @@ class Gateway:
             store=self.stores.rates,
             entries=self.stores.entries, machine=self.stores.machine, upstreams=upstreams,
             bodies=compiled.edge.bodies, write_log=self._write_log, write_defect=self._write_defect,
-            circuit=self.circuits.get, caches=self.caches, lines=self.lines,
+            circuit=self.circuits.get, caches=self.caches, lines=self.lines, permits=self.permits, quotas=self.quotas,
         )  # fmt: skip
         observer = environment.observer = self.telemetry.install(compiled.logs, self.edge.time_next)
         self.listeners.install(compiled.listeners, self._next_tls)
@@ -216,6 +220,8 @@ class Gateway:
         WATCH.tell = lambda text: self.events.write("error", text)
         WATCH.start(self.loop)
         self.stores.start()
+        self.permits.start()
+        self.quotas.start()
         self._flush()
         self._measure()
         self._sweep()

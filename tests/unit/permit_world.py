@@ -128,12 +128,13 @@ class Link:
             late.callback = lambda: self.store.write(place, value, number) and None
 
     async def _step(self) -> None:
-        if self.away:
-            await self.clock.sleep(DEADLINE)
-            raise Unavailable("store")
         await self.clock.sleep(self.random.random() * 0.004)
-        if self.away:
-            raise Unavailable("store")
+        waited = 0.0
+        while self.away:  # a client asks again once it is connected, without a word
+            if waited > DEADLINE:
+                raise Unavailable("store")
+            await self.clock.sleep(0.005)
+            waited += 0.005
 
     def read(self, *_: object) -> Any:
         raise AssertionError("permits only change entries")
@@ -261,12 +262,12 @@ class World:
             one.link.away = True
         self.store.values.clear()
         for one in self.gateways:
-            self.come_back(one, away + self.random.random() * 2)
+            self.come_back(one, away + self.random.random() * min(away, 2))
 
     def come_back(self, gateway: Gateway, after: float) -> None:
         def back() -> None:
             if not gateway.crashed:
-                gateway.permits.reconnected()
+                gateway.permits.doubt()
                 gateway.link.away = False
 
         gateway.clock.sleep(after).callback = back
