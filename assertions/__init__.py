@@ -22,8 +22,9 @@ from assertions.state.remember import Remember
 from assertions.state.store import Store
 from assertions.traffic.circuit_breaker import CircuitBreaker
 from assertions.traffic.rate_limit import RateLimit
+from assertions.traffic.rate_limit_status import RateLimitStatus
 
 CATALOG = (
     AllowIp, ApiKey, Cache, CacheLookup, CacheRemove, CacheStore, CircuitBreaker, Compress, DenyIp, Forget, Increment,
-    LimitSize, Lockout, Log, Lookup, Mirror, NotReplayed, RateLimit, Remember, Route, Store, *FUNCTIONS,
+    LimitSize, Lockout, Log, Lookup, Mirror, NotReplayed, RateLimit, RateLimitStatus, Remember, Route, Store, *FUNCTIONS,
 )  # fmt: skip

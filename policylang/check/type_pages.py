@@ -86,11 +86,11 @@ A condition is true or false. No other value counts as one of them.
 not-constant
 This must be known when the policy is loaded: written as a literal, or made of literals, constants, `env`, `secret`,
 `file` and `map`.
-    rate_limit rate(int(request.query.limit) ?? 1, "s")
+    rate_limit 10/s, burst: duration(request.query.save ?? "2s") ?? 2s
 ==
     match user.claims.tier {
-        "gold" -> rate_limit 100/s
-        else   -> rate_limit 10/s
+        "gold" -> rate_limit 100/s, burst: 10s
+        else   -> rate_limit 10/s, burst: 2s
     }
 
 wrong-type

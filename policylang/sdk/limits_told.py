@@ -7,7 +7,7 @@ many limits an exchange has passed, and no name in them stands for two.
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from policylang.sdk.message import Field
 
@@ -27,10 +27,13 @@ UNCOUNTED: Final = "uncounted"
 class LimitPolicy:
     """One limit as callers are told of it: `quota` units in `window` seconds (None: it has no fixed length).
 
-    `shown`: whether in fields at all; `also_x`: also as X-RateLimit-*. Raises ValueError for a name that no field holds.
+    `shown`: whether in fields at all; `also_x`: also as X-RateLimit-*. Raises ValueError for a name that no field
+    holds. `others`: the same under other names.
     """
 
-    __slots__ = ("_called", "also_x", "field", "logged", "name", "quota", "quoted", "said", "shown", "window")
+    __slots__ = (
+        "also_x", "field", "left", "logged", "name", "others", "plain", "quota", "said", "shown", "window",
+    )  # fmt: skip
 
     def __init__(
         self, name: str, quota: int, window: int | None, *, shown: bool = True, also_x: bool = False
@@ -42,28 +45,25 @@ class LimitPolicy:
         self.window = window
         self.shown = shown
         self.also_x = also_x
-        self.quoted = b'"%b"' % name.encode("ascii")
-        self.said = b"%b;q=%d" % (self.quoted, quota) + (b"" if window is None else b";w=%d" % window)
+        self.plain = shown and not also_x
+        quoted = b'"%b"' % name.encode("ascii")
+        self.said = b"%b;q=%d" % (quoted, quota) + (b"" if window is None else b";w=%d" % window)
+        self.left = b"%b;r=" % quoted
         self.field: Field = (b"ratelimit-policy", b"RateLimit-Policy", self.said)
         self.logged = f'{{"name":"{name}","limit":{quota},"remaining":'
-        self._called: dict[str, LimitPolicy] = {}
+        self.others: dict[str, LimitPolicy] = {}
 
     def called(self, name: str) -> LimitPolicy:
         """The same under another name; always the same object."""
-        found = self._called.get(name)
+        found = self.others.get(name)
         if found is None:
             found = LimitPolicy(name, self.quota, self.window, shown=self.shown, also_x=self.also_x)
-            self._called[name] = found  # as many as places that an exchange has for it: MOST_TOLD
+            self.others[name] = found  # as many as places that an exchange has for it: MOST_TOLD
         return found
 
 
-class Told(NamedTuple):
-    """`reset`: seconds until the whole quota is free. `word`: "", EXCEEDED, ALONE or UNCOUNTED."""
-
-    policy: LimitPolicy
-    remaining: int
-    reset: float
-    word: str = ""
+Told: TypeAlias = tuple[LimitPolicy, int, float, str]
+"""The limit, what remains, seconds until the whole quota is free, and "", EXCEEDED, ALONE or UNCOUNTED."""
 
 
 def is_policy_name(name: str) -> bool:
@@ -75,61 +75,57 @@ def tell(exchange: Exchange, policy: LimitPolicy, remaining: int, reset: float, 
     """Note what a limit says of this exchange, and give the policy under the name that it has there."""
     limits = exchange.limits
     if limits is None:
-        exchange.limits = [_new(Told, (policy, remaining, reset, word))]
+        exchange.limits = [(policy, remaining, reset, word)]
         return policy
-    names = set()
-    for place, told in enumerate(limits):
-        other = told.policy
-        if other is policy or policy._called.get(other.name) is other:
+    taken = False
+    for told in limits:
+        other = told[0]
+        if other is policy or (policy.others and policy.others.get(other.name) is other):
             # Asked once more, perhaps for another key: the tightest is told.
-            if remaining <= told.remaining or word:
-                limits[place] = Told(other, remaining, reset, word or told.word)
+            if remaining <= told[1] or word:
+                limits[limits.index(told)] = (other, remaining, reset, word or told[3])
             return other
-        names.add(other.name)
-    if policy.name in names:
+        if other.name == policy.name:
+            taken = True
+    if taken:
+        names = {told[0].name for told in limits}
         number = 2
         while f"{policy.name}-{number}" in names:
             number += 1
         policy = policy.called(f"{policy.name}-{number}")
     if len(limits) < MOST_TOLD:
-        limits.append(Told(policy, remaining, reset, word))
+        limits.append((policy, remaining, reset, word))
     return policy
 
 
-def limit_fields(limits: list[Told]) -> list[Field]:
-    """RateLimit-Policy and RateLimit; X-RateLimit-* too for who asks for them: of the tightest, with its reset in
-    seconds."""
-    if len(limits) == 1:
-        policy, remaining, reset, word = limits[0]
-        if policy.shown and not policy.also_x and word is not UNCOUNTED:
-            return [policy.field, (b"ratelimit", b"RateLimit", b"%b;r=%d;t=%d" % (policy.quoted, remaining, ceil(reset)))]
-    shown = [told for told in limits if told.policy.shown]
-    counted = [told for told in shown if told.word is not UNCOUNTED]
+def add_limit_fields(exchange: Exchange, limits: list[Told]) -> None:
+    """To what the exchange's answer will have: RateLimit-Policy and RateLimit, and X-RateLimit-* for who asks for them:
+    of the tightest, with its reset in seconds."""
+    policy, remaining, reset, word = limits[0]
+    if len(limits) == 1 and policy.plain and word is not UNCOUNTED and exchange.fields is None:
+        exchange.fields = [
+            policy.field, (b"ratelimit", b"RateLimit", b"%b%d;t=%d" % (policy.left, remaining, ceil(reset)))
+        ]
+        return
+    said, left = [], []
+    asked: Told | None = None
+    for told in limits:
+        policy, remaining, reset, word = told
+        if policy.plain or policy.shown:
+            said.append(policy.said)
+            if word is not UNCOUNTED:
+                left.append(b"%b%d;t=%d" % (policy.left, remaining, ceil(reset)))
+                if policy.also_x and (asked is None or (remaining, -reset) < (asked[1], -asked[2])):
+                    asked = told
     fields: list[Field] = []
-    if shown:
-        said = b", ".join([told.policy.said for told in shown])
-        fields.append((b"ratelimit-policy", b"RateLimit-Policy", said))
-    if counted:
-        left = b", ".join([b"%b;r=%d;t=%d" % (one.policy.quoted, one.remaining, ceil(one.reset)) for one in counted])
-        fields.append((b"ratelimit", b"RateLimit", left))
-    asked = [told for told in counted if told.policy.also_x]
-    if asked:
-        tightest = min(asked, key=lambda told: (told.remaining, -told.reset))
+    if said:
+        fields.append((b"ratelimit-policy", b"RateLimit-Policy", b", ".join(said)))
+    if left:
+        fields.append((b"ratelimit", b"RateLimit", b", ".join(left)))
+    if asked is not None:
         for name, number in (
-            (b"X-RateLimit-Limit", tightest.policy.quota), (b"X-RateLimit-Remaining", tightest.remaining),
-            (b"X-RateLimit-Reset", ceil(tightest.reset)),
+            (b"X-RateLimit-Limit", asked[0].quota), (b"X-RateLimit-Remaining", asked[1]),
+            (b"X-RateLimit-Reset", ceil(asked[2])),
         ):  # fmt: skip
             fields.append((name.lower(), name, b"%d" % number))
-    return fields
-
-
-def add_limit_fields(exchange: Exchange) -> None:
-    """To those that the exchange's answer will have."""
-    fields = limit_fields(exchange.limits)  # type: ignore[arg-type]  # who calls has looked
-    if exchange.fields is None:
-        exchange.fields = fields
-    else:
-        exchange.fields = exchange.fields + fields
-
-
-_new: Any = tuple.__new__  # the constructor that NamedTuple generates costs twice as much
+    exchange.fields = fields if exchange.fields is None else exchange.fields + fields

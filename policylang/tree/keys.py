@@ -1,7 +1,8 @@
 """Keys of counters and entries: a prefix of 8 bytes that names the counter, then the value, so that no two collide.
 
 A value is a tag and its bytes; a list holds its elements each with tag, length and bytes. The outermost text needs no
-length, as nothing follows it. A private value is a tag and its hash.
+length, as nothing follows it. A private value is a tag and its hash. So is a key that is longer than LONGEST, under
+another tag: callers write keys, and a store must hold them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from policylang.tree.emit import Function, Source, fixed
 from policylang.tree.values import kind_of, phrase
 
 PREFIX_BYTES = 8
+LONGEST = 256
+"""Bytes of a key with its prefix and tag; a longer one is hashed."""
 _HASH_BYTES = 16
+_LONG_HASH_BYTES = 32
 
 
 def prefix_of(counter: str) -> bytes:
@@ -42,19 +46,29 @@ def key_function(expr: p.Expr, counter: str, none: bool = False, hide: bool | No
         source.text = f"(None if ({name} := {inner}) is None else {source.constant(encode)}({name}))"
     elif hide:
         source.text = f"{source.constant(encode)}({inner})"
-    elif expr.type.name in ("string", "ip") and not expr.type.optional:
-        source.text = f"{source.constant(prefix + b's')} + {inner}.encode('utf-8', 'surrogatepass')"
+    elif expr.type.name == "ip" and not expr.type.optional:
+        source.text = f"{source.constant(prefix + b's')} + {inner}.encode()"
     else:
-        name, text = source.temporary(), source.constant(prefix + b"s")
-        source.text = (
-            f"({text} + {name}.encode('utf-8', 'surrogatepass') if ({name} := {inner}).__class__ is str"
-            f" else {source.constant(encode)}({name}))"
+        name, key, text = source.temporary(), source.temporary(), source.constant(prefix + b"s")
+        known = expr.type.name == "string" and not expr.type.optional
+        whole = f"{text} + {inner if known else name}.encode('utf-8', 'surrogatepass')"
+        bounded = f"({key} if len({key} := {whole}) <= {LONGEST} else {source.constant(_shortened)}({key}))"
+        source.text = bounded if known else (
+            f"({bounded} if ({name} := {inner}).__class__ is str else {source.constant(encode)}({name}))"
         )
     return source.function()
 
 
 def prefixed(prefix: bytes) -> Callable[[Any], bytes]:
-    return lambda value: prefix + encoded(value)
+    def key(value: Any) -> bytes:
+        found = prefix + encoded(value)
+        return found if len(found) <= LONGEST else _shortened(found)
+
+    return key
+
+
+def _shortened(key: bytes) -> bytes:
+    return key[:PREFIX_BYTES] + b"#" + blake2b(key, digest_size=_LONG_HASH_BYTES).digest()
 
 
 def hashed(prefix: bytes) -> Callable[[Any], bytes]:

@@ -94,7 +94,7 @@ class Tree:
                 inside = ()
                 return await self._finish(exchange, service, None, False)
             if exchange.limits is not None:
-                add_limit_fields(exchange)
+                add_limit_fields(exchange, exchange.limits)
             if exchange.fields is not None:
                 response.add_fields(exchange.fields)
             return response
@@ -127,7 +127,7 @@ class Tree:
         response = exchange.response
         assert response is not None
         if exchange.limits is not None:
-            add_limit_fields(exchange)
+            add_limit_fields(exchange, exchange.limits)
         if exchange.fields is not None:
             response.add_fields(exchange.fields)
         return response
