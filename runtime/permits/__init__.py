@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from policylang.sdk import Clock, Entries, Exchange
+from policylang.sdk import Clock, Exchange
 from runtime.permits.permits import StoredPermits
 
 if TYPE_CHECKING:
     from runtime.edge.edge import Edge
+    from runtime.stores.opened import Stores
 
 LOST = "permit-lost"
 """The failure of an exchange that was cut because the store could not be reached for too long."""
 
 
-def permits_over(
-    entries: Entries, machine: Entries, clock: Clock, edge: Edge, defect: Callable[[BaseException], str]
-) -> StoredPermits:
-    """A worker's: those of the cluster, and with them those of its machine. `defect`: takes a mistake of ours."""
+def permits_over(stores: Stores, clock: Clock, edge: Edge, defect: Callable[[BaseException], str]) -> StoredPermits:
+    """A worker's: those of the cluster, and with them those of its machine. `defect` takes a mistake of ours."""
 
     def cut(exchange: Exchange) -> None:
         edge.cut(exchange, LOST, "its permit could not be renewed in time")
@@ -26,5 +25,11 @@ def permits_over(
     def report(error: BaseException) -> None:
         defect(error)
 
-    own = StoredPermits(machine, clock, cut, report)
-    return own if entries is machine else StoredPermits(entries, clock, cut, report, cluster=True, machine=own)
+    own = StoredPermits(stores.machine, clock, cut, report)
+    cluster = stores.cluster
+    if cluster is None:
+        return own
+    shared = StoredPermits(stores.entries, clock, cut, report, cluster=True, machine=own)
+    cluster.on_lost.append(shared.doubt)
+    cluster.on_connected.append(shared.doubt)
+    return shared

@@ -126,7 +126,7 @@ class Gateway:
         alone = stores.entries is stores.machine
         self.caches = WorkerCaches(stores.entries, self.clock, alone, lambda text: events.write("error", text))
         self.quotas = Ledger(stores.entries, stores.machine, stores.gateway, self.clock, events.defect)
-        self.permits = permits_over(stores.entries, stores.machine, self.clock, self.edge, events.defect)
+        self.permits = permits_over(stores, self.clock, self.edge, events.defect)
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self.answers = Answers(events.defect)

@@ -1,7 +1,8 @@
 """What a policy answers, what its upstreams receive, and the verdict's path, on a clock that moves when told.
 
 The ```http block holds one request or several, each a request line, header lines, and behind an empty line a body.
-Lines that begin with `@` come before a request: `@advance 1s`, `@times 100`, `@client 10.0.0.1`, and for an upstream
+Lines that begin with `@` come before a request: `@advance 1s`, `@times 100`, `@client 10.0.0.1`,
+`@hold` (the next one stays under way until `@end`), `@store away` and `@store back`, and for an upstream
 `@upstream NAME STATUS [Header: value]`, `@upstream NAME unreachable` or `timeout`, with `@body …` for its body. In
 `upstream`, `<-` is a request that was waited for, `<~` a copy (`mirror`).
 """
@@ -19,7 +20,7 @@ from policylang.sdk.bench import run as drive
 from policylang.tree import compile_program
 
 CLIENTS = '{ "k1": { "id": "ann", "contract": "gold", "limit": 5, "roles": ["admin"] } }'
-METHODS = re.compile(r"^(?:@\w+ .*|[A-Z]+ /\S*)$")
+METHODS = re.compile(r"^(?:@\w+ .*|@(?:hold|end)|[A-Z]+ /\S*)$")
 LOST = {
     "unreachable": Failure("upstream-unreachable", 502, kind=Kind.ERROR),
     "timeout": Failure("upstream-timeout", 504, kind=Kind.ERROR),
@@ -45,6 +46,8 @@ def exchange(policy: str, requests: str, files: dict[str, bytes], name: str = "c
     environment = BenchEnvironment(upstreams=upstreams)
     answers, verdicts, sent = [], [], []
     client, times = "192.0.2.1", 1
+    under_way: list[Any] = []
+    hold = False
     for words in _messages(requests):
         if isinstance(words, str):
             word, _, value = words.partition(" ")
@@ -54,6 +57,14 @@ def exchange(policy: str, requests: str, files: dict[str, bytes], name: str = "c
                 times = int(value)
             elif word == "@client":
                 client = value
+            elif word == "@hold":
+                hold = True
+            elif word == "@end":
+                for each in under_way:
+                    _end(each)
+                under_way.clear()
+            elif word == "@store":
+                environment.store.down = value == "away"
             else:
                 _stub(upstreams, value)
             continue
@@ -63,8 +74,10 @@ def exchange(policy: str, requests: str, files: dict[str, bytes], name: str = "c
                 environment, method, path, headers=headers, body=body, client=client, journal=True, id=""
             )
             response = drive(tree.handle(given), environment.clock)
-            for call in given.ends or ():
-                call()
+            if not hold:
+                _end(given)
+        under_way += [given] if hold else []
+        hold = False
         times = 1
         answers.append(_shown(response))
         journal = given.journal or []
@@ -78,6 +91,12 @@ def exchange(policy: str, requests: str, files: dict[str, bytes], name: str = "c
     blocks = {"answer": "\n\n".join(answers), "verdict": "\n\n".join(verdicts), "upstream": "\n".join(sent)}
     blocks["log"] = "\n".join(f"{level}: {text}" for level, text in environment.logs)
     return {info: text + "\n" if text else "" for info, text in blocks.items()}
+
+
+def _end(exchange: Any) -> None:
+    calls, exchange.ends = exchange.ends or (), None
+    for call in calls:
+        call()
 
 
 def _messages(text: str) -> list[Any]:
