@@ -21,10 +21,14 @@ from assertions.state.not_replayed import NotReplayed
 from assertions.state.remember import Remember
 from assertions.state.store import Store
 from assertions.traffic.circuit_breaker import CircuitBreaker
+from assertions.traffic.concurrency_limit import ConcurrencyLimit
+from assertions.traffic.quota import Quota
+from assertions.traffic.quota_status import QuotaStatus
 from assertions.traffic.rate_limit import RateLimit
 from assertions.traffic.rate_limit_status import RateLimitStatus
 
 CATALOG = (
-    AllowIp, ApiKey, Cache, CacheLookup, CacheRemove, CacheStore, CircuitBreaker, Compress, DenyIp, Forget, Increment,
-    LimitSize, Lockout, Log, Lookup, Mirror, NotReplayed, RateLimit, RateLimitStatus, Remember, Route, Store, *FUNCTIONS,
+    AllowIp, ApiKey, Cache, CacheLookup, CacheRemove, CacheStore, CircuitBreaker, Compress, ConcurrencyLimit,
+    DenyIp, Forget, Increment, LimitSize, Lockout, Log, Lookup, Mirror, NotReplayed, Quota, QuotaStatus, RateLimit,
+    RateLimitStatus, Remember, Route, Store, *FUNCTIONS,
 )  # fmt: skip

@@ -9,15 +9,18 @@ lost. So at every moment the shares are at least what was spent, and together at
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from policylang.sdk import UNKNOWN, Clock, Entries, Space, Unavailable, Waiter, settled
+from policylang.sdk import UNKNOWN, Changed, Clock, Entries, Space, Unavailable, Waiter, settled
 from policylang.sdk.periods import LONGEST, UNITS, Period
 from policylang.sdk.quotas import Taken
 from runtime.quotas.held import Held, begin, give_back, lay_down, overdraw, spend, take_up
 from runtime.quotas.leasing import grow, keep, shrink
 from runtime.quotas.record import NOTHING, Record, merged, unpack
 from runtime.upstream.alone import Alone
+
+if TYPE_CHECKING:
+    from runtime.quotas.witness import Witness
 
 GRACE: Final = {"s": 60, "min": 600, "hour": 3600, "day": 86_400, "month": 7 * 86_400}
 """Seconds for which a period's record is kept after its end."""
@@ -29,6 +32,9 @@ REFUSED_FOR: Final = 250_000_000
 """Nanoseconds in which the same is refused again without asking a cluster."""
 TICK: Final = 0.5
 """Seconds after which what lies idle is given back to a cluster, and what was overdrawn is told to the store."""
+TRUST_WAIT: Final = 0.1
+"""Seconds that a lease waits to hear that the cluster still has its records, after its members have changed."""
+TRUST_LOOKS: Final = 5
 ROUNDS: Final = 20
 """Leases that one request waits for, others being quicker each time, until the store counts as away."""
 STATES: Final = 100_000
@@ -75,10 +81,10 @@ class Ledger:
         self.records = _spaces(family, "lasting")
         self.seen = _spaces(f"{family}-seen", "lasting")
         self.held = _spaces(f"{family}-held", "passing")
-        self.trusted = True  # whether the store's records are whole: see `witness`
-        self.touched: dict[tuple[str, bytes], int] = {}  # what was leased of late, and when: see `witness`
+        self.trusted = True  # whether the store's records are whole
+        self.witness: Witness | None = None  # who finds out
         self._clock = clock
-        self._report = report
+        self.report = report
         self._keys: dict[bytes, _Key] = {}
         self._restless: set[_Key] = set()  # keys with something to give back or to add
         self._machine: Ledger | None = None
@@ -88,7 +94,7 @@ class Ledger:
     def machine(self) -> Ledger:
         if self._machine is None:
             entries = self.machine_entries
-            self._machine = Ledger(entries, entries, self.gateway, self._clock, self._report, "quotas-here")
+            self._machine = Ledger(entries, entries, self.gateway, self._clock, self.report, "quotas-here")
         return self._machine
 
     # --- traffic ---
@@ -181,22 +187,29 @@ class Ledger:
         unit, name = state.unit, state.name
         held = await self._begun(unit, name)
         known = await self._known(unit, name)
-        if not self.trusted:
-            raise Unavailable("store", "what was counted before it started anew is not known yet")
+        for _ in range(TRUST_LOOKS):
+            if self.trusted:
+                break
+            await self._clock.sleep(TRUST_WAIT / TRUST_LOOKS)
         now = self._clock.monotonic()
         quick = now - state.leased_at < QUICK
         most = max(1, limit // BATCH_SHARE)
         state.batch = min(max(state.batch, sum(needs)) * 2, most) if quick else 0
         state.leased_at = now
+        growing = grow(self.gateway, held, known, needs, limit, state.batch)
+
+        def change(data: bytes | None) -> Changed:
+            if not self.trusted:  # not even now: the cluster may start anew while this is under way
+                raise Unavailable("store", "what was used before it started anew is not known yet")
+            return growing(data)
+
         record: Record = await settled(
             self.entries.update(
-                self.records[unit], name, grow(self.gateway, held, known, needs, limit, state.batch),
-                UNKNOWN if known is NOTHING else known.pack(),
+                self.records[unit], name, change, UNKNOWN if known is NOTHING else known.pack()
             )
         )  # fmt: skip
         await self.take_up(unit, name, record, limit)
         if self.shared:
-            self.touched[unit, name] = now
             state.last = None
             self._restless.add(state)
         return record
@@ -263,11 +276,13 @@ class Ledger:
     # --- beside the traffic ---
 
     def start(self) -> None:
-        self._clock.sleep(TICK).callback = self._again
+        if self.witness is not None:
+            self.witness.start()
+        self._again()
 
     def _again(self) -> None:
         self.tick()
-        self.start()
+        self._clock.sleep(TICK).callback = self._again
 
     def tick(self) -> None:
         for ledger in (self, self._machine):
@@ -322,9 +337,9 @@ class Ledger:
         data = await settled(self.machine_entries.read(self.held[unit], name))
         return record, None if data is None else Held.of(data)
 
-    def forget(self, name: bytes) -> None:
-        """An operator has changed what is used: ask anew."""
-        state = self._keys.get(name)
+    def forget(self, unit: str, name: bytes) -> None:
+        """The record has changed: ask anew."""
+        state = self._keys.get(name + unit.encode())
         if state is not None:
             state.refusal = None
 
@@ -343,7 +358,7 @@ class Ledger:
 
     def _ended(self, error: Exception | None) -> None:
         if error is not None:
-            self._report(error)
+            self.report(error)
 
 
 def used(record: Record, held: Held | None) -> int:

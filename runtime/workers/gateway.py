@@ -21,7 +21,7 @@ from runtime.observe.events import EventLog
 from runtime.observe.observer import Observer
 from runtime.observe.telemetry import LogSettings, Telemetry
 from runtime.permits import permits_over
-from runtime.quotas.ledger import Ledger
+from runtime.quotas import quotas_over
 from runtime.stores.opened import Stores
 from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
@@ -125,7 +125,7 @@ class Gateway:
         self.lines = Lines()
         alone = stores.entries is stores.machine
         self.caches = WorkerCaches(stores.entries, self.clock, alone, lambda text: events.write("error", text))
-        self.quotas = Ledger(stores.entries, stores.machine, stores.gateway, self.clock, events.defect)
+        self.quotas = quotas_over(stores, self.clock, events.defect)
         self.permits = permits_over(stores, self.clock, self.edge, events.defect)
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))

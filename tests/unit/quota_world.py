@@ -1,4 +1,4 @@
-"""Gateways with quotas on a clock of their own: stores that delay, fail and lose, workers that die, machines that boot."""
+"""Gateways with quotas on a clock of their own: stores that delay, fail and lose, workers that die, boots."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from policylang.sdk.memory import finished
 from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
 from runtime.quotas.ledger import Ledger
+from runtime.quotas.witness import NEW_WAIT, Witness
 from runtime.upstream.alone import Alone
 
 
@@ -102,6 +103,7 @@ class Disk(Link):
 class Process:
     ledger: Ledger
     links: tuple[Link, ...]
+    witness: Witness | None = None
 
     def kill(self) -> None:
         for link in self.links:
@@ -121,7 +123,11 @@ class Machine:
         disk = Disk(self)
         link: Any = disk if self.world.cluster is None else Link(self.world.cluster)
         ledger = Ledger(link, disk, self.name, self.world.clock, self.world.defects.append)
-        return Process(ledger, (disk, link))
+        process = Process(ledger, (disk, link))
+        if self.world.cluster is not None:
+            process.witness = Witness(ledger, self.world.clock)
+            process.witness.start()
+        return process
 
     def kill(self, place: int) -> None:
         """With -9; another one starts."""
@@ -152,6 +158,8 @@ class World:
         self.machines = [Machine(self, bytes([number] * 8)) for number in range(1, self.gateways + 1)]
         self.granted: dict[tuple[bytes, Period], int] = {}
         self.refused = self.away = self.open = 0
+        if self.clustered:
+            self.pass_time(NEW_WAIT + 1)
 
     @property
     def processes(self) -> list[Process]:
@@ -194,6 +202,16 @@ class World:
             self.clock.advance(min(0.5, end - self.clock.wall()) or 0.001)
             for process in self.processes:
                 process.ledger.tick()
+
+    def restart_members(self) -> None:
+        """All of them: what they held is gone. Who is connected to them again must call `connect`."""
+        assert self.cluster is not None
+        self.cluster.forget()
+
+    def connect(self, machine: Machine) -> None:
+        for process in machine.workers:
+            assert process.witness is not None
+            process.witness.look()
 
     def rest(self) -> None:
         """Let everything under way come to an end."""

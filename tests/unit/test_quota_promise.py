@@ -7,10 +7,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from quota_world import Faults, Process, World
+from quota_world import Faults, Machine, Process, World
 
 from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
+from runtime.quotas.witness import WAIT
 
 SOAK = os.environ.get("POLGATE_SOAK") == "1"
 SEEDS = range(200 if SOAK else 6)
@@ -277,3 +278,87 @@ def test_who_leaves_while_waiting_takes_nothing_from_others() -> None:
     leaving.close()
     world.rest()
     assert (total(world), world.refused) == (3, 2)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_month_stands_over_a_restart_of_all_members(seed: int) -> None:
+    world = World(seed, gateways=3, workers=2, clustered=True)
+    chance, limit = Random(seed), 3000
+    assert world.cluster is not None
+    for restart in range(4):
+        for _ in range(chance.randrange(100, 700)):
+            world.take(KEY, MONTH, limit)
+            world.clock.advance(chance.random() * 0.002)
+        world.cluster.away = True
+        for _ in range(100):  # each gateway spends what it holds
+            world.take(KEY, MONTH, limit)
+            world.clock.advance(0.001)
+        world.restart_members()
+        world.cluster.away = False
+        for machine in world.machines:
+            world.connect(machine)
+            for _ in range(chance.randrange(50)):
+                world.take(KEY, MONTH, limit)
+                world.clock.advance(chance.random() * 0.01)
+            if restart == 2:
+                machine.kill(0)
+    for _ in range(60):
+        world.pass_time(1.5)
+        for process in world.processes:
+            for _ in range(30):
+                world.take(KEY, MONTH, limit, process=process)
+                world.clock.advance(0.01)
+        if total(world) == limit:
+            break
+    world.rest()
+    assert total(world) == limit, f"{limit - total(world)} cannot be had any more"
+
+
+def spent_by(world: World, machine: int, count: int, limit: int) -> None:
+    for _ in range(count):
+        world.take(KEY, MONTH, limit, process=world.machines[machine].workers[0])
+        world.clock.advance(0.01)
+
+
+def test_after_a_restart_nothing_is_leased_before_the_known_gateways_have_spoken() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    spent_by(world, 1, 60, 100)
+    spent_by(world, 0, 1, 100)
+    world.pass_time(2.0)
+    assert total(world) == 61
+    world.restart_members()
+    world.connect(world.machines[0])
+    world.machines[1].workers[0].kill()  # it is late
+    spent_by(world, 0, 60, 100)
+    world.rest()
+    assert world.away > 40 and total(world) < 75, "it leases from a record that not everybody has seen"
+    world.machines[1].workers[0] = world.machines[1].start()
+    world.pass_time(1.0)
+    spent_by(world, 0, 60, 100)
+    world.rest()
+    assert total(world) == 100
+
+
+def test_a_gateway_that_does_not_come_back_is_waited_for_some_time_only() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    spent_by(world, 1, 60, 100)
+    world.pass_time(2.0)
+    spent_by(world, 0, 1, 100)
+    world.pass_time(2.0)
+    world.machines[1].workers[0].kill()
+    world.restart_members()
+    world.connect(world.machines[0])
+    world.machines.pop()
+    world.pass_time(WAIT + 1)
+    spent_by(world, 0, 60, 100)
+    world.rest()
+    assert total(world) == 100, "what the other one had used is forgotten, or nothing is left"
+
+
+def test_a_gateway_that_comes_new_to_a_cluster_that_goes_on_can_lease_at_once() -> None:
+    world = World(1, gateways=1, workers=1, clustered=True)
+    world.pass_time(10.0)
+    world.machines.append(Machine(world, b"newcomer"))
+    world.pass_time(0.2)
+    spent_by(world, 1, 5, 100)
+    assert total(world) == 5
