@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import cached_property
 from types import CoroutineType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from assertions.caching.freshness import lifetime
 from policylang.sdk import Assertion, Duration, Exchange, Expr, Field, Key, Outcome, Response, Size, param
@@ -93,24 +93,26 @@ class Cache(Assertion):
             return self._changing(exchange, block, name)
         if (exchange.user is not None and not self._for_users) or request.body != b"":
             return self._past(exchange, block, "bypass", _BYPASS)
-        found = exchange.environment.caches.answer(exchange, name, self._longest)
+        found: Any = exchange.environment.caches.answer(exchange, name, self._longest)
         if found.__class__ is CoroutineType:
             return self._asked(exchange, block, name, found)
-        return self._told(exchange, block, name, found)  # type: ignore[arg-type]
+        if found.__class__ is str:
+            return self._told(exchange, block, name, cast(Missing, found))
+        exchange.response = found
+        return None
 
     async def _asked(
         self, exchange: Exchange, block: Block, name: Name, asked: Coroutine[Any, Any, Response | Missing]
     ) -> Outcome:
-        outcome = self._told(exchange, block, name, await asked)
-        return None if outcome is None else await outcome
+        found = await asked
+        if isinstance(found, str):
+            return await self._told(exchange, block, name, found)
+        exchange.response = found
+        return None
 
     def _told(
-        self, exchange: Exchange, block: Block, name: Name, found: Response | Missing
-    ) -> Coroutine[Any, Any, Outcome] | None:
-        if not isinstance(found, str):
-            exchange.response = found
-            exchange.environment.caches.note(exchange, "hit")
-            return None
+        self, exchange: Exchange, block: Block, name: Name, found: Missing
+    ) -> Coroutine[Any, Any, Outcome]:
         if found == "bypass":
             self._tell(exchange)
             return self._past(exchange, block, "bypass", _BYPASS)
@@ -153,13 +155,12 @@ class Cache(Assertion):
                 return await self._fetched(exchange, block, name, missing, flight)
             if told == "alone":
                 break
-            found: Any = caches.answer(exchange, name, self._longest)
+            found: Any = caches.answer(exchange, name, self._longest, "collapsed")
             if found.__class__ is CoroutineType:
                 found = await found
             if not isinstance(found, str):
                 found.headers = [field for field in found.headers if not field[2].startswith(_HIT)] + [_COLLAPSED]
                 exchange.response = found
-                caches.note(exchange, "collapsed")
                 return None
         return await self._fetched(exchange, block, name, missing, None)
 

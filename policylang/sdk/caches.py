@@ -49,11 +49,12 @@ class Caches(Protocol):
     flights: Flights
 
     def answer(
-        self, exchange: Exchange, name: Name, longest: int
+        self, exchange: Exchange, name: Name, longest: int, outcome: CacheOutcome = "hit"
     ) -> Response | Missing | Coroutine[Any, Any, Response | Missing]:
         """The answer of that name for this request, with Age and Cache-Status, unless it is older than `longest` ns.
 
-        It is a new one each time, whose `headers` may be set anew; its body is held.
+        It is a new one each time, whose `headers` may be set anew; its body is held. It is noted as that
+        `outcome`.
         """
         ...
 

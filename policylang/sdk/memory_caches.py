@@ -32,13 +32,14 @@ class MemoryCaches:
         self._answers: dict[Name, list[_Kept]] = {}
         self._values: dict[bytes, tuple[bytes, float]] = {}
 
-    def answer(self, exchange: Exchange, name: Name, longest: int) -> Response | Missing:
+    def answer(self, exchange: Exchange, name: Name, longest: int, outcome: CacheOutcome = "hit") -> Response | Missing:
         if self._store.down:
             return "bypass"
         now = self._clock.wall()
         live = [one for one in self._answers.get(name, []) if now < one.since + min(one.life.seconds, longest / 1e9)]
         for one in live:
             if selecting(asked(exchange.request), one.life.varies) == one.chosen:
+                self.note(exchange, outcome)
                 return self._made(one, now)
         return "vary-miss" if live else "uri-miss"
 

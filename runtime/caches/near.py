@@ -25,10 +25,11 @@ class Held:
     """An answer. `born`, `dies`, `checked`: monotonic ns: when it was kept, until when it may be used, and when it was
     last seen in the store.
 
-    What goes out of it is put together once a second: Age and Cache-Status say no more.
+    What goes out of it, `head`, is put together once a second, as Age and Cache-Status say no more; it is the one until
+    `turns`.
     """
 
-    __slots__ = ("_age", "_head", "_headers", "_second", "body", "born", "checked", "dies", "size", "status")
+    __slots__ = ("_age", "_headers", "body", "born", "checked", "dies", "head", "size", "status", "turns")
 
     def __init__(
         self, status: int, headers: list[Field], body: bytes, age: float, born: int, dies: int, checked: int
@@ -41,21 +42,20 @@ class Held:
         self.size = OVERHEAD + len(body) + sum(OF_A_FIELD + len(name) + len(value) for _, name, value in headers)
         self._headers = headers
         self._age = age
-        self._second = -1
-        self._head: ResponseHead
+        self.turns = -1
+        self.head: ResponseHead
 
     def response(self, now: int) -> ReceivedResponse:
-        passed = (now - self.born) // _SECOND
-        if passed != self._second:
-            self._second = passed
-            self._turn(now)
-        head = self._head
+        if now >= self.turns:
+            self.turn(now)
+        head = self.head
         response = ReceivedResponse(self.status, head.headers, self.body)
         response.head = head
         response.late = None
         return response
 
-    def _turn(self, now: int) -> None:
+    def turn(self, now: int) -> None:
+        self.turns = now + _SECOND - (now - self.born) % _SECOND
         told: list[Field] = [
             (b"content-length", b"Content-Length", b"%d" % len(self.body)),  # for the answer to HEAD
             (b"age", b"Age", b"%d" % (self._age + (now - self.born) / 1e9)),
@@ -63,7 +63,7 @@ class Held:
         ]
         if self.status == 204:
             del told[0]
-        self._head = head = ResponseHead(self.status, b"", HTTP_1_1, self._headers + told)
+        self.head = head = ResponseHead(self.status, b"", HTTP_1_1, self._headers + told)
         named = b"".join([b"%b: %b\r\n" % field[1:] for field in head.headers if field[0] not in FRAMED_ANEW])
         # Whoever hands on a list of Proxy-Status adds himself (RFC 9209 2), and there the careful way knows how.
         head.lines = b"" if any(field[0] == b"proxy-status" for field in head.headers) else named

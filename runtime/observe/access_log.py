@@ -3,6 +3,7 @@
 Fields, in this order: `time` (when the request began, RFC 3339), `duration` and of it `upstream_duration` and
 `own_duration` (seconds), `client`, `method`, `host`, `path` (as it came, without the query), `protocol`, `status`,
 `received` and `sent` (body bytes), `upstream` (the server that was asked last), `upstream_status`, `retries`,
+`cache` (what a `cache` has made of it: `hit`, `stored`, `miss`, `collapsed`, `bypass`, `method`),
 `service`, `route` (the service's path pattern), `policy` (its hash), `user`, `tls` (its version), `server_name` (that
 the client asked for), `request` (its id), `trace` (the id in its `traceparent`), `failure`, `reason` (what the caller
 is not told of it), `assertion`, `file`, `line`, `verdict` (a list of `assertion`, `file`, `line`, `outcome`, and
@@ -153,6 +154,8 @@ class PolicyLog:
             if trace.attempts > 1:
                 record["retries"] = trace.attempts - 1
         service = exchange.service
+        if trace is not None and trace.cache:
+            record["cache"] = trace.cache
         route = self._routes.get(service)
         if route is not None:
             record["service"] = service
@@ -227,8 +230,9 @@ class PolicyLog:
         )
 
     def texts(
-        self, service: str, method: str, protocol: str, status: int, server: str, answered: int, retries: int
-    ) -> tuple[str, str, str]:
+        self, service: str, method: str, protocol: str, status: int, server: str, answered: int, retries: int,
+        cache: str = "",
+    ) -> tuple[str, str, str]:  # fmt: skip
         """What of a line all exchanges of a service that end in one way have in common."""
         after: dict[str, Any] = {}
         if server:
@@ -237,6 +241,8 @@ class PolicyLog:
                 after["upstream_status"] = answered
             if retries > 0:
                 after["retries"] = retries
+        if cache:
+            after["cache"] = cache
         route = self._routes.get(service)
         if route is not None:
             after |= {"service": service, "route": route}

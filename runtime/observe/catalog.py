@@ -85,6 +85,11 @@ REFUSED: Final = Metric(
 )  # fmt: skip
 STORE_CALLS: Final = Metric("polgate_store_calls_total", "counter", "Calls of the store.")
 STORE_ERRORS: Final = Metric("polgate_store_errors_total", "counter", "Calls that the store could not answer.")
+CACHE: Final = Metric(
+    "polgate_cache_total", "counter",
+    "What became of requests that came to a `cache`. outcome: `hit`, `collapsed` (waited for another one's fetch), "
+    "`stored`, `miss` (fetched, and not kept), `bypass`, `method`.", ("outcome",),
+)  # fmt: skip
 LOG_LOST: Final = Metric(
     "polgate_log_lines_lost_total", "counter", "Lines that a full disk or a slow reader has cost.", ("log",)
 )
@@ -120,7 +125,7 @@ NO_ROOM: Final = Metric(
 OF_WORKERS: Final = {
     metric.name: metric
     for metric in (
-        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, STORE_CALLS, STORE_ERRORS, LOG_LOST,
+        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, STORE_CALLS, STORE_ERRORS, CACHE, LOG_LOST,
         CONNECTIONS, IN_FLIGHT, TUNNELS, POOL_OPEN, POOL_QUEUE, SERVER_STATE, CIRCUIT_STATE, SERVER_ACTIVE,
         CERTIFICATES, NO_ROOM,
     )

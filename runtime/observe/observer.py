@@ -41,8 +41,9 @@ FAILED_FROM: Final = 500
 Row = tuple[int, int, int, str, str, str]
 """Cells of SERVER, OWN and CLIENT (-1: no server was asked); the line's text before the host, after the path and after
 `sent`."""
-Ending = tuple[str, int, str, str | None, str, str, int, int]
-"""Method, status, version, the failure's name, upstream, its server, the status it gave, attempts."""
+Ending = tuple[str, int, str, str | None, str, str, int, int, str]
+"""Method, status, version, the failure's name, upstream, its server, the status it gave, attempts, what a cache made of
+it."""
 
 
 class Verdict:
@@ -109,7 +110,7 @@ class Observer:
             verdict = self._verdict(service, journal, failure)
         ending = (
             head.method, status, request.version, None if failure is None else failure.name,
-            trace.pool, trace.server, trace.status, trace.attempts,
+            trace.pool, trace.server, trace.status, trace.attempts, trace.cache,
         )  # fmt: skip
         if ending == verdict.ending:  # quicker than a look-up: most are the very same objects
             row = verdict.row
@@ -184,7 +185,7 @@ class Observer:
         return str(place.line) if place.file == self._main else f"{place.file}:{place.line}"
 
     def _new_row(self, verdict: Verdict, ending: Ending) -> Row:
-        method, status, version, failure, upstream, server, answered, attempts = ending
+        method, status, version, failure, upstream, server, answered, attempts, cache = ending
         cells = (0, 0, -1)
         counts = self._counts
         if counts is not None:
@@ -206,7 +207,7 @@ class Observer:
         texts = ("", "", "")
         if self._log is not None:
             protocol = PROTOCOLS.get(version) or f"HTTP/{version}"
-            texts = self._log.texts(verdict.service, method, protocol, status, server, answered, attempts - 1)
+            texts = self._log.texts(verdict.service, method, protocol, status, server, answered, attempts - 1, cache)
         if len(verdict.rows) >= MOST_ROWS:
             verdict.rows.clear()
         row = verdict.rows[ending] = (*cells, *texts)

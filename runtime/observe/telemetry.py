@@ -10,6 +10,7 @@ from typing import Any, Final
 from policylang.sdk import Clock
 from runtime.observe.access_log import AccessLog
 from runtime.observe.catalog import (
+    CACHE,
     CERTIFICATES,
     CIRCUIT_STATE,
     CONNECTIONS,
@@ -58,6 +59,7 @@ class Telemetry:
 
     def __init__(self, events: EventLog, clock: Clock, folder: Path | None = None, slot: int = 0) -> None:
         self.events = events
+        self.cached: Mapping[str, int] = {}  # how often each outcome of a cache was
         self.access_log: AccessLog | None = None
         self.counts: Counts | None = None
         self._folder = folder
@@ -174,6 +176,9 @@ class Telemetry:
         row = counts.row
         row[counts.series(STORE_CALLS)] = store.calls
         row[counts.series(STORE_ERRORS)] = store.errors
+        for outcome, times in self.cached.items():
+            if times:
+                row[counts.series(CACHE, outcome)] = times
         logs = [log for _, log in self._former] + ([self.access_log] if self.access_log is not None else [])
         row[counts.series(LOG_LOST, "access")] = self._lost + sum(log.sink.lost_ever for log in logs)
         row[counts.series(LOG_LOST, "error")] = self.events.lost

@@ -128,6 +128,7 @@ class Gateway:
         self.quotas = quotas_over(stores, self.clock, events.defect)
         self.permits = permits_over(stores, self.clock, self.edge, events.defect)
         self.telemetry = telemetry or Telemetry(events, self.clock)
+        self.telemetry.cached = self.caches.outcomes
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self.answers = Answers(events.defect)
         self._next_tls: Tls = {}
