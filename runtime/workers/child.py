@@ -51,6 +51,14 @@ class Child:
     def kill(self) -> None:
         self.process.kill()
 
+    def sleeps(self) -> bool:
+        """Whether its main thread waits for something, a lock perhaps; one that runs, or was stopped, does not."""
+        try:
+            text = Path(f"/proc/{self.pid}/stat").read_text(errors="replace")
+        except OSError:
+            return False
+        return text.rpartition(") ")[2][:1] == "S"  # proc(5): the name in brackets may hold anything
+
     def fate(self) -> str:
         """How it ended, in words."""
         code = self.process.returncode

@@ -35,6 +35,8 @@ STUCK = 2.0
 """A worker that has given no sign of life for so many seconds is killed."""
 STUCK_COMPILING = 15.0
 """The same while a policy is compiled: that is another thread's work, but one step of it may be long."""
+LET_GO = 1.0
+"""Seconds more for one that may hang only because of another: it waits for the store's lock, which that one holds."""
 START_DEADLINE = 60.0
 """Seconds a worker may take until it accepts."""
 GRACE = 2.0
@@ -450,19 +452,37 @@ class Supervisor:
             if child.condemned:
                 if child.deadline is not None and now > child.deadline:
                     child.deadline = None
+                    self._let_go(now)
                     child.kill()
                 continue
             if child.deadline is not None and now > child.deadline:
                 what = "did not end in time" if child.state is State.LEAVING else "was not ready in time"
             elif child.state is not State.STARTING and now - child.seen > limit:
+                if now - child.seen <= limit + LET_GO and self._waits(child, now - limit + LET_GO):
+                    continue
                 what = f"gave no sign of life for {limit:g} s"
             else:
                 continue
             self.log.write("error", f"worker {child.slot} {what}: killed", pid=child.pid)
             child.condemned, child.deadline = True, now + ABORT
+            self._let_go(now)
             child.process.send_signal(signal.SIGABRT)
         if self.reload is not None:
             self.reload.judge(self, now)
+
+    def _waits(self, child: Child, silent_since: float) -> bool:
+        """Whether it sleeps while another one that was silent as long does not, but was stopped, say."""
+        return child.sleeps() and any(
+            other.seen < silent_since and not other.sleeps()
+            for other in self._children()
+            if other is not child and other.state is not State.STARTING
+        )
+
+    def _let_go(self, now: float) -> None:
+        """Somebody is ended: who sleeps may have waited for his lock, and can soon show that he lives."""
+        for child in self._children():
+            if now - child.seen > STUCK - LET_GO and child.sleeps():
+                child.seen = now - STUCK + LET_GO
 
     # --- reload ---
 
