@@ -1,12 +1,15 @@
 """The small upstream of the samples: answers every request with what it received, as JSON.
 
     python samples/upstream.py 9000 [NAME]
+
+With `slow=SECONDS` in the query the answer takes so long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from typing import Any
 
@@ -54,9 +57,15 @@ class Echo(asyncio.Protocol):
             "body": self.body.decode("utf-8", "replace"),
         }
         body = json.dumps(received, indent=2).encode() + b"\n"
+        closing = not self.parser.should_keep_alive()
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-        self.transport.write(head if received["method"] == "HEAD" else head + body)
-        if not self.parser.should_keep_alive():
+        answer = head if received["method"] == "HEAD" else head + body
+        slow = re.search(rb"[?&]slow=(\d{1,2}(?:\.\d+)?)", self.target)
+        asyncio.get_running_loop().call_later(float(slow[1]) if slow else 0, self.answer, answer, closing)
+
+    def answer(self, answer: bytes, closing: bool) -> None:
+        self.transport.write(answer)
+        if closing:
             self.transport.close()
 
 

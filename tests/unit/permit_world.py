@@ -88,11 +88,13 @@ class Store:
 
 
 class Link:
-    """A gateway's way to the store: compare and set, with whatever can go wrong. `away`: nothing comes through."""
+    """A gateway's way to the store: compare and set, with whatever can go wrong. `away`: nothing comes through;
+    `broken`: keys of which nothing does."""
 
     def __init__(self, store: Store, world: VirtualClock, clock: OwnClock, random: Random, faults: float) -> None:
         self.store, self.world, self.clock, self.random, self.faults = store, world, clock, random, faults
         self.away = False
+        self.broken: set[bytes] = set()
         self.calls = 0
 
     def update(self, space: Space, key: bytes, change: Change, guess: object = None) -> Coroutine[Any, Any, Any]:
@@ -102,18 +104,18 @@ class Link:
     async def _update(self, place: tuple[Space, bytes], change: Change) -> Any:
         end = self.clock.monotonic() + int(DEADLINE * S)
         while True:
-            await self._step()
+            await self._step(place[1])
             before, number = self.store.read(place)
             answer, value, _ = change(before)
             if value is before:
                 return answer
-            await self._step()
+            await self._step(place[1])
             if self.random.random() < self.faults:
                 self._fault(place, value, number)
                 await self.clock.sleep(DEADLINE)
                 raise Unavailable("store")
             if self.store.write(place, value, number):
-                await self._step()
+                await self._step(place[1])
                 return answer
             if self.clock.monotonic() > end:
                 raise Unavailable("store")
@@ -127,7 +129,9 @@ class Link:
             late = self.world.sleep(self.random.random() * 3)
             late.callback = lambda: self.store.write(place, value, number) and None
 
-    async def _step(self) -> None:
+    async def _step(self, key: bytes) -> None:
+        if key in self.broken:
+            raise Unavailable("store")
         await self.clock.sleep(self.random.random() * 0.004)
         waited = 0.0
         while self.away:  # a client asks again once it is connected, without a word
