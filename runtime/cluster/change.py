@@ -136,8 +136,9 @@ class EntryChange:
                 if attempt.new == self._raw:
                     self._done(attempt.answers)
                     return
-            if self._raw != self._lost[-1].before:
-                self._fail("an answer was lost")  # somebody else was there, before ours or after it: who knows
+            # Somebody else was there, before ours or after it: who knows. And nothing may be there for a second time.
+            if self._raw is None or self._raw != self._lost[-1].before:
+                self._fail("an answer was lost")
                 return
         self._apply()
 

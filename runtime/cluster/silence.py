@@ -12,6 +12,8 @@ from uuid import UUID
 
 PROBE = 0.25
 """Seconds between two calls that look whether a silent one answers again."""
+PROBE_GAP = 0.05
+"""Seconds between two such calls of all: whoever makes one waits for the whole deadline."""
 MOST_WATCHED = 5_000
 """Members and partitions that have missed something; beyond, all is forgotten and seen anew."""
 
@@ -32,10 +34,11 @@ class Silence:
     collector of garbage at work. `owner`: the member that has the partition, None while nobody knows. Times in seconds.
     """
 
-    __slots__ = ("_misses", "_spell")
+    __slots__ = ("_misses", "_next", "_spell")
 
     def __init__(self, spell: float) -> None:
         self._spell = spell
+        self._next = 0.0
         self._misses: dict[Who, _Misses] = {}
 
     def __len__(self) -> int:
@@ -49,11 +52,12 @@ class Silence:
         for who in ((owner, write), (partition, write)):
             misses = self._misses.get(who)
             if misses is not None and misses.silent:
-                if now < misses.probe:
+                if now < misses.probe or now < self._next:
                     return False
                 silent.append(misses)
         for misses in silent:
             misses.probe = now + PROBE
+            self._next = now + PROBE_GAP
         return True
 
     def missed(self, owner: UUID | None, partition: int, write: bool, now: float) -> None:
@@ -71,8 +75,12 @@ class Silence:
     def answered(self, owner: UUID | None, partition: int, write: bool) -> None:
         """A call was answered, if late."""
         if self._misses:
-            self._misses.pop((owner, write), None)
-            self._misses.pop((partition, write), None)
+            ended = self._misses.pop((owner, write), None), self._misses.pop((partition, write), None)
+            if any(misses is not None and misses.silent for misses in ended):
+                # Whoever was silent because of the same member may be asked at once.
+                self._next = 0.0
+                for misses in self._misses.values():
+                    misses.probe = misses.first
 
     def clear(self) -> None:
         """All is new: the members are others."""

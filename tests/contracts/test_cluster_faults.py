@@ -1,0 +1,240 @@
+"""What callers of the cluster's entries meet while members are killed, hang, are all away, or hold what is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import secrets
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hazelcast.errors import HazelcastSerializationError
+from hazelcast.serialization.serialization_const import PYTHON_TYPE_PICKLE
+from members import Members
+from opened_entries import WAIT, Opened, in_cluster
+
+from policylang.sdk import Unavailable
+from policylang.sdk.store import Changed, Space
+from runtime.cluster.frames import MapRequests, bool_answer, packed, packed_key
+from runtime.cluster.spaces import map_name
+
+DEADLINE = 0.1
+SLACK = 0.25
+"""Seconds that a busy machine may add to a deadline."""
+
+
+def fresh(ttl: float = 60.0) -> Space:
+    return Space(f"f-{secrets.token_hex(6)}", "passing", ttl)
+
+
+def add_one(before: bytes | None) -> Changed:
+    number = int(before or b"0") + 1
+    return Changed(number, b"%d" % number)
+
+
+@pytest.fixture
+def own_members() -> Iterator[Members]:
+    """One that this test may do anything to, not started."""
+    with Members(1) as members:
+        yield members
+
+
+async def timed(store: Opened, value: Any) -> tuple[float, Any]:
+    """How long it took, and what came: an answer or Unavailable."""
+    began = time.monotonic()
+    try:
+        answer = await store.drive(value)
+    except Unavailable as error:
+        answer = error
+    return time.monotonic() - began, answer
+
+
+def test_a_gateway_starts_while_the_cluster_is_away(own_members: Members) -> None:
+    with in_cluster(own_members, deadline=2.0, connected=False) as store:
+        told: list[str] = []
+        assert store.cluster is not None
+        store.cluster.on_connected.append(lambda: told.append("connected"))
+        store.cluster.on_lost.append(lambda: told.append("lost"))
+        took, answer = store.loop.run_until_complete(timed(store, store.entries.read(fresh(), b"k")))
+        assert isinstance(answer, Unavailable) and took < SLACK
+        took, answer = store.loop.run_until_complete(timed(store, store.entries.update(fresh(), b"k", add_one)))
+        assert isinstance(answer, Unavailable) and took < SLACK
+        store.until(lambda: store.reports, "nothing was reported")
+        own_members.start()
+        store.until(lambda: "connected" in told, "it does not connect")
+        assert store.ask(store.entries.update(fresh(), b"k", add_one)) == 1
+        own_members[0].kill()
+        store.until(lambda: "lost" in told, "nobody was told")
+        took, answer = store.loop.run_until_complete(timed(store, store.entries.read(fresh(), b"k")))
+        assert isinstance(answer, Unavailable) and took < SLACK
+        told.clear()
+        own_members.heal()
+        store.until(lambda: "connected" in told, "it does not connect again")
+        assert store.ask(store.entries.update(fresh(), b"k", add_one)) == 1
+        away = [line for line in store.reports if "is away" in line]
+        back = [line for line in store.reports if "there again" in line]
+        assert len(away) in (1, 2) and len(back) == len(away), store.reports
+        assert own_members.addresses[0] in away[0]
+
+
+def test_a_member_that_hangs(three_members: Members) -> None:
+    """It costs its callers the deadline, and soon nothing; it keeps nobody from connecting; then all is as before."""
+    space, keys = fresh(), [b"%d" % number for number in range(60)]
+    with in_cluster(three_members) as store:
+        store.all(*(store.entries.update(space, key, add_one) for key in keys))
+    with in_cluster(three_members, deadline=DEADLINE) as store:
+
+        async def round() -> list[tuple[float, Any]]:
+            """Of all keys. A third of them that member has, of another third the copies."""
+            return await gathered([timed(store, store.entries.update(space, key, add_one)) for key in keys])
+
+        async def rounds(seconds: float) -> list[tuple[float, Any]]:
+            outcomes, end = [], time.monotonic() + seconds
+            while time.monotonic() < end:
+                outcomes += await round()
+                await asyncio.sleep(0.02)
+            return outcomes
+
+        three_members[0].freeze()
+        with in_cluster(three_members, connected=False) as other:
+            assert other.cluster is not None
+            other.cluster._client._config.shuffle_member_list = False  # the one that hangs is asked first
+            first = store.loop.run_until_complete(rounds(0.5))
+            then = store.loop.run_until_complete(rounds(1.0))
+            assert max(took for took, _ in first + then) < DEADLINE + SLACK
+            away = sum(isinstance(answer, Unavailable) for _, answer in then)
+            assert 0 < away < len(then), "some keys are away, not all"
+            waited = sum(took > DEADLINE / 2 for took, _ in then)
+            assert waited < 50, f"{waited} of {len(then)} still wait"
+            other.until(lambda: other.cluster is not None and other.cluster.connected, "no connection")
+        three_members[0].resume()
+        end = time.monotonic() + WAIT
+        while any(isinstance(answer, Unavailable) for _, answer in store.loop.run_until_complete(round())):
+            assert time.monotonic() < end, "it does not recover"
+
+
+async def gathered(values: list[Any]) -> list[Any]:
+    return list(await asyncio.gather(*values))
+
+
+def test_a_killed_member_loses_nothing_that_was_acknowledged(three_members: Members) -> None:
+    space, keys = fresh(), [b"%d" % number for number in range(20)]
+    with in_cluster(three_members, deadline=1.0) as store:
+        counted = dict.fromkeys(keys, 0)
+        doubtful = dict.fromkeys(keys, 0)
+        stop = False
+
+        async def count(key: bytes) -> None:
+            while not stop:
+                _, answer = await timed(store, store.entries.update(space, key, add_one))
+                if isinstance(answer, Unavailable):
+                    doubtful[key] += 1
+                    await asyncio.sleep(0.02)
+                else:
+                    counted[key] += 1
+
+        async def run() -> None:
+            nonlocal stop
+            tasks = [asyncio.ensure_future(count(key)) for key in keys]
+            await until_counted(counted, dict.fromkeys(keys, 20))
+            three_members[0].kill()
+            await until_counted(counted, {key: number + 40 for key, number in counted.items()})
+            stop = True
+            await asyncio.gather(*tasks)
+
+        store.loop.run_until_complete(run())
+        for key in keys:
+            there = int(store.ask(store.entries.read(space, key)))
+            assert counted[key] <= there <= counted[key] + doubtful[key], (key, there, counted[key], doubtful[key])
+
+
+async def until_counted(counted: dict[bytes, int], least: dict[bytes, int]) -> None:
+    end = time.monotonic() + WAIT
+    while any(counted[key] < least[key] for key in least):
+        assert time.monotonic() < end, "they do not go on"
+        await asyncio.sleep(0.01)
+
+
+def test_a_pickle_is_neither_run_nor_read_nor_written(one_member: Members) -> None:
+    space = fresh()
+    with in_cluster(one_member) as store:
+        assert store.cluster is not None
+        _, kept = packed_key(b"k")
+        evil = b"cbuiltins\nexec\n(S'import builtins; builtins.was_run = 1'\ntR."
+        stored = struct.pack(">iii", 0, PYTHON_TYPE_PICKLE, len(evil)) + evil
+        requests = MapRequests(map_name(space))
+        number = packed_key(b"k")[0]
+        heard: list[Any] = []
+        put = requests.put_if_absent(kept, stored)
+        store.cluster.calls.ask(put, number, True, lambda message: message, lambda *outcome: heard.append(outcome))
+        store.until(lambda: heard, "no answer")
+        assert heard[0][1] is None
+        for asked in (store.entries.read(space, b"k"), store.entries.update(space, b"k", add_one),
+                      store.entries.update(space, b"k", add_one, None), store.entries.scan(space)):  # fmt: skip
+            with pytest.raises(Unavailable):
+                store.ask(asked)
+        assert any("not polgate's own" in line for line in store.reports)
+        # The client's own way leads nowhere either.
+        client = store.cluster._client
+
+        async def plainly() -> None:
+            shared = await client.get_map(map_name(space))
+            with pytest.raises(HazelcastSerializationError, match="pickles are neither"):
+                await shared.put("x", {1, 2})
+            with pytest.raises(HazelcastSerializationError, match="pickles are neither"):
+                await shared.values()
+
+        store.loop.run_until_complete(plainly())
+        assert not hasattr(builtins, "was_run")
+
+
+def test_a_late_change_finds_nothing_that_it_was_made_for(one_member: Members) -> None:
+    space = fresh()
+    with in_cluster(one_member) as store:
+        entries: Any = store.entries
+        assert store.cluster is not None
+        store.ask(entries.update(space, b"k", lambda _: Changed(None, b"same")))
+        late = entries._places[space].known(b"k")
+        store.ask(entries.update(space, b"k", lambda _: Changed(None, None)))
+        store.ask(entries.update(space, b"k", lambda _: Changed(None, b"same")))
+        heard: list[Any] = []
+        number, kept = packed_key(b"k")
+        request = MapRequests(map_name(space)).replace_if_same(kept, packed(late), packed(b"late"))
+        store.cluster.calls.ask(request, number, True, bool_answer, lambda *outcome: heard.append(outcome))
+        store.until(lambda: heard, "no answer")
+        assert heard == [(False, None)]
+        assert store.ask(entries.read(space, b"k")) == b"same"
+
+
+def test_processes_lose_nothing_to_each_other(three_members: Members) -> None:
+    space = fresh()
+    here = str(Path(__file__).parent)
+    program = (
+        f"import sys; sys.path[:0] = [{here!r}, {str(Path(here).parent)!r}]\n"
+        "from test_cluster_faults import count_in_process\n"
+        f"count_in_process({three_members.name!r}, {three_members.addresses!r}, {space.name!r})\n"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", program], cwd=Path(here).parents[1]) for _ in range(3)]
+    try:
+        assert [process.wait(60) for process in processes] == [0, 0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+    with in_cluster(three_members) as store:
+        assert [store.ask(store.entries.read(space, key)) for key in (b"a", b"b")] == [b"600", b"600"]
+
+
+def count_in_process(name: str, addresses: list[str], space_name: str) -> None:
+    space = Space(space_name, "passing", 60.0)
+    members: Any = SimpleNamespace(name=name, addresses=addresses)
+    with in_cluster(members) as store:
+        for _ in range(40):
+            store.all(*(store.entries.update(space, key, add_one) for key in (b"a", b"b") for _ in range(5)))
+
