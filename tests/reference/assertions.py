@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reference import sending, state
+from reference import limiting, sending, state
 from reference import values as v
 from reference.message import Message, Response
 from reference.values import Failing, Known
 
-from policylang.sdk.values import Ip, Principal, Rate, Size
+from policylang.sdk.values import Principal, Size
 from policylang.syntax import nodes as n
 
 if TYPE_CHECKING:
@@ -26,12 +24,12 @@ PARAMETERS = {
     "deny_ip": (),
     "limit_size": ("message", "limit"),
     "log": ("text", "level"),
-    "rate_limit": ("limit", "per", "burst", "over", "name", "log_only"),
     "route": ("upstream",),
     "mirror": ("upstream",),
     "circuit_breaker": (),
     "compress": ("message",),
     **state.PARAMETERS,
+    **limiting.PARAMETERS,
     "probe.refuse": ("name",),
     "probe.error": (),
     "probe.away": (),
@@ -116,42 +114,6 @@ def _log(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     return ()
 
 
-def _rate_limit(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
-    limit: Rate = at.value(given["limit"]).value
-    per = at.value(given["per"]).value if "per" in given else Ip(at.client_ip)
-    name = at.value(given["name"]).value if "name" in given else None
-    key = (key_text(per), limit.unit)  # what is counted in minutes says nothing of seconds
-    if at.world.store_away:
-        raise Failing("store-away", 503, kind="away", headers=(("Retry-After", "1"),))
-    now, window = at.world.monotonic(), limit.window * 1_000_000_000
-    counter = at.world.counters.setdefault((at.counter_name(name), key), [])
-    live = sorted(moment for moment in counter if moment + window > now)
-    admitted = len(live) < limit.count
-    if admitted:
-        counter.append(now)
-        live.append(now)
-    remaining = max(0, limit.count - len(live))
-    at.limits.append((name or "default", remaining))
-    if admitted:
-        return ()
-    if "log_only" in given and at.value(given["log_only"]).value is True:
-        at.logs.append(("warning", None, False))
-        return ()
-    free = live[len(live) - limit.count] + window - now
-    raise Failing(
-        "rate-exceeded", 429, headers=(("Retry-After", str(max(1, math.ceil(free / 1_000_000_000)))),),
-    )  # fmt: skip
-
-
-def key_text(value: Any) -> str:
-    """A key without collisions: the types and texts of its parts."""
-    if isinstance(value, (list, tuple)):
-        return json.dumps([key_text(each) for each in value])
-    if v.kind_of(value) in ("map", "none"):
-        raise v.missing_value("a key is none") if value is None else v.wrong_type("a map is no key")
-    return json.dumps([v.kind_of(value), v.as_text(value)])
-
-
 def _compress(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
     """No generated message says that it would take a coding."""
     return ()
@@ -184,7 +146,7 @@ def _probe_give(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 
 
 _MODELS: dict[str, Any] = {
-    "api_key": _api_key, "compress": _compress, "limit_size": _limit_size, "log": _log, "rate_limit": _rate_limit,
+    "api_key": _api_key, "compress": _compress, "limit_size": _limit_size, "log": _log,
     "lookup": state.lookup, "store": state.store, "remember": state.remember, "forget": state.forget,
     "increment": state.increment, "route": sending.route, "mirror": sending.mirror,
     "probe.refuse": _probe_refuse, "probe.error": _probe_error, "probe.away": _probe_away,

@@ -68,7 +68,8 @@ def differences(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:
         yield f"detail: {plain.detail!r}, the tree {real.detail!r}"
     yield from _logs(plain, real, parallel)
     limits = [(f'"{name}"', str(remaining)) for name, remaining in plain.limits]
-    found = [(value.split(";")[0], value.split(";r=")[1].split(";")[0]) for _, value in real.limits]
+    shown = [one for _, value in real.limits for one in value.split(", ")]
+    found = [(one.split(";")[0], one.split(";r=")[1].split(";")[0]) for one in shown]
     if limits != found and not parallel:
         yield f"limits: {limits}, the tree {found}"
     if [in_short(call) for call in plain.calls] != [in_short(call) for call in real.calls]:

@@ -186,13 +186,25 @@ class Statements:
     def rate_limit(self, scope: Scope) -> str:
         chance = self.chance
         limit = chance.one("1/s", "2/s", "3/s", "1/min", "5/min", "2/hour")
+        if chance.happens(0.3):
+            limit = chance.one(
+                "[2/s, 3/min]", "[3/s, 5/min, 9/hour]", 'rate(int(request.query.n) ?? 2, "s")',
+                'rate(request.json.n, "min")', '[rate(2, "s") ?? 1/s, 4/min]',
+            )
         key = chance.one(
             "", "", ", per: client.ip", f", per: {self.expressions.string(scope, 0)}",
             ", per: [client.ip, request.method]",
             f", per: [{self.expressions.string(scope, 0)}, {self.expressions.number(scope, 0)}]",
         )  # fmt: skip
         name = chance.one("", "", "", ', name: "shared"', ', name: "other"')
-        return f"rate_limit {limit}{key}{name}{', log_only: true' if chance.happens(0.1) else ''}"
+        if chance.happens(0.1):
+            return f"rate_limit_status {limit}{key}{name}"
+        more = chance.one(
+            "", "", "", ", when_down: reject", ", when_down: allow", ", fields: hidden", ", fields: legacy",
+            ", by: 2", f", by: {self.expressions.number(scope, 0)}", ", blackout: 3s",
+            ", blackout: 3s, when_down: reject", ", scope: node",
+        )  # fmt: skip
+        return f"rate_limit {limit}{key}{name}{more}{', log_only: true' if chance.happens(0.1) else ''}"
 
     def route(self, scope: Scope) -> tuple[Lines, Scope, bool]:
         retries = f", retries: {self.chance.one('0', '1')}" if self.chance.happens(0.1) else ""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reference import assertions, names, sending, splits, state, writing
+from reference import assertions, limiting, names, sending, splits, state, writing
 from reference.expressions import Record, evaluate, reads_body, reads_message
 from reference.message import Message, Request, Response
 from reference.policy import GLOBAL, Policy, place
@@ -70,6 +70,10 @@ class World:
     """Of maps: a value, and until when it is there."""
     ids: dict[Any, float] = field(default_factory=dict)
     locks: dict[Any, state.Lock] = field(default_factory=dict)
+    blackouts: dict[Any, int] = field(default_factory=dict)
+    """Until when (nanoseconds) a key is refused: what a statement has seen of it, and what the store has."""
+    reported: dict[Any, int] = field(default_factory=dict)
+    """When a statement has reported last."""
     uncertain: bool = False
     """A `parallel` failed while another branch may have counted: the exchanges that follow cannot be compared."""
     unclear: bool = False
@@ -97,6 +101,7 @@ class Result:
     journal: list[tuple[str, int, str]]
     logs: list[tuple[str, str | None, bool]]
     limits: list[tuple[str, int]]
+    """Names and what is left, as the answer's fields have them."""
     calls: list[Any]
     skipped: list[tuple[int, int]]
     is_problem: bool
@@ -118,7 +123,8 @@ class Evaluation:
         self.call_path: tuple[str, ...] = (GLOBAL,)
         self.journal: list[tuple[str, int, str]] = []
         self.logs: list[tuple[str, str | None, bool]] = []
-        self.limits: list[tuple[str, int]] = []
+        self.limits: list[list[Any]] = []
+        """Whose, the name, what is left, whether callers are told."""
         self.upstream_calls: list[Any] = []
         self.skipped: list[tuple[int, int]] = []
         """Lines of what a failed `parallel` may have cancelled, or not."""
@@ -147,8 +153,8 @@ class Evaluation:
         assert answer is not None, "a service ended without an answer"
         return Result(
             answer.status, failure.name if failure else None, answer.headers, answer.body, self.journal, self.logs,
-            self.limits, self.upstream_calls, self.skipped, answer.is_problem,
-            failure.detail if failure else "",
+            [(name, left) for _, name, left, shown in self.limits if shown], self.upstream_calls, self.skipped,
+            answer.is_problem, failure.detail if failure else "",
         )  # fmt: skip
 
     def _serve(self, service: n.Service) -> Failing | None:
@@ -456,11 +462,8 @@ class Evaluation:
         declared = self.policy.assertions.get(call.name)
         if declared is not None:
             return self._call_declared(call, declared)
-        if call.name == "rate_limit":
-            per = assertions.by_name(call).get("per")
-            text = "client.ip" if per is None else per.span.text
-            ordinal = self.policy.ordinals[(*self.call_path, place(call))]
-            self._unnamed_counter = (self.call_path[0], text, ordinal)
+        if call.name in limiting.PARAMETERS:
+            return self._limit(call)
         if call.name == "circuit_breaker":
             name = (self.call_path[0], self.policy.ordinals[(*self.call_path, place(call))])
             return sending.circuit_breaker(call, assertions.by_name(call), self, name)
@@ -473,10 +476,20 @@ class Evaluation:
                 return state.lockout(call, given, self, name)
             state.not_replayed(given, self, name)
             return PASSED
-        outputs = assertions.run(call, self)
+        return self._bind(call, assertions.run(call, self))
+
+    def _bind(self, call: n.Call, outputs: tuple[Known, ...]) -> str:
         for output, known in zip(call.outputs, outputs, strict=False):
             self.variables[output.name] = Known(known.value, known.private or output.private)
         return PASSED
+
+    def _limit(self, call: n.Call) -> str:
+        given, statement = assertions.by_name(call), (*self.call_path, place(call))
+        per = given.get("per")
+        text = "client.ip" if per is None else per.span.text
+        self._unnamed_counter = (self.call_path[0], text, self.policy.ordinals[statement])
+        model = limiting.rate_limit if call.name == "rate_limit" else limiting.rate_limit_status
+        return self._bind(call, model(given, self, statement))
 
     def _call_declared(self, call: n.Call, declared: n.AssertionDeclaration) -> str:
         inner: dict[str, Known] = {}

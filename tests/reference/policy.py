@@ -75,6 +75,10 @@ class Policy:
                 text = "client.ip" if per is None else per.span.text
                 self.ordinals[(*path, place(node))] = seen.get(text, 0)
                 seen[text] = seen.get(text, 0) + 1
+            case n.Call(name="rate_limit_status"):
+                per = by_name(node).get("per")
+                text = "client.ip" if per is None else per.span.text
+                self.ordinals[(*path, place(node))] = max(0, seen.get(text, 0) - 1)
             case n.Call(name="circuit_breaker" | "lockout"):
                 self.ordinals[(*path, place(node))] = len(self.ordinals)
                 self._number(node.block, path, seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar
@@ -36,9 +36,11 @@ from policylang.sdk import (
 )  # fmt: skip
 from policylang.sdk import static_types as t
 from policylang.sdk.circuits import Circuits
+from policylang.sdk.lines import Lines
 from policylang.sdk.memory import MemoryEntries
 from policylang.sdk.message import Field
-from policylang.sdk.window import admit_window
+from policylang.sdk.store import Limit
+from policylang.sdk.window import admit_window, standing
 from policylang.tree import compile_program
 
 # --- assertions that only these tests have ---------------------------------------------------------
@@ -153,9 +155,11 @@ class Clock:
 class Store:
     """Answers at once, or from a coroutine, or after a wait that takes no time: in turn."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, share: int = 1) -> None:
         self.states: dict[bytes, bytes] = {}
         self.away = False
+        self.share = share
+        self.alone = Store(clock, 2) if share == 1 else self
         self.clock = clock
         self.turn = 0
 
@@ -163,26 +167,51 @@ class Store:
     def down(self) -> bool:
         return self.away
 
+    @property
+    def machine(self) -> Store:
+        return self
+
     def admit(
         self, key: bytes, limit: int, window: int, burst: int, now: int, cost: int = 1, count: bool = True
     ) -> Decision | Coroutine[Any, Any, Decision]:
+        found = self.admit_all(key, [Limit(limit, window, burst)], now, cost, count)
+        return found[0] if isinstance(found, tuple) else self._first(found)
+
+    def admit_all(
+        self, key: bytes, limits: Sequence[Limit], now: int, cost: int = 1, count: bool = True
+    ) -> tuple[Decision, ...] | Coroutine[Any, Any, tuple[Decision, ...]]:
         self.turn = (self.turn + 1) % 3
         if self.turn:
-            return self._later(key, limit, window, now, cost)
-        return self._decide(key, limit, window, now, cost)
+            return self._later(key, limits, now, cost, count)
+        return self._decide(key, limits, now, cost, count)
 
-    async def _later(self, key: bytes, limit: int, window: int, now: int, cost: int) -> Decision:
+    async def _first(self, waiting: Coroutine[Any, Any, tuple[Decision, ...]]) -> Decision:
+        return (await waiting)[0]
+
+    async def _later(
+        self, key: bytes, limits: Sequence[Limit], now: int, cost: int, count: bool
+    ) -> tuple[Decision, ...]:
         if self.turn == 2:
             await self.clock.sleep(0)
-        return self._decide(key, limit, window, now, cost)
+        return self._decide(key, limits, now, cost, count)
 
-    def _decide(self, key: bytes, limit: int, window: int, now: int, cost: int) -> Decision:
+    def _decide(
+        self, key: bytes, limits: Sequence[Limit], now: int, cost: int, count: bool
+    ) -> tuple[Decision, ...]:
         if self.away:
             raise Unavailable("store")
-        decision, state = admit_window(self.states.get(key), limit, window, now, cost)
-        if state is not None:
-            self.states[key] = state
-        return decision
+        limits = [limit._replace(most=limit.most // self.share) for limit in limits]
+        states = [self.states.get(key + limit.suffix) for limit in limits]
+        found = [standing(state, *limit[:3], now, cost) for state, limit in zip(states, limits, strict=True)]
+        if not count or not all(decision.admitted for decision in found):
+            return tuple(found)
+        decisions = []
+        for state, (most, window, _, suffix) in zip(states, limits, strict=True):
+            decision, changed = admit_window(state, most, window, now, cost)
+            if changed is not None:
+                self.states[key + suffix] = changed
+            decisions.append(decision)
+        return tuple(decisions)
 
 
 class Body:
@@ -260,6 +289,7 @@ class Environment:
         self.upstreams: dict[str, Upstream] = {}
         self.drawn = 0.0
         self.circuit = Circuits().get
+        self.lines = Lines()
 
     def draw(self) -> float:
         return self.drawn
@@ -338,7 +368,7 @@ class Real:
         headers = texts(response.headers)
         return Answer(
             response.status, failure.name if failure else None,
-            [pair for pair in headers if not pair[0].startswith("RateLimit")], response.body,
+            [pair for pair in headers if not pair[0].startswith(("RateLimit", "X-RateLimit"))], response.body,
             [(place.name, place.line, word_of(outcome)) for place, outcome in exchange.journal],
             environment.logs, [pair for pair in headers if pair[0] == "RateLimit"], environment.calls,
             environment.defects, any(value.startswith("application/problem") for _, value in headers),

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from reference import values as v
+from reference.limiting import key_text
 from reference.message import Response
 from reference.target import target_text
 from reference.values import Failing, Interval, Known
@@ -190,8 +191,6 @@ USUAL = {"errors": 0.5, "slow": 0.5, "requests": 20, "probes": 3}
 def circuit_breaker(call: n.Call, given: Given, at: Evaluation, name: Any) -> str:
     """Runs the block unless too much has failed in it; gives its outcome."""
     # Here, not above: the interpreter imports this module.
-    from reference.assertions import key_text
-
     settings: dict[str, Any] = {
         word: at.value(given[word]).value if word in given else usual for word, usual in USUAL.items()
     }

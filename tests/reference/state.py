@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reference import values as v
+from reference.limiting import key_text
 from reference.values import Failing, Known
 
 from policylang.syntax import nodes as n
@@ -55,8 +56,6 @@ def _reach(at: Evaluation) -> None:
 
 def _place(given: Given, at: Evaluation) -> tuple[Shared, Any, bool]:
     """The map, the entry's name in the world (None for a key that is none), and whether what is found is private."""
-    from reference.assertions import key_text
-
     there: Shared = at.value(given["in"]).value
     key = at.value(given["key"])
     private = key.private or there.private
@@ -148,8 +147,6 @@ def increment(given: Given, at: Evaluation) -> tuple[Known, ...]:
 
 
 def not_replayed(given: Given, at: Evaluation, name: Any) -> None:
-    from reference.assertions import key_text
-
     id, seconds = key_text(at.value(given["id"]).value), at.value(given["within"]).value.seconds
     _reach(at)
     if at.world.ids.get((name, id), -math.inf) > at.world.wall():
@@ -175,8 +172,6 @@ class Lock:
 
 def lockout(call: n.Call, given: Given, at: Evaluation, name: Any) -> str:
     """Runs the block unless the key is locked; gives its outcome."""
-    from reference.assertions import key_text
-
     usual = {"after": 5, "growing": 2, "answers": GUESSES, "resets": True, "log_only": False}
     rules: dict[str, Any] = {
         word: at.value(given[word]).value if word in given else plain for word, plain in usual.items()
