@@ -21,6 +21,7 @@ TRY = {
     "04_resilient": "curl -i http://127.0.0.1:8080/prices/7",
     "06_account_concurrency": "curl -i http://127.0.0.1:8080/payments -d '{\"payment\": {\"account\": \"DE-7\"}}'",
     "07_sessions": "curl -i http://127.0.0.1:8080/login -d '{\"user\": \"ann\", \"pin\": \"4711\"}'",
+    "09_limits": "curl -i -H 'X-API-Key: key-of-bob' http://127.0.0.1:8080/reports/7",
     "10_quotas": "curl -i -H 'X-API-Key: key-of-bob' http://127.0.0.1:8080/orders/7",
 }
 START_DEADLINE = 20.0
