@@ -19,20 +19,22 @@ from runtime.workers.settings import StoreSettings
 if TYPE_CHECKING:
     from runtime.cluster.client import Cluster
     from runtime.cluster.entries import ClusterEntries
+    from runtime.leases.rates import ClusterRates
 
 
 @dataclass(slots=True)
 class Stores:
-    """`rates` and `entries` are what all share, `machine` what the workers of this machine do.
+    """`rates` and `entries` are what all share, `counted` and `machine` what the workers of this machine do.
 
     `gateway`: 8 bytes that this machine keeps, `incarnation`: 8 that no other process has had. `cluster`: None where
     there is none; it tells when entries may be gone, and has to be asked again (`on_connected`).
     """
 
-    rates: MachineStore
+    rates: MachineStore | ClusterRates
     entries: Entries
     machine: EmbeddedEntries
     gateway: bytes
+    counted: MachineStore
     incarnation: bytes = field(default_factory=lambda: secrets.token_bytes(ID_BYTES))
     cluster: Cluster | None = None
     _rates_due: int = 0
@@ -47,36 +49,44 @@ class Stores:
         Waits for nothing: a cluster that is away is asked for again and again. Raises StoreUnavailable where the folder
         cannot be used.
         """
-        rates = MachineStore(EmbeddedStore.open(folder), report, workers)
+        counted = MachineStore(EmbeddedStore.open(folder), report, workers)
         machine = EmbeddedEntries(folder, loop, clock, report)
         if not settings.members:
-            return cls(rates, machine, machine, gateway_id(folder))
+            return cls(counted, machine, machine, gateway_id(folder), counted)
         # A tenth of a second of imports, which a gateway without a cluster does not need.
         from runtime.cluster.client import Cluster
         from runtime.cluster.entries import ClusterEntries
+        from runtime.leases.holders import HolderCount
+        from runtime.leases.rates import ClusterRates
 
-        cluster = Cluster(settings, loop, report)
-        return cls(rates, ClusterEntries(cluster, clock), machine, gateway_id(folder), cluster=cluster)
+        cluster, known = Cluster(settings, loop, report), HolderCount(folder, report)
+        entries, incarnation = ClusterEntries(cluster, clock), secrets.token_bytes(ID_BYTES)
+        rates = ClusterRates(
+            entries, counted, clock, loop, incarnation, known.read() or workers, settings.deadline, report, known.write
+        )
+        cluster.on_connected.append(rates.reconnected)
+        return cls(rates, entries, machine, gateway_id(folder), counted, incarnation, cluster)
 
     def start(self) -> None:
         """Begin what goes on beside the traffic; from within the running loop."""
         if self.cluster is not None:
             self.cluster.start()
+            self.rates.start()  # type: ignore[union-attr]
 
     def sweep(self, now: int) -> float:
         """Delete some expired entries; gives the seconds until the next time."""
         many = self.machine.sweep()
         if now >= self._rates_due:
-            self._rates_due = now + int(self.rates.sweep(now) * 1e9)
+            self._rates_due = now + int(self.counted.sweep(now) * 1e9)
         return SWEEP_BUSY if many else (self._rates_due - now) / 1e9
 
     @property
     def calls(self) -> int:
-        return self.rates.calls + self.machine.calls + (0 if self._shared is None else self._shared.calls)
+        return self.counted.calls + self.machine.calls + (0 if self._shared is None else self._shared.calls)
 
     @property
     def errors(self) -> int:
-        return self.rates.errors + self.machine.errors + (0 if self._shared is None else self._shared.errors)
+        return self.counted.errors + self.machine.errors + (0 if self._shared is None else self._shared.errors)
 
     @property
     def _shared(self) -> ClusterEntries | None:
@@ -85,6 +95,7 @@ class Stores:
 
     def close(self) -> None:
         if self.cluster is not None:
+            self.rates.close()
             self.cluster.close()
-        self.rates.close()
+        self.counted.close()
         self.machine.close()
