@@ -2,8 +2,8 @@
 
     4  b"pgc" and the layout's version       8  wall time at which it was kept (double, seconds)
     1  kind: Answer, Variants, Dropped, J    8  wall time at which its life ends
-    4  bytes of the whole                    4  bytes of the name, and the name
-    4  CRC-32 of all that follows
+    4  bytes of the whole                    8  wall time of the last drop that is known of
+    4  CRC-32 of all that follows            4  bytes of the name, and the name
 
 An answer goes on with 8 bytes of age (double, seconds, when it was kept), 2 of status, 2 for the number of fields, for
 each field 2 for the name's length, 4 for the value's, and both; 4 for the body's length, and the body. Variants go on
@@ -26,7 +26,7 @@ ANSWER, VARIANTS, DROPPED, VALUE = b"A", b"V", b"D", b"J"
 MARK: Final = 8
 
 _HEAD: Final = struct.Struct(">4s c I I")
-_COMMON: Final = struct.Struct(">d d I")
+_COMMON: Final = struct.Struct(">d d d I")
 _ANSWER: Final = struct.Struct(">d H H")
 _FIELD: Final = struct.Struct(">H I")
 _LENGTH: Final = struct.Struct(">I")
@@ -34,7 +34,10 @@ _BREAKS: Final = (b"\r", b"\n", b"\0")
 
 
 class Entry(NamedTuple):
-    """`kept` and `until`: wall times in seconds. Of an answer the last five count, of variants `mark` and `names`."""
+    """`kept`, `until`, `dropped`: wall times in seconds. Of an answer the last four count, of variants `mark`, `names`.
+
+    `dropped`: what was asked for before is not to come here any more; 0 where nothing was.
+    """
 
     kind: bytes
     kept: float
@@ -46,10 +49,11 @@ class Entry(NamedTuple):
     status: int = 0
     headers: list[Field] = []
     body: bytes = b""
+    dropped: float = 0.0
 
 
 def packed(entry: Entry) -> bytes:
-    parts = [_COMMON.pack(entry.kept, entry.until, len(entry.name)), entry.name]
+    parts = [_COMMON.pack(entry.kept, entry.until, entry.dropped, len(entry.name)), entry.name]
     if entry.kind == ANSWER:
         parts.append(_ANSWER.pack(entry.age, entry.status, len(entry.headers)))
         for _, name, value in entry.headers:
@@ -70,14 +74,15 @@ def unpacked(data: bytes | None, name: bytes) -> Entry | None:
     layout, kind, size, check = _HEAD.unpack_from(data)
     if layout != LAYOUT or size != len(data) or check != crc32(memoryview(data)[_HEAD.size :]):
         return None
-    kept, until, length = _COMMON.unpack_from(data, _HEAD.size)
+    kept, until, dropped, length = _COMMON.unpack_from(data, _HEAD.size)
     at = _HEAD.size + _COMMON.size
     if data[at : at + length] != name:
         return None
     try:
-        return _rest(kind, kept, until, name, data, at + length)
+        found = _rest(kind, kept, until, name, data, at + length)
     except struct.error:
         return None
+    return found._replace(dropped=dropped) if found is not None and dropped else found
 
 
 def _rest(kind: bytes, kept: float, until: float, name: bytes, data: bytes, at: int) -> Entry | None:

@@ -34,6 +34,8 @@ DROPS: Final = Space("drops", "cache", 3600)
 DROPPED_FOR: Final = 120.0
 """Seconds for which a name knows that it was dropped: what was asked for before is not kept. What takes longer than
 this to come is never kept."""
+BLUR: Final = 1_000
+"""Nanoseconds that a wall time in seconds does not tell apart."""
 UNDER_WAY: Final = 100
 """Writes to a store that is not at hand; what comes beyond is not kept."""
 
@@ -72,6 +74,8 @@ class WorkerCaches:
         self._seen = -1
         self._epoch = -1
         self._under_way = 0
+        self._look(self._monotonic())
+        self._epoch = -1  # nothing is at hand yet
 
     def note(self, exchange: Exchange, outcome: CacheOutcome) -> None:
         self.outcomes[outcome] += 1
@@ -160,14 +164,14 @@ class WorkerCaches:
         return unpacked(await settled(self._entries.read(space, _key(raw))), raw)
 
     def _born(self, entry: Entry, now: int) -> int:
-        return now - int(max(0.0, self._clock.wall() - entry.kept) * 1e9)
+        return now - int(max(0.0, self._clock.wall() - entry.kept) * 1e9) - BLUR
 
     def _dies(self, entry: Entry, now: int) -> int:
         """By the monotonic clock, from which nothing is taken back. A time to come says that the clocks disagree."""
         wall = self._clock.wall()
         if entry.kept > wall + SKEW:
             return now
-        return now + int(min(entry.until - entry.kept, entry.until - wall - self._skew) * 1e9)
+        return now + int(min(entry.until - entry.kept, entry.until - wall - self._skew) * 1e9) - BLUR
 
     def varies(self, name: Name) -> tuple[bytes, ...]:
         held = self.near.look(name)
@@ -221,19 +225,22 @@ class WorkerCaches:
 
         def change(before: bytes | None) -> Changed:
             there = unpacked(before, answer.name)
-            names = known
-            if there is not None and there.kind == DROPPED and there.kept >= since - self._skew:
+            dropped = 0.0 if there is None else there.dropped
+            if dropped and dropped >= since - self._skew:
                 return Changed(None, before)
+            names = known
             if there is not None and there.kind == VARIANTS:
                 names = names.union(there.names)
+            known_until = dropped + DROPPED_FOR  # whatever comes to lie over a drop tells of it as long
             if not names:
-                return Changed((b"", (), until), packed(answer), until - wall + 1)
+                there_until = max(until, known_until) - wall + 1
+                return Changed((b"", (), until), packed(answer._replace(dropped=dropped)), there_until)
             # Where the fields that count are others than before, all variants are asked for anew.
             mark, lives, ordered = new_mark, until, tuple(sorted(names))
             if there is not None and there.kind == VARIANTS and there.names == ordered:
                 mark, lives = there.mark, max(until, there.until)
-            entry = Entry(VARIANTS, draft.kept, lives, answer.name, mark, ordered)
-            return Changed((mark, ordered, lives), packed(entry), lives - wall + 1)
+            entry = Entry(VARIANTS, draft.kept, lives, answer.name, mark, ordered, dropped=dropped)
+            return Changed((mark, ordered, lives), packed(entry), max(lives, known_until) - wall + 1)
 
         key = name
         made = await settled(self._entries.update(ANSWERS, _key(answer.name), change))
@@ -256,7 +263,7 @@ class WorkerCaches:
     def drop(self, name: Name) -> None:
         self.near.drop(name)
         wall, raw = self._clock.wall(), name_bytes(name)
-        data = packed(Entry(DROPPED, wall, wall + DROPPED_FOR, raw))
+        data = packed(Entry(DROPPED, wall, wall + DROPPED_FOR, raw, dropped=wall))
         self._beside(self._dropped(ANSWERS, raw, Changed(None, data, DROPPED_FOR)), self._not_dropped)
 
     async def _dropped(self, space: Space, raw: bytes, changed: Changed) -> None:
