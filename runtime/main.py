@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runtime.admin import client
+from runtime.admin import client, map_command, quota_command
 from runtime.workers.settings import PolicyRefused
 from runtime.workers.sockets import CannotListen, split_address
 
@@ -59,6 +59,10 @@ def _command(arguments: list[str]) -> int:
         return USAGE
     if found.command in client.COMMANDS:
         return client.run(found, os.environ)
+    if found.command == map_command.COMMAND:
+        return map_command.run(found, os.environ)
+    if found.command == quota_command.COMMAND:
+        return quota_command.run(found, os.environ)
     return _run(found)
 
 
@@ -94,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         help="between the wish to stop and the end of accepting, as in 15s, instead of what the policy says",
     )  # fmt: skip
     client.add_commands(commands)
+    map_command.add_command(commands)
+    quota_command.add_command(commands)
     return parser
 
 

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Coroutine, Mapping
 from functools import cached_property
-from hashlib import blake2b
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
 from policylang.sdk import Assertion, Duration, Exchange, Expr, Key, Outcome, Space, param, settled
 from policylang.sdk.replays import TOKEN_BYTES, first_of, replay_space, written_id
-
-_LONGEST = 200
-"""Bytes of a key that is stored as it is; a longer one is hashed here, so that every store has the same."""
-_PREFIX = 8
 
 
 class NotReplayed(Assertion):
@@ -40,9 +35,7 @@ class NotReplayed(Assertion):
 
     def evaluate(self, exchange: Exchange) -> Outcome:
         environment = exchange.environment
-        key: bytes = self.id(exchange)
-        if len(key) > _LONGEST:
-            key = key[:_PREFIX] + b"H" + blake2b(key, digest_size=32).digest()
+        key = self.id(exchange)
         seconds = self.within.seconds
         entry = written_id(os.urandom(TOKEN_BYTES), environment.clock.wall() + seconds)
         if environment.entries is not environment.machine:

@@ -177,7 +177,7 @@ def _counter(walk: Walk, card: Card, bound: Sequence[p.Bound]) -> str:
     text = ""
     for each in bound:
         if isinstance(each.value, p.Const) and isinstance(each.value.value, SharedMap):
-            return f"map|{each.value.value.name}"  # whoever asks for a key of it asks for the same entry
+            return each.value.value.counter
     for each in bound:
         if each.param.name == "name" and isinstance(each.value, p.Const) and each.value.value is not None:
             return f"name|{each.value.value}"

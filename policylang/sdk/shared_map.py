@@ -35,6 +35,11 @@ class SharedMap:
     private: bool = False
 
     @property
+    def counter(self) -> str:
+        """Names its keys: whoever asks for one of them asks for the same entry."""
+        return f"map|{self.name}"
+
+    @property
     def space(self) -> Space:
         life = lifetime(self.ttl)
         return Space(f"map.{self.name}.{life:g}", "lasting", life)

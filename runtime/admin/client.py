@@ -47,22 +47,27 @@ def add_commands(commands: Any) -> None:
             epilog="every flag can also be set as POLGATE_FLAG in the environment; "
             "exit: 0 fine, 1 refused or not ready, 2 nobody answers",
         )  # fmt: skip
-        command.add_argument(
-            "--admin", metavar="ADDRESS", default=None,
-            help="unix:PATH or http://ADDRESS:PORT; left out: admin.sock in $STATE_DIRECTORY, else in ./.polgate",
-        )  # fmt: skip
-        command.add_argument("--token-file", metavar="FILE", default=None, help="holds the token that changes need")
-        command.add_argument(
-            "--format", choices=["text", "json"], default=os.environ.get("POLGATE_FORMAT") or "text",
-            help="how the answer is written",
-        )  # fmt: skip
+        add_usual(command)
+
+
+def add_usual(command: Any) -> None:
+    """Whom to ask, as whom, and how to write the answer."""
+    command.add_argument(
+        "--admin", metavar="ADDRESS", default=None,
+        help="unix:PATH or http://ADDRESS:PORT; left out: admin.sock in $STATE_DIRECTORY, else in ./.polgate",
+    )  # fmt: skip
+    command.add_argument("--token-file", metavar="FILE", default=None, help="holds the token that changes need")
+    command.add_argument(
+        "--format", choices=["text", "json"], default=os.environ.get("POLGATE_FORMAT") or "text",
+        help="how the answer is written",
+    )  # fmt: skip
 
 
 def run(found: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """One of COMMANDS."""
     try:
-        address = _address(found.admin or environ.get("POLGATE_ADMIN", ""), environ)
-        token = _token(found.token_file or environ.get("POLGATE_TOKEN_FILE", ""))
+        address = address_of(found.admin or environ.get("POLGATE_ADMIN", ""), environ)
+        token = token_of(found.token_file or environ.get("POLGATE_TOKEN_FILE", ""))
         if found.command == "status":
             return _status(address, token, found.format)
         return _change(address, token, found.command, found.format)
@@ -71,14 +76,14 @@ def run(found: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return USAGE
 
 
-def _address(text: str, environ: Mapping[str, str]) -> AdminAddress:
+def address_of(text: str, environ: Mapping[str, str]) -> AdminAddress:
     address = admin_address(text or f"unix:{default_socket(environ)}", Path())
     if address is None:
         raise BadAddress("`off` is no address to ask: give unix:PATH or http://ADDRESS:PORT")
     return address
 
 
-def _token(file: str) -> str:
+def token_of(file: str) -> str:
     if not file:
         return ""
     try:
@@ -100,9 +105,9 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def ask(
-    address: AdminAddress, method: str, path: str, token: str = "", timeout: float = PATIENCE
+    address: AdminAddress, method: str, path: str, token: str = "", timeout: float = PATIENCE, body: bytes | None = None
 ) -> tuple[int, str, bytes]:
-    """Status, media type and body. Raises NoAnswer."""
+    """Status, media type and body of the answer. Raises NoAnswer."""
     connection: http.client.HTTPConnection
     if address.path:
         connection = _UnixConnection(address.path, timeout)
@@ -113,7 +118,7 @@ def ask(
         headers["Authorization"] = f"Bearer {token}"
     with contextlib.closing(connection):
         try:
-            connection.request(method, path, headers=headers)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.headers.get_content_type(), answer.read(LARGEST)
         except TimeoutError:
@@ -132,7 +137,7 @@ def ask(
 def _change(address: AdminAddress, token: str, name: str, form: str) -> int:
     timeout = RELOAD_PATIENCE if name == "reload" else PATIENCE
     status, kind, body = ask(address, "POST", f"/{name}", token, timeout)
-    said = _document(kind, body)
+    said = document_of(kind, body)
     good = 200 <= status < 300
     if form == "json":
         sys.stdout.write(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode() + "\n")
@@ -144,7 +149,7 @@ def _change(address: AdminAddress, token: str, name: str, form: str) -> int:
     return REFUSED
 
 
-def _document(kind: str, body: bytes) -> dict[str, Any]:
+def document_of(kind: str, body: bytes) -> dict[str, Any]:
     if kind == "application/json" or kind.endswith("+json"):
         try:
             found = orjson.loads(body)
@@ -160,7 +165,7 @@ def _document(kind: str, body: bytes) -> dict[str, Any]:
 
 def _status(address: AdminAddress, token: str, form: str) -> int:
     status, kind, body = ask(address, "GET", "/status", token)
-    said = _document(kind, body)
+    said = document_of(kind, body)
     if status != 200:
         print(said.get("detail") or f"{address} answered {status}", file=sys.stderr)
         return REFUSED

@@ -8,7 +8,9 @@ from http import HTTPStatus
 import orjson
 
 MAX_HEAD = 8 * 1024
-"""Bytes of a request's head, and of the body that a change may come with (it is not read)."""
+"""Bytes of a request's head, and of the body that a change may come with."""
+MAX_ENTRY = 1024 * 1024
+"""Bytes of the body that sets a map's entry."""
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -24,6 +26,7 @@ class Request:
     query: str
     fields: dict[str, str]
     length: int
+    body: bytes = b""
 
     def wants_json(self) -> bool:
         accept = self.fields.get("accept", "")
@@ -110,9 +113,10 @@ def parse(head: bytes) -> Request:
     length = fields.get("content-length", "0")
     if not (length.isascii() and length.isdigit() and len(length) <= 15):
         raise _bad("Content-Length is no number")
-    if int(length) > MAX_HEAD:
-        raise Refused(413, "too-large", f"a request here has a body of at most {MAX_HEAD} bytes")
     path, _, query = target.decode().partition("?")
+    most = MAX_ENTRY if path.startswith("/maps/") else MAX_HEAD
+    if int(length) > most:
+        raise Refused(413, "too-large", f"a request here has a body of at most {most} bytes")
     return Request(words[0].decode(), path, query, fields, int(length))
 
 

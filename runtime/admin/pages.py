@@ -1,4 +1,4 @@
-"""What the admin listener answers: probes, metrics, status, and the two changes that it takes."""
+"""What the admin listener answers: probes, metrics, status, maps, quotas, and the changes that it takes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import hmac
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from runtime.admin.maps import MapPages
 from runtime.admin.messages import Answer, Refused, Request, json, text
 from runtime.admin.operated import Operated, Status
+from runtime.admin.quotas import PATH as QUOTAS
+from runtime.admin.quotas import QuotaPages
 from runtime.observe.exposition import CONTENT_TYPE
 
 Work: TypeAlias = Callable[[], Answer]
@@ -25,6 +28,8 @@ class Pages:
         self._operated = operated
         self._metrics = metrics
         self._token = token.encode("utf-8", "surrogateescape")
+        self._maps = MapPages(operated)
+        self._quotas = QuotaPages(operated)
         self._gets: dict[str, Callable[[Request], Answer]] = {
             "/livez": self._live,
             "/readyz": self._ready,
@@ -45,8 +50,17 @@ class Pages:
             if request.method not in ("GET", "HEAD"):
                 raise _wrong_method(request, "GET, HEAD")
             return page(request)
+        if request.path == "/maps" or request.path.startswith("/maps/"):
+            # What is in them is no less than a change: sessions are there.
+            if own_hosts is not None:
+                self._check_token(request)
+            return self._maps.answer(request)
+        if request.path == QUOTAS or request.path.startswith(f"{QUOTAS}/"):
+            if own_hosts is not None and request.method not in ("GET", "HEAD"):
+                self._check_token(request)
+            return self._quotas.answer(request)
         if request.path not in CHANGES:
-            paths = ", ".join([*self._gets, *CHANGES])
+            paths = ", ".join([*self._gets, *CHANGES, "/maps", QUOTAS])
             raise Refused(404, "not-found", f"there is no `{request.path}` here, but {paths}")
         if request.method != "POST":
             raise _wrong_method(request, "POST")

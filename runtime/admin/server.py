@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from runtime.admin.address import AdminAddress, BadAddress, admin_address
@@ -224,7 +225,7 @@ class AdminServer:
             connection.head_only = request.method == "HEAD"
             if len(rest) < request.length:
                 return
-            answer = self._pages.answer(request, connection.own_hosts)
+            answer = self._pages.answer(replace(request, body=rest[: request.length]), connection.own_hosts)
         except Refused as refused:
             answer = problem(refused)
         except Exception as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from policylang.sdk import Environment, Exchange, UpstreamClient
+from policylang.sdk import Environment, Exchange, SharedMap, UpstreamClient
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
 from runtime.caches.worker_caches import WorkerCaches
@@ -22,6 +22,7 @@ from runtime.observe.observer import Observer
 from runtime.observe.telemetry import LogSettings, Telemetry
 from runtime.permits import permits_over
 from runtime.quotas import quotas_over
+from runtime.quotas.named import NamedQuota, named_quotas
 from runtime.stores.opened import Stores
 from runtime.tls.watch import WATCH
 from runtime.upstream.pool import UpstreamPool
@@ -30,7 +31,9 @@ from runtime.wire.request import RequestHead
 from runtime.workers.answers import Answers
 from runtime.workers.control import Message
 from runtime.workers.listeners import Listeners, Tls
+from runtime.workers.maps import MapAnswers
 from runtime.workers.policy import check_again, unpack
+from runtime.workers.quotas import QuotaAnswers
 from runtime.workers.settings import ListenerSettings, own_version, unpacked_listeners
 
 MEASURE = 1.0
@@ -61,6 +64,8 @@ class Compiled:
     upstreams: Mapping[str, UpstreamSettings]
     logs: LogSettings
     listeners: tuple[ListenerSettings, ...]
+    maps: tuple[SharedMap, ...] = ()
+    quotas: tuple[NamedQuota, ...] = ()
 
 
 def compile_policy(message: Message) -> Compiled:
@@ -90,6 +95,8 @@ def compile_policy(message: Message) -> Compiled:
             counted=message["counted"],
         ),
         listeners=listeners,
+        maps=program.maps,
+        quotas=named_quotas(program),
     )
 
 
@@ -131,6 +138,10 @@ class Gateway:
         self.telemetry.cached = self.caches.outcomes
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))
         self.answers = Answers(events.defect)
+        self.maps = MapAnswers(stores.entries, self.clock, lambda text: events.write("info", text))
+        self.maps.give(self.answers)
+        self.quotas_told = QuotaAnswers(self.quotas, self.clock, lambda text: events.write("info", text))
+        self.quotas_told.give(self.answers)
         self._next_tls: Tls = {}
         self._version = own_version()
         self._node = socket.gethostname()
@@ -172,6 +183,8 @@ class Gateway:
         self.listeners.install(compiled.listeners, self._next_tls)
         self._next_tls = {}
         self.edge.configure(compiled.edge)
+        self.maps.serve(compiled.maps)
+        self.quotas_told.serve(compiled.quotas)
         serving: Environment = environment
         told = observer is not None
         self.edge.use(compiled.tree.handle, serving, _log_exchange if told else None, journal=told)
