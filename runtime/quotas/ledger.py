@@ -337,6 +337,20 @@ class Ledger:
         data = await settled(self.machine_entries.read(self.held[unit], name))
         return record, None if data is None else Held.of(data)
 
+    async def change(self, unit: str, name: bytes, change: Callable[[Record], Record]) -> None:
+        """Have an operator's word count, here at once and on other gateways within a second."""
+        known = await self._known(unit, name)
+
+        def changed(data: bytes | None) -> Changed:
+            record = change(merged(unpack(data), known))
+            return Changed(record, record.pack())
+
+        record = await settled(self.entries.update(self.records[unit], name, changed))
+        await self.take_up(unit, name, record, record.limit)
+        self.forget(unit, name)
+        if self.witness is not None:
+            await self.witness.notify(unit, name)
+
     def forget(self, unit: str, name: bytes) -> None:
         """The record has changed: ask anew."""
         state = self._keys.get(name + unit.encode())

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from daemons import WAIT, Daemon, alive, ask, daemon, eventually
+from daemons import ROOT, WAIT, Daemon, alive, ask, daemon, eventually
 
 POLICY = """
 gateway {
@@ -171,3 +174,49 @@ def test_a_reload_keeps_the_count_and_what_fails_is_given_back(tmp_path: Path) -
             started.send(signal.SIGHUP)
             started.await_line("the policy was reloaded", after)
             assert spend(port, "/calls/ann", 40) == Counter({200: granted, 429: 40 - granted}) - Counter()
+
+
+def command(folder: Path, *arguments: str, code: int = 0) -> list[str]:
+    """What `polgate quota` prints beside the daemon of this folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime.main", "quota", *arguments], cwd=folder, capture_output=True, text=True,
+        timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return (done.stdout + done.stderr).splitlines()
+
+
+def shown(folder: Path, *arguments: str) -> dict[str, Any]:
+    (line,) = command(folder, *arguments, "--format", "json")
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_an_operator_reads_and_changes_what_is_used(tmp_path: Path) -> None:
+    write(tmp_path, 100)
+    with polgate(tmp_path) as started:
+        port = started.ready()
+        assert command(tmp_path, "list") == ["good  by month in UTC", "plan  by month in Europe/Istanbul"]
+        assert "nothing was used" in command(tmp_path, "show", "plan", "ann", code=1)[0]
+        assert command(tmp_path, "show", "plan") == []
+        spend(port, "/calls/ann", 30)
+        spend(port, "/calls/bob", 3)
+        found = shown(tmp_path, "show", "plan", "ann")
+        assert (found["key"], found["used"], found["left"], found["limit"]) == ("ann", 30, 70, 100)
+        lines = command(tmp_path, "show", "plan")
+        assert [line.partition(",")[0] for line in lines] == [
+            '"ann"  30 of 100 used in this month', '"bob"  3 of 100 used in this month',
+        ]  # fmt: skip
+        assert shown(tmp_path, "set", "plan", "ann", "95")["used"] == 95
+        assert spend(port, "/calls/ann", 10) == {200: 5, 429: 5}
+        assert shown(tmp_path, "add", "plan", "ann", "7")["left"] == 7
+        assert spend(port, "/calls/ann", 10) == {200: 7, 429: 3}
+        assert shown(tmp_path, "reset", "plan", "ann")["used"] == 0
+        assert spend(port, "/calls/ann", 110) == {200: 100, 429: 10}
+        assert shown(tmp_path, "set", "plan", "cyd", "99")["limit"] is None
+        assert spend(port, "/calls/cyd", 3) == {200: 1, 429: 2}
+        assert "no quota `plans`" in command(tmp_path, "show", "plans", "ann", code=1)[0]
+        kill_all(started)
+    with polgate(tmp_path) as started:
+        assert left(started.ready(), "ann") == 0
+        assert left(started.ports()[0], "bob") == 97
