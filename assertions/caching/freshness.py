@@ -23,7 +23,7 @@ _FOR_OTHERS = frozenset({b"public", b"s-maxage", b"must-revalidate"})
 # says the same, is in the name.)
 _OF_THE_GATEWAY = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-request-id", b"x-real-ip"})
 _IN_THE_NAME = frozenset({b"host", b"x-forwarded-host", b"x-forwarded-proto"})
-_LOOKED_AT = frozenset({b"age", b"cache-control", b"content-range", b"date", b"expires", b"set-cookie", b"vary"})
+_LOOKED_AT = frozenset({b"age", b"cache-control", b"date", b"expires", b"set-cookie", b"vary"})
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _END = re.compile(rb"[ \t]*(,|\Z)")
 _DATE = re.compile(
@@ -46,7 +46,7 @@ def lifetime(
     for lower, _, value in response.headers:
         if lower in _LOOKED_AT:
             found.setdefault(lower, []).append(value)
-    if b"set-cookie" in found or b"content-range" in found:
+    if b"set-cookie" in found:
         return None
     varies = varied(found.get(b"vary", []))
     if varies is None:
