@@ -45,11 +45,16 @@ def claim(
     """
 
     def change(before: bytes | None) -> Changed:
-        if before is None or before == NONE:
-            own = max(sure, min(wanted, limit))
-            if own > 0:
-                return Changed(Claimed(own, own, ()), _ROW.pack(me, own))
-            return Changed(Claimed(0, 0, ()), NONE if again else None, NONE_TTL)
+        if before is None or (len(before) <= _ROW.size and (before == NONE or before.startswith(me))):
+            # The usual case: nobody else has one.
+            own = wanted if wanted < limit else limit
+            if own < sure:
+                own = sure
+            answer = Claimed(own, own, ())
+            if own <= 0:
+                return Changed(answer, NONE if again else None, NONE_TTL)
+            after = _ROW.pack(me, own)
+            return Changed(answer, before if after == before and not again else after)
         kept, taken = [], 0
         for id, count in _ROW.iter_unpack(before):
             if id != me and id not in dead:
