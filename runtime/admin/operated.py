@@ -6,7 +6,10 @@ from typing import Any, NotRequired, Protocol, TypedDict
 
 
 class WorkerStatus(TypedDict):
-    """One worker. `state`: `starting`, `ready` or `leaving`; `policy`: the hash it serves, empty while it has none."""
+    """One worker. `state`: `starting`, `ready` or `leaving`; `policy`: the hash it serves, empty while it has none.
+
+    `cluster`: whether it is connected to the store's cluster; left out where there is none.
+    """
 
     slot: int
     pid: int
@@ -14,6 +17,7 @@ class WorkerStatus(TypedDict):
     policy: str
     generation: int
     started: float  # wall, seconds
+    cluster: NotRequired[bool]
 
 
 class ReloadStatus(TypedDict):

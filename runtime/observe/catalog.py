@@ -90,6 +90,15 @@ CACHE: Final = Metric(
     "What became of requests that came to a `cache`. outcome: `hit`, `collapsed` (waited for another one's fetch), "
     "`stored`, `miss` (fetched, and not kept), `bypass`, `method`.", ("outcome",),
 )  # fmt: skip
+CLUSTER_CONNECTED: Final = Metric(
+    "polgate_cluster_workers_connected", "gauge", "How many workers are connected to the store's cluster."
+)
+CLUSTER_TRIPS: Final = Metric(
+    "polgate_cluster_round_trips_total", "counter", "Requests to members of the store's cluster."
+)
+CLUSTER_WAITING: Final = Metric(
+    "polgate_cluster_requests_waiting", "gauge", "Requests that wait for a member's answer."
+)
 LOG_LOST: Final = Metric(
     "polgate_log_lines_lost_total", "counter", "Lines that a full disk or a slow reader has cost.", ("log",)
 )
@@ -125,7 +134,8 @@ NO_ROOM: Final = Metric(
 OF_WORKERS: Final = {
     metric.name: metric
     for metric in (
-        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, STORE_CALLS, STORE_ERRORS, CACHE, LOG_LOST,
+        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, STORE_CALLS, STORE_ERRORS, CACHE,
+        CLUSTER_CONNECTED, CLUSTER_TRIPS, CLUSTER_WAITING, LOG_LOST,
         CONNECTIONS, IN_FLIGHT, TUNNELS, POOL_OPEN, POOL_QUEUE, SERVER_STATE, CIRCUIT_STATE, SERVER_ACTIVE,
         CERTIFICATES, NO_ROOM,
     )

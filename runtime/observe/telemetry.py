@@ -13,6 +13,9 @@ from runtime.observe.catalog import (
     CACHE,
     CERTIFICATES,
     CIRCUIT_STATE,
+    CLUSTER_CONNECTED,
+    CLUSTER_TRIPS,
+    CLUSTER_WAITING,
     CONNECTIONS,
     IN_FLIGHT,
     LOG_LOST,
@@ -176,6 +179,10 @@ class Telemetry:
         row = counts.row
         row[counts.series(STORE_CALLS)] = store.calls
         row[counts.series(STORE_ERRORS)] = store.errors
+        if (cluster := getattr(store, "cluster", None)) is not None:
+            row[counts.series(CLUSTER_TRIPS)] = cluster.calls.trips
+            counts.gauges(CLUSTER_CONNECTED, [((), int(cluster.connected))])
+            counts.gauges(CLUSTER_WAITING, [((), cluster.calls.waiting)])
         for outcome, times in self.cached.items():
             if times:
                 row[counts.series(CACHE, outcome)] = times

@@ -29,7 +29,8 @@ class Child:
     """A running worker. `seen` is when it last gave a sign of life; `deadline` when it is killed unless it has gone.
 
     `condemned`: it was told to abort, and at its deadline it is killed. `policy`, `generation`: what it has said it
-    serves; `began`: the wall clock's time of its start, in seconds.
+    serves; `began`: the wall clock's time of its start, in seconds; `cluster`: whether it is connected to the store's
+    cluster, None where there is none.
     """
 
     def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float) -> None:
@@ -43,6 +44,7 @@ class Child:
         self.policy = ""
         self.generation = 0
         self.began = time.time()
+        self.cluster: bool | None = None
 
     @property
     def pid(self) -> int:

@@ -101,7 +101,10 @@ class Operation:
 
 def _worker(child: Child) -> WorkerStatus:
     state = child.state
-    return WorkerStatus(
+    status = WorkerStatus(
         slot=child.slot, pid=child.pid, state=state.value, policy="" if state is State.STARTING else child.policy,
         generation=child.generation, started=child.began,
     )  # fmt: skip
+    if child.cluster is not None:
+        status["cluster"] = child.cluster
+    return status

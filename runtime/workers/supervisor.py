@@ -359,6 +359,8 @@ class Supervisor:
             self.log.write("error", f"worker {child.slot} cannot start: {message.get('text')}", pid=child.pid)
             if not self.running and not self.draining:
                 self._status = max(self._status, 3 if message.get("defect") else 1)
+        elif did == "tick":
+            child.cluster = message.get("cluster")
         elif did == "answered":
             self.operation.questions.answered(message)
         elif did == "leaving" and child.state is not State.LEAVING:

@@ -151,7 +151,8 @@ class Worker:
     def _beat(self) -> None:
         self._channel.flush()
         if not self._channel.unsent:  # else the supervisor is stopped: it needs no second sign
-            self._channel.send({"did": "tick"})
+            cluster = self._gateway.stores.cluster
+            self._channel.send({"did": "tick"} if cluster is None else {"did": "tick", "cluster": cluster.connected})
         self._loop.call_later(HEARTBEAT, self._beat)
 
     def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
