@@ -21,7 +21,7 @@ _OF_ITS_OWN = frozenset({
 })  # fmt: skip
 # RFC 9111 4.4: what a successful one has changed must not be answered from before.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-LARGEST = 64_000_000
+LARGEST = 64 << 20
 """Bytes of a body that may be kept."""
 _HIT = b"polgate; hit;"
 
@@ -65,7 +65,7 @@ class Cache(Assertion):
     an answer is given up earlier there). Each worker holds 16 MiB of what is asked for most.
 
         cache ttl: 60s, vary: ["Accept-Language"], collapse: true {
-            route catalogue
+            route orders
         }
     """
 

@@ -73,6 +73,19 @@ The language has it, but this version does not.
 ==
     upstream items { server "http://127.0.0.1:9000" }
 
+private-in-cache
+Every service may read what a cache holds, and none would know that it was private.
+    service s "/" {
+        cache_store "tokens", key: client.ip, value: request.bearer, ttl: 5m
+        respond 200
+    }
+==
+    map tokens, ttl: 5m, private: true
+    service s "/" {
+        store client.ip, request.bearer ?? "", in: map("tokens")
+        respond 200
+    }
+
 private-in-map
 Other services read what a map holds, and do not know that it was private. A map that is declared `private: true` gives
 it back as private.

@@ -74,9 +74,12 @@ def _rules(walk: Walk, node: n.Call, card: Card, bound: tuple[p.Bound, ...]) -> 
 
 
 def _keeps_private(walk: Walk, kept: p.Bound, constants: Mapping[str, Any]) -> None:
-    """What is private stays so in a map, from which other services read, only where the map says it."""
+    """What is private stays so in a map, from which other services read, only where the map says it; in no cache."""
     there = next((value for value in constants.values() if isinstance(value, SharedMap)), None)
-    if there is not None and not there.private:
+    if there is None:
+        walk.error("private-in-cache", kept.value.span, "this is private, and what a cache holds is not",
+                   help=f"end it with `reveal({kept.text})`, or keep it in a private map")  # fmt: skip
+    elif not there.private:
         walk.error(
             "private-in-map", kept.value.span, f"this is private, and what the map `{there.name}` holds is not",
             labels=[Label(walk.unit.maps[there.name].node.name_span, "declared here")],
