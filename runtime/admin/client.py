@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from runtime.admin.address import AdminAddress, BadAddress, admin_address, default_socket
+from runtime.admin.operated import cluster_words
 
 FINE, REFUSED, USAGE = 0, 1, 2
 COMMANDS = ("status", "reload", "drain")
@@ -185,6 +186,8 @@ def status_text(said: Mapping[str, Any], now: float) -> str:
         ("listening", ", ".join(said["listeners"]) or "nowhere"),
         ("store", said["store"] or "fine"),
     ]
+    if (cluster := cluster_words(said)) is not None:  # type: ignore[arg-type]
+        lines.append(("cluster", cluster[1]))
     last = said.get("last_reload")
     if last:
         first = (last["text"].strip().splitlines() or [""])[0]

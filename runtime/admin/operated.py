@@ -50,6 +50,16 @@ class Status(TypedDict):
     certificates: NotRequired[dict[str, float]]  # a certificate's first name -> when it expires; workers count them too
 
 
+def cluster_words(status: Status) -> tuple[bool, str] | None:
+    """Whether every worker is connected to the store's cluster, and in words; None where there is none."""
+    told = [worker["cluster"] for worker in status["workers"] if "cluster" in worker]
+    if not told:
+        return None
+    if all(told):
+        return True, "connected"
+    return False, f"{sum(told)} of {len(told)} workers are connected" if any(told) else "away"
+
+
 class Operated(Protocol):
     """All of it may be called from any thread."""
 

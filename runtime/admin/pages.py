@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from runtime.admin.maps import MapPages
 from runtime.admin.messages import Answer, Refused, Request, json, text
-from runtime.admin.operated import Operated, Status
+from runtime.admin.operated import Operated, Status, cluster_words
 from runtime.admin.quotas import PATH as QUOTAS
 from runtime.admin.quotas import QuotaPages
 from runtime.observe.exposition import CONTENT_TYPE
@@ -146,6 +146,10 @@ def _checks(status: Status) -> list[str]:
         line(not status["store"], f"store: {status['store'] or 'fine'}"),
         line(True, f"policy {status['policy']}, generation {status['generation']}"),
     ]
+    # Not for readiness: what to do without the store is for every assertion to say (`when_down`), and a gateway that
+    # is taken out of service since the cluster is away takes all the others with it.
+    if (cluster := cluster_words(status)) is not None:
+        lines.insert(2, line(cluster[0], f"cluster: {cluster[1]}"))
     for worker in status["workers"]:
         same = worker["policy"] == status["policy"]
         policy = (worker["policy"] or "none yet") + ("" if same else " (differs)")

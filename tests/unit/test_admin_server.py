@@ -171,6 +171,20 @@ def test_workers_with_another_policy_are_seen(unix: Listener) -> None:
     assert [one["policy"] for one in found["workers"]] == ["0123456789ab", "ffff"] and found["ready"] is True
 
 
+def test_a_cluster_that_is_away_is_seen_and_takes_nobody_out_of_service(
+    unix: Listener, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "cluster" not in unix.ask("/readyz?verbose")[2].decode()
+    for told, words in (((True, True), "[+] cluster: connected"), ((False, False), "[-] cluster: away"),
+                        ((True, False), "[-] cluster: 1 of 2 workers are connected")):  # fmt: skip
+        unix.operated.workers = [worker(slot, cluster=connected) for slot, connected in enumerate(told)]
+        status, _, body = unix.ask("/readyz?verbose")
+        assert status == 200 and f"{words}\n" in body.decode()
+        assert command("status", "--admin", str(unix.address)) == 0
+        assert f"cluster      {words.partition(': ')[2]}\n" in capsys.readouterr().out
+        assert unix.ask("/livez")[0] == 200
+
+
 def test_head_is_the_head_alone(unix: Listener) -> None:
     status, head, body = unix.ask("/livez", "HEAD")
     assert (status, body, head["Content-Length"]) == (200, b"", "5")
