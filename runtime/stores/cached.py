@@ -13,7 +13,7 @@ from zlib import crc32
 import lmdb
 
 from policylang.sdk import Change, Space
-from runtime.stores.kept import HEAD, Kept, Place, Short, expiry, pages
+from runtime.stores.kept import HEAD, Kept, Place, Short, expiry, no_room, pages
 
 NUMBER = 8
 """Bytes of an entry's number in the order."""
@@ -25,7 +25,6 @@ ROUNDS = 8
 """How often room is made for one entry; then it is not kept."""
 LARGEST = 8
 """An entry that takes more than one part in so many of the room is not kept."""
-NO_ROOM = (lmdb.MapFullError, lmdb.DiskError)
 
 
 class Cached(Kept):
@@ -70,7 +69,7 @@ class Cached(Kept):
                     if before is not None and len(before) < 2:
                         before = Short(before)
                     answer, value, seconds = change(before)
-                    if value is before and value is not None:
+                    if value is before and (value is not None or found is None):
                         return answer
                     if found is not None:
                         txn.delete(bytes(found[HEAD:CHECKED]), db=self._order)
@@ -82,10 +81,10 @@ class Cached(Kept):
                     if self._fits(txn, len(value)):
                         self._put(txn, raw, value, space.ttl if seconds is None else min(seconds, space.ttl))
                         return answer
-            except NO_ROOM:
-                self._make_room()
             except lmdb.Error as error:
-                raise self.unavailable(error) from error
+                if not no_room(error):
+                    raise self.unavailable(error) from error
+                self._make_room()
         return self._give_up(place, raw, change)
 
     def _give_up(self, place: Place, raw: bytes, change: Change) -> Any:
@@ -134,16 +133,19 @@ class Cached(Kept):
         return count
 
     def _make_room(self) -> None:
-        """Deleting takes pages, too: where there is no room at all, only a few can go at a time."""
-        for count in (EVICTED_PER_TRANSACTION, 8, 1):
+        """Deleting takes pages, too: where there is no room at all, only a few can go at a time.
+
+        What one transaction frees the next but one can use.
+        """
+        for part in (16, 64, 1 << 30):
             try:
                 with self._begin(write=True, buffers=True) as txn:
-                    self._evict(txn, count)
+                    there: int = txn.stat(self._order)["entries"]
+                    self._evict(txn, max(1, min(there // part, EVICTED_PER_TRANSACTION)))
                 return
-            except NO_ROOM:
-                continue
             except lmdb.Error as error:
-                raise self.unavailable(error) from error
+                if not no_room(error):
+                    raise self.unavailable(error) from error
 
     def delete(self, txn: Any, keys: list[bytes]) -> int:
         now, deleted = self._wall() * 1000, 0

@@ -7,6 +7,7 @@ nothing but the caller's `change` runs. Environments are for one process and its
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import weakref
@@ -54,6 +55,7 @@ VERSIONS_BYTES = CELLS * 8
 
 DOUBTFUL = "doubtful"
 """A file that a worker leaves where it found an environment damaged: the next start begins it anew."""
+_NO_ROOM = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 _DAMAGE = (lmdb.CorruptedError, lmdb.PageNotFoundError)
 
 
@@ -271,8 +273,8 @@ class Kept:
     def unavailable(self, error: lmdb.Error) -> StoreUnavailable:
         if isinstance(error, lmdb.MapFullError):
             return StoreFull(f"the {self.what} in `{self.path}` have no room left: give the store more room")
-        if isinstance(error, lmdb.DiskError):
-            return StoreFull(f"the disk of `{self.path}` has no room for the {self.what}: free some")
+        if no_room(error):
+            return StoreFull(f"the disk of `{self.path}` has no room for the {self.what} ({error}): free some")
         if isinstance(error, _DAMAGE):
             try:
                 os.close(os.open(self.path / DOUBTFUL, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
@@ -284,6 +286,11 @@ class Kept:
 def expiry(wall: float) -> bytes:
     """The first millisecond at which it is no more there, in the bytes of a head."""
     return max(0, int(wall * 1000) + 1).to_bytes(HEAD)
+
+
+def no_room(error: lmdb.Error) -> bool:
+    """Whether map or disk are full. Of a write that found room for its first part only, LMDB makes EIO."""
+    return isinstance(error, lmdb.MapFullError) or str(error).endswith(_NO_ROOM)
 
 
 def pages(stat: _StatDict) -> int:

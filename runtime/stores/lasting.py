@@ -211,7 +211,8 @@ class Lasting(Kept):
                 jobs[0].error = self.unavailable(error)
             else:
                 self._commit([], expired[: len(expired) // 4])
-        except (lmdb.Error, StoreUnavailable) as error:
+        except Exception as error:
+            # Whatever it is, it is the callers': without this thread nothing would ever be written again.
             self._panicked = isinstance(error, lmdb.PanicError) or self._panicked
             found = self.unavailable(error) if isinstance(error, lmdb.Error) else error
             for job in jobs:
