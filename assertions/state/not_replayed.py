@@ -8,8 +8,11 @@ from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
-from policylang.sdk import Assertion, Duration, Exchange, Expr, Key, Outcome, Space, param, settled
+from policylang.sdk import Assertion, Duration, Exchange, Expr, Key, Outcome, Space, Unavailable, param, settled
 from policylang.sdk.replays import TOKEN_BYTES, first_of, replay_space, written_id
+
+_LOOKS, _LOOK = 5, 0.02
+"""How often, and after how many seconds each, to look whether the cluster is whole before it is an error."""
 
 
 class NotReplayed(Assertion):
@@ -51,10 +54,16 @@ class NotReplayed(Assertion):
     async def _in_cluster(self, exchange: Exchange, key: bytes, entry: bytes) -> Outcome:
         """The machine keeps what it has let pass: members that begin anew are told of it, and until then it knows."""
         environment, seconds = exchange.environment, self.within.seconds
+        for _ in range(_LOOKS):
+            if environment.whole():
+                break
+            await environment.clock.sleep(_LOOK)
         first = await settled(environment.machine.read(self._space, key)) is None
         if first:
             change = first_of(entry, seconds)
             first = await settled(environment.entries.update(self._space, key, change, None))
+            if not environment.whole():
+                raise Unavailable("store", "it has begun anew, and is not told yet which ids have passed")
             if first:
                 await settled(environment.machine.update(self._space, key, change, None))
         return self._judged(exchange, first)

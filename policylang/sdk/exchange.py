@@ -97,6 +97,10 @@ class Environment(Protocol):
 
     def log(self, level: str, text: str, exchange: Exchange) -> None: ...
 
+    def whole(self) -> bool:
+        """False while a cluster that has begun anew may not have been told again what it knew."""
+        ...
+
     def draw(self) -> float:
         """A number from 0 up to 1, without it, that nobody can foretell."""
         ...

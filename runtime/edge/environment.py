@@ -52,6 +52,7 @@ class GatewayEnvironment:
     permits: Permits = field(default=None)  # type: ignore[assignment]  # a gateway has them; a test may do without
     quotas: Quotas = field(default=None)  # type: ignore[assignment]  # the same
     caches: Caches = field(default=None)  # type: ignore[assignment]  # the same
+    whole: Callable[[], bool] = lambda: True
 
     def log(self, level: str, text: str, exchange: Exchange) -> None:
         self.write_log(level, text, exchange)

@@ -9,7 +9,7 @@ that it knows have done so, or WAIT has passed.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypedDict
 
 import orjson
@@ -71,6 +71,8 @@ class Witness:
         self._waits_for = ""  # the birth whose other gateways are waited for
         self._waits_since = 0
         self._noticed = -1
+        self.others: list[Callable[[], Coroutine[Waiter[Any], None, None]]] = []
+        """Who else puts back what it keeps, before this gateway says that it has."""
         ledger.trusted = False
 
     def start(self) -> None:
@@ -108,6 +110,8 @@ class Witness:
                 if roll["birth"] == mine["birth"] and self._me in roll["spoken"]:
                     self._trust(roll, mine)  # as the cluster goes on, what it has can be leased from meanwhile
                 await self._put_back()
+                for each in self.others:
+                    await each()
                 self._birth = roll["birth"]
                 self._noticed = max([self._noticed, *(notice[0] for notice in roll["notices"])])
             said = roll["spoken"].get(self._me, 0.0)

@@ -13,6 +13,7 @@ from policylang.sdk import Environment, Exchange, SharedMap, UpstreamClient
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
 from runtime.caches.worker_caches import WorkerCaches
+from runtime.cluster.replays import Replays
 from runtime.edge.edge import Edge, Handler
 from runtime.edge.environment import GatewayEnvironment, SystemClock
 from runtime.edge.settings import EdgeSettings, Setting, edge_settings
@@ -42,6 +43,8 @@ FLUSH = 0.1
 """Seconds that a log line may wait for company."""
 SETTLE = 0.25
 """Seconds that a connection accepted last has to send its request, before those without one are closed."""
+GIVE_BACK = 0.5
+"""Seconds that a store has to hear of the permits of exchanges that have ended."""
 GC_THRESHOLDS = (20_000, 20, 100)
 """What survives a request survives for long (connections); few cycles are made, so there is little to look for."""
 
@@ -133,6 +136,9 @@ class Gateway:
         alone = stores.entries is stores.machine
         self.caches = WorkerCaches(stores.entries, self.clock, alone, lambda text: events.write("error", text))
         self.quotas = quotas_over(stores, self.clock, events.defect)
+        if self.quotas.witness is not None:
+            said = Replays(stores.entries, stores.machine, self.clock, lambda text: events.write("warning", text))
+            self.quotas.witness.others.append(said.put_back)
         self.permits = permits_over(stores, self.clock, self.edge, events.defect)
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.telemetry.cached = self.caches.outcomes
@@ -178,6 +184,7 @@ class Gateway:
             entries=self.stores.entries, machine=self.stores.machine, upstreams=upstreams,
             bodies=compiled.edge.bodies, write_log=self._write_log, write_defect=self._write_defect,
             circuit=self.circuits.get, caches=self.caches, lines=self.lines, permits=self.permits, quotas=self.quotas,
+            whole=lambda: self.quotas.trusted,
         )  # fmt: skip
         observer = environment.observer = self.telemetry.install(compiled.logs, self.edge.time_next)
         self.listeners.install(compiled.listeners, self._next_tls)
@@ -302,6 +309,7 @@ class Gateway:
         for pool in self.pools.values():
             pool.close()
         await asyncio.sleep(0)  # the connections hear of their end, and log it
+        await self.permits.given_back(GIVE_BACK)
 
     def close(self) -> None:
         self._measure_last()

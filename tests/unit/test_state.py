@@ -27,6 +27,7 @@ from policylang.sdk.shared_map import LONGEST, SharedMap, lifetime
 from policylang.sdk.store import UNKNOWN, settled
 from policylang.tree import compile_program
 from policylang.tree.tree import Tree
+from runtime.cluster.replays import Replays
 
 
 def compiled(text: str) -> Tree:
@@ -244,6 +245,37 @@ def test_nothing_passes_while_it_cannot_be_remembered(which: str) -> None:
     environment, _ = clustered()
     getattr(environment, which)._store.down = True
     assert ask(ONCE, environment, "/a")[0] == 503
+
+
+def test_nothing_passes_before_a_cluster_that_began_anew_is_whole() -> None:
+    environment, _ = clustered()
+    environment.whole = lambda: False
+    began = environment.clock.monotonic()
+    assert ask(ONCE, environment, "/a")[0] == 503
+    assert environment.clock.monotonic() - began == 100_000_000, "it was waited for a little"
+    environment.whole = lambda: environment.clock.monotonic() > began + 150_000_000
+    assert ask(ONCE, environment, "/b")[0] == 204
+    assert ask(ONCE, environment, "/a")[0] == 403, "nobody knows whether it had passed elsewhere"
+
+
+def test_a_machine_puts_back_what_all_members_have_forgotten() -> None:
+    environment, members = clustered()
+    other, _ = clustered()
+    other.entries, other.clock = members, environment.clock
+    assert [ask(ONCE, environment, f"/{number}")[0] for number in range(50)] == [204] * 50
+    environment.clock.advance(30)
+    assert ask(ONCE, environment, "/late")[0] == 204
+    members.forget()
+    reports: list[str] = []
+    replays = Replays(members, environment.machine, environment.clock, reports.append)
+    drive(replays.put_back(), environment.clock)
+    assert [ask(ONCE, other, f"/{number}")[0] for number in range(50)] == [403] * 50
+    environment.clock.advance(30)
+    assert ask(ONCE, other, "/7")[0] == 204, "it lives no longer than it was to"
+    members.forget()
+    drive(replays.put_back(), environment.clock)
+    assert ask(ONCE, other, "/8")[0] == 204 and ask(ONCE, other, "/late")[0] == 403
+    assert reports == []
 
 
 def test_long_ids_are_told_apart() -> None:
