@@ -31,7 +31,7 @@ class Link:
 
     def __init__(self, store: Slow) -> None:
         self.store = store
-        self.dead = False
+        self.dead = self.cut = False
 
     def read(self, space: Space, key: bytes) -> Any:
         return self.store.call(self, lambda: self.store.now(space, key, lambda data: Changed(data, data)))
@@ -63,7 +63,7 @@ class Slow:
         self.calls += 1
         faults, random = self.faults, self.random
         await self.clock.sleep(random.random() * faults.delay)
-        if self.away or random.random() < faults.fails:
+        if self.away or link.cut or random.random() < faults.fails:
             raise Unavailable("store", "it does not answer")
         if link.dead and random.random() < 0.5:
             await Waiter()  # it was never sent
@@ -167,15 +167,15 @@ class World:
 
     def take(
         self, key: bytes, period: Period, limit: int, units: int = 1, process: Process | None = None,
-        overdraw: bool = False, then: Callable[[Process, Taken], None] | None = None,
+        overdraw: bool = False, then: Callable[[Process, Taken], None] | None = None, most: int | None = None,
     ) -> None:  # fmt: skip
-        """Ask for it, by any process, and note the answer whenever it comes."""
+        """Ask for it, by any process, and note the answer whenever it comes. `most`: what may be granted in all."""
         chosen = process or self.random.choice(self.processes)
 
         def note(taken: Taken) -> None:
             if taken.granted:
                 counted = self.granted[key, period] = self.granted.get((key, period), 0) + units
-                assert overdraw or counted <= limit, f"{counted} of {limit} were granted"
+                assert overdraw or counted <= (most or limit), f"{counted} of {limit} were granted"
             else:
                 self.refused += 1
             if then is not None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from quota_world import Faults, Machine, Process, World
 
 from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
+from runtime.quotas.ledger import named
+from runtime.quotas.record import NOTHING, Record, Share, merged, unpack
 from runtime.quotas.witness import WAIT
 
 SOAK = os.environ.get("POLGATE_SOAK") == "1"
@@ -362,3 +367,100 @@ def test_a_gateway_that_comes_new_to_a_cluster_that_goes_on_can_lease_at_once() 
     world.pass_time(0.2)
     spent_by(world, 1, 5, 100)
     assert total(world) == 5
+
+
+# --- an operator's word ------------------------------------------------------------------------------
+
+
+def tell(world: World, machine: int, change: Callable[[Record], Record]) -> None:
+    ledger = world.machines[machine].workers[0].ledger
+    world.go(ledger.change("month", named(KEY, MONTH), change))
+    world.pass_time(1.0)
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_what_an_operator_sets_counts_for_all_and_voids_what_is_held(clustered: bool) -> None:
+    world = World(1, gateways=2 if clustered else 1, workers=2, clustered=clustered)
+    for _ in range(40):
+        world.take(KEY, MONTH, 1000, 7)
+        world.clock.advance(0.001)
+    world.clock.advance(0.2)
+    world.granted.clear()
+    tell(world, 0, lambda record: record.begun_anew(900))
+    for _ in range(300):
+        world.take(KEY, MONTH, 1000)
+        world.clock.advance(0.001)
+    world.pass_time(3.0)
+    for process in world.processes * 10:
+        world.take(KEY, MONTH, 1000, process=process)
+        world.clock.advance(0.02)
+    world.rest()
+    assert total(world) == 100
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_what_an_operator_adds_can_be_used_more_and_what_is_held_stays(clustered: bool) -> None:
+    world = World(1, gateways=2 if clustered else 1, workers=2, clustered=clustered)
+    for units, most in ((0, 200), (50, 250), (-30, 250), (40, 260)):
+        if units:
+            tell(world, 0, lambda record, units=units: record.moved(-units))  # type: ignore[misc]
+        for _ in range(15):
+            for process in world.processes * 10:
+                world.take(KEY, MONTH, 200, process=process, most=most)
+                world.clock.advance(0.002)
+            world.pass_time(1.5)
+        world.rest()
+        assert total(world) == most
+
+
+def test_a_gateway_that_was_away_hears_of_it_when_it_is_back() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    spent_by(world, 1, 10, 1000)
+    link = world.machines[1].workers[0].links[1]
+    link.cut = True
+    tell(world, 0, lambda record: record.begun_anew(1000))
+    link.cut = False
+    world.connect(world.machines[1])
+    world.pass_time(1.0)
+    world.granted.clear()
+    spent_by(world, 1, 10, 1000)
+    assert world.refused == 10
+
+
+# --- records -----------------------------------------------------------------------------------------
+
+NUMBERS = st.integers(0, 5)
+SHARES = st.dictionaries(st.sampled_from([b"gateway1", b"gateway2", b"gateway3"]), NUMBERS)
+
+
+def history(shares: dict[bytes, int], base: int, epoch: int) -> Record:
+    """What can be seen of one history: the number of a change says how much it was."""
+    seen = {name: Share(number, number * 10) for name, number in shares.items() if number}
+    return Record(epoch, base, base * 100, 1000, seen)
+
+
+RECORDS = st.builds(history, SHARES, NUMBERS, st.integers(0, 1))
+
+
+@given(RECORDS, RECORDS, RECORDS)
+def test_readings_merge_in_any_order_and_forget_nothing(one: Record, two: Record, three: Record) -> None:
+    assert merged(one, one) is one
+    assert merged(one, two) == merged(two, one)
+    assert merged(merged(one, two), three) == merged(one, merged(two, three))
+    both = merged(one, two)
+    assert both.epoch == max(one.epoch, two.epoch)
+    for record in (one, two):
+        if record.epoch == both.epoch:
+            assert all(both.share(name).number >= share.number for name, share in record.shares.items())
+
+
+@given(RECORDS)
+def test_a_record_is_read_as_it_was_written(record: Record) -> None:
+    assert unpack(record.pack()) == record
+
+
+def test_what_is_no_record_is_refused_and_nothing_is_nothing() -> None:
+    assert unpack(None) is NOTHING and NOTHING.total == 0
+    for data in (b"", b"\x00" * 60, b"\x02" + NOTHING.pack()[1:]):
+        with pytest.raises(ValueError, match="no quota of this version"):
+            unpack(data)
