@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from policylang.sdk import Exchange, Waiter
+from policylang.sdk import UNKNOWN, Exchange, Waiter
 from policylang.sdk.permits import Wish
 
 if TYPE_CHECKING:
     from runtime.permits.permits import StoredPermits
+    from runtime.permits.rows import Claimed
 
 MOST_AT_ONCE: Final = 1000
 """Askers for whom the store is asked in one call."""
@@ -42,7 +43,7 @@ class Keyed:
     """
 
     __slots__ = (
-        "all", "askers", "asking", "dead", "key", "later", "limit", "lost", "out", "polled", "sure", "unsure",
+        "all", "askers", "asking", "dead", "guess", "key", "later", "limit", "lost", "out", "polled", "sure", "unsure",
         "waiting", "watched",
     )  # fmt: skip
 
@@ -54,8 +55,15 @@ class Keyed:
         self.waiting = 0
         self.sure = self.all = 0
         self.watched = 0
+        self.guess: Any = None  # what is in the store
         self.dead: frozenset[bytes] = frozenset()
         self.unsure = self.lost = self.asking = self.later = self.polled = False
+
+    def take(self, claimed: Claimed) -> None:
+        self.sure, self.all = claimed.own, claimed.all
+        self.unsure = False
+        # Where there are others, they have changed it by the next time.
+        self.guess = UNKNOWN if claimed.strangers else claimed.entry
 
     def leave(self, asker: Asker) -> None:
         self.askers.remove(asker)

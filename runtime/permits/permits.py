@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, Final, NoReturn
 
-from policylang.sdk import Clock, Entries, Exchange, Unavailable
+from policylang.sdk import UNKNOWN, Clock, Entries, Exchange, Unavailable
 from policylang.sdk.permits import Wish
 from runtime.permits.calls import ask
 from runtime.permits.keyed import Asker, HeldPermit, Keyed
@@ -22,6 +23,8 @@ WATCHED: Final = 60_000_000_000
 SAID_AGAIN: Final = 900_000_000
 """Nanoseconds after the first sight of a new epoch in which all that is out has to be in the store again: it opens 12 s
 after its beginning, and who has not seen it within 10 s has given up."""
+_LOOK: Final = 0.01
+"""Seconds between two looks whether a process may end."""
 REFRESH: Final = 6 * 3600 * 1_000_000_000
 """Nanoseconds after which what is still out is written again: entries do not live for ever."""
 
@@ -68,6 +71,13 @@ class StoredPermits:
         self._again = True
         self._living.doubt()
 
+    async def given_back(self, seconds: float) -> None:
+        """Until the store knows of all that was given back, so that nobody has to wait until this process is dead."""
+        for _ in range(int(seconds / _LOOK)):
+            if not any(keyed.asking or keyed.later for keyed in self._keyed.values()):
+                return
+            await asyncio.sleep(_LOOK)
+
     # --- asking ---
 
     def acquire(
@@ -88,9 +98,9 @@ class StoredPermits:
         # The usual case: nobody else is here, and a store that is at hand answers at once.
         keyed.limit = wish.limit
         used = len(keyed.out)
-        id = living.id
+        change = claim(living.id, used, used + 1, wish.limit, again=keyed.unsure)
         try:
-            claimed: Any = self._entries.update(SPACE, key, claim(id, used, used + 1, wish.limit, again=keyed.unsure))
+            claimed: Any = self._entries.update(SPACE, key, change, keyed.guess)
         except BaseException:
             self._unknown(keyed)
             raise
@@ -99,8 +109,7 @@ class StoredPermits:
             keyed.askers.append(asker)
             self._send(keyed, [asker], claimed)
             return self._wait(keyed, asker)
-        keyed.sure, keyed.all = claimed.own, claimed.all
-        keyed.unsure = False
+        keyed.take(claimed)
         if claimed.own > used:
             return HeldPermit(self, keyed, exchange, wish.stays)
         if wish.wait or living.unknown(claimed.strangers):
@@ -196,7 +205,7 @@ class StoredPermits:
         wanted = used + len(attempt)
         change = claim(living.id, used, wanted, keyed.limit, keyed.dead, keyed.unsure)
         keyed.dead = frozenset()
-        self._send(keyed, attempt, None, lambda: self._entries.update(SPACE, keyed.key, change))
+        self._send(keyed, attempt, None, lambda: self._entries.update(SPACE, keyed.key, change, keyed.guess))
 
     def _send(
         self, keyed: Keyed, attempt: list[Asker], begun: Any, call: Callable[[], Any] | None = None
@@ -222,8 +231,7 @@ class StoredPermits:
         self._living.check(self._monotonic())
         if keyed.lost:
             return
-        keyed.sure, keyed.all = claimed.own, claimed.all
-        keyed.unsure = False
+        keyed.take(claimed)
         self._hand_over(keyed)
         refused = [asker for asker in attempt if asker in keyed.askers]
         if refused:
@@ -326,6 +334,7 @@ class StoredPermits:
         """Nobody knows what is in the store."""
         keyed.sure = min(keyed.sure, len(keyed.out))
         keyed.unsure = True
+        keyed.guess = UNKNOWN
         keyed.watched = self._monotonic() + WATCHED
         self._owed.add(keyed)
 

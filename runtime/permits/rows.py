@@ -28,11 +28,13 @@ _HEAD: Final = struct.Struct(">8sB")
 
 
 class Claimed(NamedTuple):
-    """`own`: how many permits the holder has now, `all`: all holders. `strangers`: who else has some."""
+    """`own`: how many permits the holder has now, `all`: all holders. `strangers`: who else has some. `entry`: what is
+    there now."""
 
     own: int
     all: int
     strangers: tuple[bytes, ...]
+    entry: bytes | None
 
 
 def claim(
@@ -45,28 +47,31 @@ def claim(
     """
 
     def change(before: bytes | None) -> Changed:
+        after: bytes | None
         if before is None or (len(before) <= _ROW.size and (before == NONE or before.startswith(me))):
             # The usual case: nobody else has one.
             own = wanted if wanted < limit else limit
             if own < sure:
                 own = sure
-            answer = Claimed(own, own, ())
             if own <= 0:
-                return Changed(answer, NONE if again else None, NONE_TTL)
+                after = NONE if again else None
+                return Changed(Claimed(0, 0, (), after), after, NONE_TTL)
             after = _ROW.pack(me, own)
-            return Changed(answer, before if after == before and not again else after)
+            return Changed(Claimed(own, own, (), after), before if after == before and not again else after)
         kept, taken = [], 0
         for id, count in _ROW.iter_unpack(before):
             if id != me and id not in dead:
                 kept.append((id, count))
                 taken += count
         own = max(sure, min(wanted, limit - taken), 0)
-        answer = Claimed(own, own + taken, tuple(id for id, _ in kept))
+        strangers = tuple([id for id, _ in kept])
         if own:
             kept.append((me, own))
+        elif not kept:
+            after = NONE if again else None
+            return Changed(Claimed(0, 0, (), after), after, NONE_TTL)
         after = b"".join([_ROW.pack(*row) for row in kept])
-        if not after:
-            return Changed(answer, NONE if again else None, NONE_TTL)
+        answer = Claimed(own, own + taken, strangers, after)
         return Changed(answer, before if after == before and not again else after)
 
     return change
