@@ -5,10 +5,12 @@ Fields, in this order: `time` (when the request began, RFC 3339), `duration` and
 `received` and `sent` (body bytes), `upstream` (the server that was asked last), `upstream_status`, `retries`,
 `cache` (what a `cache` has made of it: `hit`, `stored`, `miss`, `collapsed`, `bypass`, `method`),
 `service`, `route` (the service's path pattern), `policy` (its hash), `user`, `tls` (its version), `server_name` (that
-the client asked for), `request` (its id), `trace` (the id in its `traceparent`), `failure`, `reason` (what the caller
-is not told of it), `assertion`, `file`, `line`, `verdict` (a list of `assertion`, `file`, `line`, `outcome`, and
-`failure` where it failed), `cut` (the names of fields that were too long). What is unknown is left out. Nothing of a
-message but method, host, path and these ids is ever written.
+the client asked for), `limits` (those that were asked: `name`, `limit`, `remaining`, and an `outcome` that is not the
+usual one: `exceeded` and let through, `alone` or `uncounted` while the store was away), `request` (its id), `trace`
+(the id in its `traceparent`), `failure`, `reason` (what the caller is not told of it), `assertion`, `file`, `line`,
+`verdict` (a list of `assertion`, `file`, `line`, `outcome`, and `failure` where it failed), `cut` (the names of fields
+that were too long). What is unknown is left out. Nothing of a message but method, host, path and these ids is ever
+written.
 
 A line is written in one of two ways that say the same: `line` puts the usual one together from parts that were made
 before, `write` takes care of whatever is long or awkward.
@@ -25,6 +27,7 @@ import orjson
 from orjson import Fragment
 
 from policylang.sdk import Exchange, Failure
+from policylang.sdk.limits_told import UNCOUNTED, Told
 from runtime.observe.sink import PIPE_BATCH, Sink
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ USUAL_TAIL: Final = 2048
 """Bytes of a verdict in a line that needs no care."""
 USUAL_TEXT: Final = 1024
 """Characters of all that clients choose, the same."""
+USUAL_LIMITS: Final = 512
+"""Characters of its limits, the same."""
 MOST_FAILURES: Final = 1024
 """Failures whose text is kept."""
 SECOND: Final = 1_000_000_000
@@ -168,6 +173,8 @@ class PolicyLog:
             record["tls"] = peer.tls
             if peer.server_name:
                 record["server_name"] = peer.server_name
+        if exchange.limits is not None:
+            record["limits"] = [Fragment(_limit(told)) for told in exchange.limits]
         record["request"] = request.id
         if trace is not None and trace.trace_id:
             record["trace"] = trace.trace_id
@@ -211,11 +218,18 @@ class PolicyLog:
                 if peer.server_name:
                     free += peer.server_name
                     more += f',"server_name":"{peer.server_name}"'
+            limits = exchange.limits
+            if limits is not None:
+                told = limits[0]
+                if len(limits) == 1 and not told[3]:
+                    more += f',"limits":[{told[0].logged}{told[1]}}}]'
+                else:
+                    more += f',"limits":[{",".join([_limit(told) for told in limits])}]'
             if trace.trace_id:
                 ids += f'","trace":"{trace.trace_id}'
             if (
                 free.isascii() and free.isprintable() and '"' not in free and "\\" not in free
-                and len(free) <= USUAL_TEXT
+                and len(free) <= USUAL_TEXT and len(more) <= USUAL_TEXT + USUAL_LIMITS
             ):  # fmt: skip
                 if exchange.failure is not None:
                     tail = self._failure(exchange.failure) + tail
@@ -314,6 +328,14 @@ def _spot(place: Place) -> dict[str, Any]:
     return {"assertion": printable(place.name[:128]), "file": printable(place.file[-256:]), "line": place.line}
 
 
+def _limit(told: Told) -> str:
+    """As JSON: a limit's name needs no escape."""
+    policy, remaining, _, word = told
+    if not word:
+        return f"{policy.logged}{remaining}}}"
+    return f'{policy.logged}{"null" if word is UNCOUNTED else remaining},"outcome":"{word}"}}'
+
+
 def _add_failure(record: dict[str, Any], failure: Failure) -> None:
     record["failure"] = failure.name
     if failure.reason:
@@ -328,17 +350,18 @@ def _add_failure(record: dict[str, Any], failure: Failure) -> None:
 def careful_line(record: dict[str, Any]) -> bytes:
     """The same line with nothing awkward in it and long fields cut, harder until it is short enough."""
     texts = {name: printable(value) for name, value in record.items() if isinstance(value, str)}
-    verdict = [_dumps(entry) for entry in record.get("verdict", ())]
+    lists = {name: [_dumps(entry) for entry in record.get(name, ())] for name in ("limits", "verdict")}
     for limit, room in ((2048, 2048), (512, 1024), (128, 768), (16, 64)):
         cut = [name for name, text in texts.items() if len(text) > limit]
         shorter = record | {name: text[:limit] for name, text in texts.items()}
-        kept = _last(verdict, room)
-        if kept:
-            shorter["verdict"] = [Fragment(entry) for entry in kept]
-        if len(kept) < len(verdict):
-            cut.append("verdict")
-            if not kept:
-                del shorter["verdict"]
+        for name, entries in lists.items():
+            kept = _last(entries, room if name == "verdict" else room // 4)
+            if kept:
+                shorter[name] = [Fragment(entry) for entry in kept]
+            if len(kept) < len(entries):
+                cut.append(name)
+                if not kept:
+                    del shorter[name]
         if cut:
             shorter["cut"] = cut
         line = escaped(_dumps(shorter, None, _NEW_LINE))

@@ -83,6 +83,12 @@ REFUSED: Final = Metric(
     "polgate_wire_refused_total", "counter", "What was refused before there was an exchange.",
     ("failure", "http_response_status_code"),
 )  # fmt: skip
+LIMITS: Final = Metric(
+    "polgate_limit_unusual_total", "counter",
+    "Decisions of limits that are not the usual ones. outcome: `exceeded` and let through by `log_only`; as the store "
+    "was away, `alone` by this worker's share or `uncounted`.",
+    ("service", "limit", "outcome"),
+)  # fmt: skip
 STORE_CALLS: Final = Metric("polgate_store_calls_total", "counter", "Calls of the store.")
 STORE_ERRORS: Final = Metric("polgate_store_errors_total", "counter", "Calls that the store could not answer.")
 CACHE: Final = Metric(
@@ -134,7 +140,7 @@ NO_ROOM: Final = Metric(
 OF_WORKERS: Final = {
     metric.name: metric
     for metric in (
-        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, STORE_CALLS, STORE_ERRORS, CACHE,
+        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, LIMITS, STORE_CALLS, STORE_ERRORS, CACHE,
         CLUSTER_CONNECTED, CLUSTER_TRIPS, CLUSTER_WAITING, LOG_LOST,
         CONNECTIONS, IN_FLIGHT, TUNNELS, POOL_OPEN, POOL_QUEUE, SERVER_STATE, CIRCUIT_STATE, SERVER_ACTIVE,
         CERTIFICATES, NO_ROOM,

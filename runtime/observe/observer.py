@@ -13,12 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from policylang.sdk import Exchange, Failure
+from policylang.sdk.limits_told import Told
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.observe.access_log import PROTOCOLS, Place, PolicyLog
 from runtime.observe.catalog import (
     ASSERTION,
     ASSERTION_TIME,
     CLIENT,
+    LIMITS,
     METHODS,
     OWN,
     OWN_BOUNDS,
@@ -140,6 +142,9 @@ class Observer:
                 cells[verdict.cell] += 1
             else:
                 self._count_steps(verdict.steps)
+            limits = exchange.limits
+            if limits is not None and (len(limits) > 1 or limits[0][3]):
+                self._count_limits(service, limits)
             self._until_timed -= 1
             if self._until_timed <= 0 or journal.__class__ is TimedJournal:
                 self._time(journal, service)
@@ -218,6 +223,12 @@ class Observer:
     def _count_retries(self, trace: Trace) -> None:
         counts = cast(Counts, self._counts)
         counts.row[counts.series(RETRIES, trace.pool)] += trace.attempts - 1
+
+    def _count_limits(self, service: str, limits: list[Told]) -> None:
+        counts = cast(Counts, self._counts)
+        for policy, _, _, word in limits:
+            if word:
+                counts.row[counts.series(LIMITS, service, policy.name, word)] += 1
 
     def _count_steps(self, steps: list[Step]) -> None:
         counts = cast(Counts, self._counts)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from policylang.sdk import Client, Exchange, Failure, Principal
+from policylang.sdk.limits_told import LimitPolicy
 from policylang.source import Source, Span
 from policylang.tree.outcome import Entry, Place
 from runtime.edge.peer import Peer
@@ -69,6 +70,8 @@ def main() -> None:
         policy = log.for_policy("0123456789ab", routes)
         plain, named = exchange(passed), exchange(passed)
         named.user = Principal("ann")
+        limited = exchange(passed)
+        limited.limits = [(LimitPolicy("gold", 500, 1), 499, 1.0, "")]
         failed = exchange([])
         failed.failure = Failure("rate-exceeded", 429, "", assertion="rate_limit", span=span)
         ended = BEGAN + 200_000
@@ -94,6 +97,7 @@ def main() -> None:
         ):
             took = measured(f"{name}: the path of the one before", passing(observer, plain), options.number)
             measured(f"{name}: the same with a user", passing(observer, named), options.number)
+            measured(f"{name}: the same with a limit", passing(observer, limited), options.number)
             others = [exchange([*passed[:-1], Entry(Place("x", span), None)]) for _ in range(3)]
             turn = iter(range(1 << 62))
             measured(f"{name}: three paths in turn",

@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policylang.sdk import Exchange, Failure, Principal
+from policylang.sdk.limits_told import ALONE, EXCEEDED, UNCOUNTED, LimitPolicy
 from policylang.tree.outcome import Entry
 from runtime.edge.peer import Peer
 from runtime.observe.access_log import AccessLog
 from runtime.observe.observer import Observer
+
+NAME_CHARACTERS = st.characters(min_codepoint=32, max_codepoint=126, exclude_characters='"\\')
 
 
 def lines_of(made: Exchange, status: int, took: int, head: Any, host: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -34,6 +37,17 @@ def lines_of(made: Exchange, status: int, took: int, head: Any, host: str) -> tu
     return orjson.loads(usual), orjson.loads(careful)
 
 
+LIMITS = st.one_of(
+    st.none(),
+    st.lists(
+        st.tuples(
+            st.builds(LimitPolicy, st.text(NAME_CHARACTERS, min_size=1, max_size=300), st.integers(1, 10**9),
+                      st.just(60)),
+            st.integers(0, 10**9), st.floats(0, 1e6), st.sampled_from(["", "", EXCEEDED, ALONE, UNCOUNTED]),
+        ),
+        min_size=1, max_size=32,
+    ),
+)  # fmt: skip
 SANE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
 
 
@@ -45,17 +59,19 @@ SANE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30)
     user=st.one_of(st.none(), SANE, TEXT), failed=st.booleans(), attempts=st.integers(0, 3),
     answered=st.sampled_from([0, 200, 503]), tls=st.sampled_from(["", "TLSv1.3"]), name=st.one_of(SANE, TEXT),
     trace_id=st.sampled_from(["", "4bf92f3577b34da6a3ce929d0e0e4736"]), version=st.sampled_from(["1.1", "1.0"]),
+    limits=LIMITS,
     service=st.sampled_from(["orders", "carts", ""]), method=st.sampled_from(["GET", "PROPFIND", "M-SEARCH"]),
 )  # fmt: skip
 def test_the_usual_line_says_what_the_careful_one_does(
     status: int, took: int, waited: int, path: bytes, host: str, id: str, journal: list[Entry], user: str | None,
-    failed: bool, attempts: int, answered: int, tls: str, name: str, trace_id: str, version: str, service: str,
-    method: str,
+    failed: bool, attempts: int, answered: int, tls: str, name: str, trace_id: str, version: str,
+    limits: Any, service: str, method: str,
 ) -> None:  # fmt: skip
     failure = Failure("rate-exceeded", 429, "secret", assertion="rate_limit", span=PLACES[1].span)
     made = over(
         journal=journal, service=service, user=None if user is None else Principal(user), upstream=waited,
         failure=failure if failed else None, version=version, id=id, trace_id=trace_id, attempts=attempts,
+        limits=limits,
         peer=Peer("10.1.2.3", 4000, "https" if tls else "http", None, tls, name),
         **({"pool": "orders", "server": "127.0.0.1:9000"} if attempts else {}),
     )  # fmt: skip
@@ -63,6 +79,9 @@ def test_the_usual_line_says_what_the_careful_one_does(
     request.trace.status = answered if attempts else 0
     usual, careful = lines_of(made, status, took, Head(method, path), host)
     assert usual == careful
+    told = [(policy.name, policy.quota) for policy, _, _, _ in limits or ()]
+    kept = [(one["name"], one["limit"]) for one in usual.get("limits", ())]
+    assert kept == (told[len(told) - len(kept):] if "limits" in usual.get("cut", ()) else told)
     assert usual["own_duration"] == max(0, took - waited) / 1e9
     began = 1_767_225_600_500 * MS - took
     assert usual["time"].endswith(f".{began // MS % 1000:03d}Z") and usual["time"].startswith("202")
@@ -74,9 +93,14 @@ def test_a_usual_request_has_the_usual_line(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(policy, "write", lambda *_, **__: pytest.fail("written with care"))
     failure = Failure("rate-exceeded", 429, assertion="rate_limit", span=PLACES[1].span)
     retried = over(attempts=2, server="x")
-    for made in (over(journal=PASSED), over(user=Principal("ann")), over(failure=failure), retried):
+    limited = over(limits=[(LimitPolicy("gold", 500, 1), 499, 1.0, ""), (LimitPolicy("all", 9, 1), 0, 1.0, UNCOUNTED)])
+    for made in (over(journal=PASSED), over(user=Principal("ann")), over(failure=failure), retried, limited):
         tell(Observer(None, policy, ROUTES), made)
-    assert len(kept.lines) == 4
+    assert len(kept.lines) == 5
+    assert orjson.loads(kept.lines[-1])["limits"] == [
+        {"name": "gold", "limit": 500, "remaining": 499},
+        {"name": "all", "limit": 9, "remaining": None, "outcome": "uncounted"},
+    ]
 
 
 def test_of_what_went_well_a_share_is_written_and_of_the_rest_all() -> None:

@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from prometheus import Family, parse
 
 from policylang.sdk import Failure
+from policylang.sdk.limits_told import EXCEEDED, UNCOUNTED, LimitPolicy
 from policylang.tree.outcome import Entry
 from runtime.observe import cells as layout
 from runtime.observe.catalog import (
     ASSERTION,
     CERTIFICATES,
     CONNECTIONS,
+    LIMITS,
     MOST_SERIES,
     OF_WORKERS,
     OTHER,
@@ -431,6 +433,19 @@ def test_a_journal_that_grows_after_its_end_does_not_move_the_count(folder: Fold
     tell(observer, over(journal=[PASSED[0], PASSED[1]]))
     family = folder.read()[ASSERTION.name]
     assert (family.total(line="2"), family.total(line="3")) == (2, 1)
+
+
+def test_what_limits_let_through_is_counted_by_their_names(folder: Folder) -> None:
+    observer, _ = observed(folder)
+    gold, day = LimitPolicy("gold", 5, 1), LimitPolicy("day", 9, 86_400)
+    tell(observer, over(limits=[(gold, 4, 1.0, "")]))
+    tell(observer, over(limits=[(gold, 4, 1.0, ""), (day, 0, 1.0, EXCEEDED)]))
+    tell(observer, over(limits=[(gold, 0, 1.0, UNCOUNTED)]))
+    tell(observer, over(limits=[(gold, 0, 1.0, UNCOUNTED)]))
+    found = folder.read()[LIMITS.name]
+    assert found.value(service="orders", limit="day", outcome="exceeded") == 1
+    assert found.value(service="orders", limit="gold", outcome="uncounted") == 2
+    assert len(found.samples) == 2
 
 
 def test_counters_outlive_a_policy_and_the_next_one_adds(folder: Folder) -> None:
