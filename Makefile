@@ -15,6 +15,10 @@ env: $(STAMP)
 run: $(STAMP)
 	@$(BIN)/python samples/run.py $(SAMPLE)
 
+# Three members and two gateways on this machine; Ctrl-C ends them. It takes Java 17 or later.
+cluster: $(STAMP)
+	@$(BIN)/python samples/cluster.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -39,4 +43,4 @@ bench: $(STAMP)
 
 check: lint test
 
-.PHONY: env run lint test soak accept docs bench check
+.PHONY: env run cluster lint test soak accept docs bench check

@@ -81,10 +81,14 @@ class Cluster:
         return len(self._client.cluster_service.get_members()) if self.connected else 0
 
     def start(self) -> None:
-        """Begin to connect; from within the running loop."""
-        self._lost = self._loop.time()
-        self._begin()
-        self._watch()
+        """Begin to connect, as soon as the loop runs."""
+        self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        if not self._closed:
+            self._lost = self._loop.time()
+            self._begin()
+            self._watch()
 
     async def stop(self) -> None:
         """Leave the cluster. A worker that ends may also just end."""

@@ -123,10 +123,8 @@ def in_cluster(members: Members, deadline: float = 5.0, connected: bool = True) 
     cluster = opened.cluster = Cluster(settings, loop, opened.reports.append)
     opened.entries = ClusterEntries(cluster, clock)
 
-    async def start() -> None:
-        cluster.start()
-
-    loop.run_until_complete(start())
+    cluster.start()  # before the loop runs, as in a worker
+    loop.run_until_complete(asyncio.sleep(0))
     try:
         if connected:
             opened.until(lambda: cluster.connected, "no connection")
