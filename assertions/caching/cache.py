@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import Any, ClassVar, cast
 
 from assertions.caching.freshness import lifetime
-from policylang.sdk import Assertion, Duration, Exchange, Expr, Field, Key, Outcome, Response, Size, param
+from policylang.sdk import Assertion, Duration, Exchange, Expr, Field, Key, Known, Outcome, Response, Size, param
 from policylang.sdk.caches import LONGEST, CacheOutcome, Missing, Name, asked, selecting
 from policylang.sdk.flights import Flight
 from policylang.sdk.values import reads
@@ -86,7 +86,8 @@ class Cache(Assertion):
 
     def evaluate(self, exchange: Exchange, block: Block) -> Outcome:  # type: ignore[override]  # around a block
         request = exchange.request
-        name: Name = (self.key(exchange), request.scheme, request.host, request.path, request.query_string)
+        key = self._same or self.key(exchange)
+        name: Name = (key, request.scheme, request.host, request.path, request.query_string)
         if self._names:
             name = (*name, selecting(asked(request), self._names))
         if request.method != "GET" and request.method != "HEAD":
@@ -215,6 +216,11 @@ class Cache(Assertion):
     @cached_property
     def _next_told(self) -> list[int]:
         return [0]
+
+    @cached_property
+    def _same(self) -> bytes:
+        """The key where it is the same for every message, else empty."""
+        return self.key.value if isinstance(self.key, Known) else b""
 
     @cached_property
     def _for_users(self) -> bool:

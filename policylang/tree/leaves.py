@@ -252,7 +252,11 @@ class InvokeAround(Leaf):
         return self._ended(exchange, outcome)
 
     def _ended(self, exchange: Exchange, outcome: Outcome) -> Outcome:
-        if outcome is None or outcome is RESPONDED:
+        if outcome is None:
+            if exchange.journal is not None:
+                exchange.journal.append(self.passed)
+            return None
+        if outcome is RESPONDED:
             note(exchange, (self.place,), outcome)
             return outcome
         return self.unexpected(exchange, outcome)

@@ -25,11 +25,13 @@ class Held:
     """An answer. `born`, `dies`, `checked`: monotonic ns: when it was kept, until when it may be used, and when it was
     last seen in the store.
 
-    What goes out of it, `head`, is put together once a second, as Age and Cache-Status say no more; it is the one until
-    `turns`.
+    What goes out of it, `head`, is put together once a second, as Age and Cache-Status say no more. Until `turns` there
+    is nothing new to think about for whoever asks with the same `longest`.
     """
 
-    __slots__ = ("_age", "_headers", "body", "born", "checked", "dies", "head", "size", "status", "turns")
+    __slots__ = (
+        "_age", "_headers", "body", "born", "checked", "dies", "head", "longest", "size", "status", "turns",
+    )  # fmt: skip
 
     def __init__(
         self, status: int, headers: list[Field], body: bytes, age: float, born: int, dies: int, checked: int
@@ -42,20 +44,20 @@ class Held:
         self.size = OVERHEAD + len(body) + sum(OF_A_FIELD + len(name) + len(value) for _, name, value in headers)
         self._headers = headers
         self._age = age
-        self.turns = -1
+        self.turns = self.longest = -1
         self.head: ResponseHead
 
-    def response(self, now: int) -> ReceivedResponse:
-        if now >= self.turns:
-            self.turn(now)
+    def response(self) -> ReceivedResponse:
         head = self.head
         response = ReceivedResponse(self.status, head.headers, self.body)
         response.head = head
         response.late = None
         return response
 
-    def turn(self, now: int) -> None:
-        self.turns = now + _SECOND - (now - self.born) % _SECOND
+    def turn(self, now: int, longest: int, again: int) -> None:
+        """It is good now, for one who wants nothing older than `longest`; at `again` it is to be looked at anew."""
+        self.longest = longest
+        self.turns = min(now + _SECOND - (now - self.born) % _SECOND, self.dies, self.born + longest, again)
         told: list[Field] = [
             (b"content-length", b"Content-Length", b"%d" % len(self.body)),  # for the answer to HEAD
             (b"age", b"Age", b"%d" % (self._age + (now - self.born) / 1e9)),

@@ -99,15 +99,14 @@ class WorkerCaches:
                 return self._found(exchange, name, longest, now, outcome)
             key = (name, held.mark, selecting(asked(exchange.request), held.names))
             held = look(key)
-        if (
-            held is None or now >= held.dies or held.checked <= self._epoch
-            or now >= held.checked + self._again or now >= held.born + longest
-        ):  # fmt: skip
+        if held is None or held.checked <= self._epoch:
             return self._found(exchange, name, longest, now, outcome)
-        if now >= held.turns:
-            held.turn(now)
+        if now >= held.turns or longest != held.longest:
+            if not self._good(held, now) or now >= held.born + longest:
+                return self._found(exchange, name, longest, now, outcome)
+            held.turn(now, longest, held.checked + self._again)
             self.near.touch(key)  # once a second will do
-        # As `note` and `Held.response` do it: this is the way of most requests.
+        # As `note` does it: this is the way of most requests.
         self.outcomes[outcome] += 1
         trace = exchange.request.trace  # type: ignore[attr-defined]
         if trace is not None:
@@ -116,7 +115,7 @@ class WorkerCaches:
         response = ReceivedResponse(held.status, head.headers, held.body)
         response.head = head
         response.late = None
-        return response
+        return response  # as `Held.response` makes it
 
     def _good(self, held: Held | Variants | Value, now: int) -> bool:
         return now < held.dies and held.checked > self._epoch and now < held.checked + self._again
@@ -155,9 +154,10 @@ class WorkerCaches:
         if held is None or now >= held.dies or now >= held.born + longest:
             self.near.drop(key)
             return missing
+        held.turn(now, longest, now + self._again)
         self.near.put(key, held)
         self.note(exchange, outcome)
-        return held.response(now)
+        return held.response()
 
     async def _read(self, space: Space, name: Name) -> Entry | None:
         raw = name_bytes(name)

@@ -12,7 +12,7 @@ from policylang.sdk import Changed, Client, Exchange, Field, Response, Space, Wa
 from policylang.sdk.bench import VirtualClock, make_fields, run
 from policylang.sdk.caches import Life, Name, asked
 from policylang.sdk.memory import MemoryEntries, MemoryStore
-from runtime.caches.worker_caches import AGAIN, LOOK, SKEW, WorkerCaches
+from runtime.caches.worker_caches import AGAIN, LOOK, WorkerCaches
 from runtime.edge.request import ReceivedRequest, Trace
 
 
@@ -118,7 +118,7 @@ class World:
         assert abs(int(found.header(b"age") or "") - (now - said["kept"] + said["age"])) <= 1
         for when, by in self.dropped.get(path, []):
             if said["since"] <= when:  # it was asked for before
-                late = 0.0 if by == worker else LOOK / 1e9 if self.far is None else AGAIN / 1e9 + SKEW
+                late = 0.0 if by == worker else LOOK / 1e9 if self.far is None else AGAIN / 1e9
                 assert now <= when + late, f"an answer that was forgotten {now - when:.3f} s ago"
 
     def fetch(self, worker: int, path: str, language: str, varies: bool, ttl: float) -> None:
