@@ -41,6 +41,9 @@ class Machine(Opened):
 
     def begin(self) -> None:
         self.claim = FolderClaim.take(self.folder, **self.options)
+        self.open()
+
+    def open(self) -> None:
         self.machine = EmbeddedEntries(self.folder, self.loop, self.clock, self.reports.append)
         self.entries = self.machine
 

@@ -7,13 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from store_workers import DEADLINE, ROOT, begin, said, workers
 
 from runtime.stores import StoreUnavailable
 from runtime.stores.embedded import EmbeddedStore
@@ -21,17 +20,6 @@ from runtime.stores.folder import FolderClaim
 
 S = 10**9
 START = 86_400 * S
-ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 60
-
-OPEN = """
-import json, sys, time
-from pathlib import Path
-from runtime.stores.embedded import EmbeddedStore
-store = EmbeddedStore.open(Path(sys.argv[1]))
-print("open", flush=True)
-sys.stdin.readline()
-"""
 
 
 @pytest.fixture
@@ -39,46 +27,6 @@ def claim(tmp_path: Path) -> Iterator[FolderClaim]:
     taken = FolderClaim.take(tmp_path / "store", rates_bytes=4 << 20)
     yield taken
     taken.release()
-
-
-@contextmanager
-def workers(folder: Path, count: int, code: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that have all opened the store, and wait for a line to begin."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPEN + code, str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )
-        for _ in range(count)
-    ]
-
-    def kill_all() -> None:
-        for worker in running:
-            worker.kill()
-
-    # A dead worker's line reads as "": no test waits for ever.
-    deadline = threading.Timer(DEADLINE, kill_all)
-    deadline.start()
-    try:
-        for worker in running:
-            assert said(worker) == "open\n"
-        yield running
-    finally:
-        deadline.cancel()
-        kill_all()
-        for worker in running:
-            worker.communicate()
-
-
-def begin(worker: subprocess.Popen[str]) -> None:
-    assert worker.stdin is not None
-    worker.stdin.write("\n")
-    worker.stdin.flush()
-
-
-def said(worker: subprocess.Popen[str]) -> str:
-    assert worker.stdout is not None
-    return worker.stdout.readline()
 
 
 @pytest.mark.parametrize("burst", [0, S])
@@ -103,7 +51,7 @@ def test_no_update_is_lost(claim: FolderClaim) -> None:
     store = EmbeddedStore.open(claim.folder)
     left = [store.peek(b"key %d" % i, 10**6, 3600 * S, 0, START + 10_000).remaining for i in range(7)]
     store.close()
-    assert 7 * (10**6 - 1) - sum(left) == 20_000
+    assert 7 * 10**6 - sum(left) == 20_000
 
 
 def test_by_the_clock_no_window_passes_more_than_the_limit(claim: FolderClaim) -> None:
