@@ -61,6 +61,7 @@ class Living:
         self._seen: dict[bytes, tuple[int, int]] = {}  # by id: its number, and when it was first seen with it
         self._dead: frozenset[bytes] = frozenset()
         self._asking = False
+        self._doubts = 0
         self._after: list[Callable[[bool], None]] = []
         self._started = False
 
@@ -88,16 +89,23 @@ class Living:
         self._epoch = None
         self._lost()
 
-    def doubt(self) -> None:
-        """The store may be another one than before: nothing of it is believed until it has been looked at."""
+    def doubt(self, looked: Callable[[], None]) -> None:
+        """The store may be another one than before: nothing of it is believed until it has been `looked` at."""
         self.generation += 1
         self.ready = self.confirmed = False
         if self._started:
             self.doubted = True
-            self.renew(self._looked)
+            self._doubts += 1
+            self.renew(self._certain(looked))
 
-    def _looked(self, made: bool) -> None:
-        self.doubted = False
+    def _certain(self, looked: Callable[[], None]) -> Callable[[bool], None]:
+        def told(made: bool) -> None:
+            self._doubts -= 1
+            self.doubted = self._doubts > 0
+            if not self.doubted:
+                looked()
+
+        return told
 
     def unknown(self, strangers: tuple[bytes, ...]) -> bool:
         """Whether one of them is not among the living: it may have come after the last renewal, or be dead."""

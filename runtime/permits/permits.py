@@ -69,7 +69,12 @@ class StoredPermits:
         It has to be said before anything is asked of a store that may have lost what it had.
         """
         self._again = True
-        self._living.doubt()
+        self._living.doubt(self._looked)
+
+    def _looked(self) -> None:
+        for keyed in list(self._owed):
+            if keyed.askers:
+                self._pump(keyed)
 
     async def given_back(self, seconds: float) -> None:
         """Until the store knows of all that was given back, so that nobody has to wait until this process is dead."""
@@ -148,7 +153,7 @@ class StoredPermits:
         keyed = self._keyed.setdefault(key, Keyed(key))
         asker = Asker(wish, exchange, self._monotonic())
         keyed.askers.append(asker)
-        self._living.renew(lambda made: self._pump(keyed))
+        self._owed.add(keyed)
         return self._wait(keyed, asker)
 
     def _away(self) -> NoReturn:
@@ -221,7 +226,7 @@ class StoredPermits:
                 return
             if error is not None or generation != self._living.generation:
                 self._unknown(keyed)
-                self._fail(keyed, attempt)
+                self._fail(keyed, list(keyed.askers))  # who came meanwhile would hear the same, only later
             else:
                 self._answered(keyed, attempt, claimed)
 
@@ -305,6 +310,10 @@ class StoredPermits:
 
     def _hand_over(self, keyed: Keyed) -> None:
         """Permits that are here and nobody uses go to those who have asked, in their order."""
+        if keyed.askers:
+            self._living.check(self._monotonic())
+            if keyed.lost:
+                return
         while keyed.askers and len(keyed.out) < keyed.sure and keyed.askers[0].wish.limit == keyed.limit:
             asker = keyed.askers[0]
             keyed.leave(asker)

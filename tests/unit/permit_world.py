@@ -230,6 +230,7 @@ class World:
         self.limits = limits
         self.going: list[Going] = []
         self.granted = 0
+        self.untold: dict[Going, int] = {}  # until when each has to hear something
         self.gateways: list[Gateway] = []
         for _ in range(gateways):
             self.add()
@@ -244,6 +245,7 @@ class World:
         return sum(not one.over and one.key == key and one.gateway.counts for one in self.going)
 
     def told(self, going: Going, said: str) -> None:
+        self.untold.pop(going, None)
         if said != "granted" or going.gateway.crashed:
             return
         if going.over:  # it was cut, or its client left, while it was on its way
@@ -258,7 +260,24 @@ class World:
         self.going = [one for one in self.going if not one.over]
 
     def ask(self, gateway: Gateway, key: bytes, wait: float = 0) -> Going:
-        return gateway.ask(key, Wish(self.limits[key], int(wait * S), 100), self.told)
+        heard: list[str] = []
+
+        def told(going: Going, said: str) -> None:
+            heard.append(said)
+            self.told(going, said)
+
+        going = gateway.ask(key, Wish(self.limits[key], int(wait * S), 100), told)
+        if not heard:
+            self.untold[going] = self.clock.monotonic() + int((wait + 1.5) * S)
+        return going
+
+    def forgotten(self) -> list[Going]:
+        """Those that have asked a gateway that lives, and heard nothing in time."""
+        now = self.clock.monotonic()
+        return [
+            one for one, due in self.untold.items()
+            if now > due and not (one.gateway.crashed or one.gateway.clock.stopped or one.gateway.stopped_at)
+        ]  # fmt: skip
 
     def lose_everything(self, away: float) -> None:
         """All members are killed, and others started."""

@@ -23,6 +23,7 @@ def test_the_limit_holds_and_permits_come_back(seed: int) -> None:
     for _ in range(STEPS):
         world.clock.advance(random.choice((0, 0.001, 0.001, 0.005, 0.02, 0.1, 0.5)))
         happen(world, random.random())
+        assert not world.forgotten()
     assert world.granted > 30, "nothing was seen"
     for one in world.gateways:
         assert not one.errors, one.errors
