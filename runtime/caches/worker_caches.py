@@ -56,7 +56,7 @@ class Draft(NamedTuple):
 class WorkerCaches:
     """`policylang.sdk.caches.Caches`. `outcomes`: how often each was noted. `alone`: the store is this machine's.
 
-    `report` hears what the operator must know.
+    `report` hears what the operator must know. `under_way`: writes that go on beside the exchanges.
     """
 
     def __init__(self, entries: Entries, clock: Clock, alone: bool, report: Callable[[str], None]) -> None:
@@ -73,7 +73,7 @@ class WorkerCaches:
         self._look_at = 0
         self._seen = -1
         self._epoch = -1
-        self._under_way = 0
+        self.under_way = 0
         self._look(self._monotonic())
         self._epoch = -1  # nothing is at hand yet
 
@@ -139,8 +139,8 @@ class WorkerCaches:
         key: Name = name
         try:
             entry = await self._read(ANSWERS, name)
-            if entry is not None and entry.kind == VARIANTS:
-                self.near.put(name, Variants(entry.mark, entry.names, self._dies(entry, now), now))
+            if entry is not None and entry.kind == VARIANTS and now < (dies := self._dies(entry, now)):
+                self.near.put(name, Variants(entry.mark, entry.names, dies, now))
                 key = (name, entry.mark, selecting(asked(exchange.request), entry.names))
                 missing = "vary-miss"
                 entry = await self._read(ANSWERS, key)
@@ -205,7 +205,7 @@ class WorkerCaches:
         return True
 
     def _keep(self, draft: Draft, body: bytes) -> None:
-        if self._under_way >= UNDER_WAY:
+        if self.under_way >= UNDER_WAY:
             draft.ended(False)
         else:
             self._beside(self._kept(draft, body), lambda: draft.ended(False))
@@ -300,7 +300,7 @@ class WorkerCaches:
     def keep_value(self, key: bytes, data: bytes, seconds: float) -> None:
         wall, now, raw = self._clock.wall(), self._monotonic(), name_bytes((key,))
         entry = packed(Entry(VALUE, wall, wall + seconds, raw, body=data))
-        if self._under_way >= UNDER_WAY:
+        if self.under_way >= UNDER_WAY:
             return
         self.near.put(key, Value(data, now + int(seconds * 1e9), now))
         self._beside(self._value_kept(raw, Changed(None, entry, seconds + 1)), lambda: self.near.drop(key))
@@ -321,17 +321,17 @@ class WorkerCaches:
             try:
                 waiter = work.send(None)
             except StopIteration:
-                self._under_way -= 1
+                self.under_way -= 1
             except Unavailable:
-                self._under_way -= 1
+                self.under_way -= 1
                 failed()
             except BaseException:
-                self._under_way -= 1
+                self.under_way -= 1
                 raise
             else:
                 waiter.callback = go_on
 
-        self._under_way += 1
+        self.under_way += 1
         go_on()
 
 
