@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +17,11 @@ import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-sys.path.insert(0, str(HERE.parent / "tests"))
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from members import Members, NoMembers
 from run import START_DEADLINE, answers, servers, stop
 
+HERE = Path(__file__).resolve().parent
 POLICY = HERE / "05_cluster" / "policy.pol"
 NAME, MEMBERS = "sample", (5701, 5702, 5703)
 GATEWAYS = (8080, 8081)
@@ -61,7 +60,10 @@ def main() -> int:
                 started.append(subprocess.Popen([sys.executable, str(HERE / "upstream.py"), port, name]))
             gateways = [gateway(Path(folder), text, port) for port in GATEWAYS]
             started += gateways
-            if all(serves(port, process) for port, process in zip(GATEWAYS, gateways, strict=True)):
+            pairs = list(zip(GATEWAYS, gateways, strict=True))
+            if all(serves(port, process) for port, process in pairs) and all(
+                connected(Path(folder), port) for port, _ in pairs
+            ):
                 print(SHOWN.format(*GATEWAYS, members[0].pid), flush=True)
                 signal.pause()
             return 1
@@ -91,6 +93,18 @@ def serves(port: int, process: subprocess.Popen[bytes]) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def connected(folder: Path, port: int) -> bool:
+    """It serves without the cluster too, but that is another lesson."""
+    command = [str(Path(sys.executable).parent / "polgate"), "status"]
+    end = time.monotonic() + START_DEADLINE
+    while time.monotonic() < end:
+        said = subprocess.run(command, cwd=folder / str(port), capture_output=True, text=True, check=False).stdout
+        if re.search(r"^cluster +connected$", said, re.M):
+            return True
+        time.sleep(0.2)
+    return False
 
 
 if __name__ == "__main__":

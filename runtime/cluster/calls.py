@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from secrets import token_bytes
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -16,11 +17,16 @@ from hazelcast.errors import ClientOfflineError, SplitBrainProtectionError, Targ
 from hazelcast.internal.asyncio_invocation import Invocation
 from hazelcast.protocol.client_message import OutboundMessage
 
+from policylang.sdk import Space
 from runtime.cluster.deadlines import Deadlines
+from runtime.cluster.frames import MapRequests, packed, packed_key
 from runtime.cluster.silence import Silence
+from runtime.cluster.spaces import map_name
 
 MOST_CALLS = 2_000
 """Calls of one worker that may wait for their answers at a time."""
+GREETINGS = 64
+"""Calls that a client makes when it has connected: about so many keys that every member has some, and copies."""
 MOST_BYTES = 64 << 20
 """What the requests may have in bytes that no member has answered yet, also those that nobody waits for any more."""
 NO_RETRY = 1.0
@@ -173,12 +179,55 @@ class Calls:
         self.silence.missed(owner, partition, write, self.loop.time())
 
 
+class _Greeting:
+    """The answer to a greeting, in the place of a future; any will do, also an error."""
+
+    __slots__ = ("_heard",)
+
+    def __init__(self, heard: Callable[[], None]) -> None:
+        self._heard: Callable[[], None] | None = heard
+
+    def cancelled(self) -> bool:
+        return False
+
+    def done(self) -> bool:
+        return self._heard is None
+
+    def set_result(self, _: Any) -> None:
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            heard()
+
+    set_exception = set_result
+
+
+def greet(client: Any, heard: Callable[[], None]) -> None:
+    """Ask of some keys what calls will ask, so that members load and compile what answers: a first change takes a
+    member that has just started longer than any deadline. `heard` is called GREETINGS times.
+    """
+    requests = MapRequests(map_name(Space("hello", "passing", 1.0)))
+    partitions = client._internal_partition_service.partition_count
+    for _ in range(GREETINGS // 4):
+        number, kept = packed_key(token_bytes(8))
+        value = packed(bytes(16))
+        for request in (
+            requests.get(kept), requests.put_if_absent(kept, value), requests.replace_if_same(kept, value, value),
+            requests.remove_if_same(kept, value),
+        ):  # fmt: skip
+            reply: Any = _Greeting(heard)
+            client._invocation_service.invoke(_Call(request, number % partitions, _ignored, reply))
+
+
 def give_up(client: Any, connection: Any) -> None:
     """What was sent over a connection that is closed is not answered any more; the client itself says so later."""
     service = client._invocation_service
     for call in list(service._pending.values()):
         if call.sent_connection is connection and isinstance(call, _Call):
             service._complete_with_error(call, TargetDisconnectedError("the connection was closed"))
+
+
+def _ignored(_: Any) -> None:
+    return None
 
 
 def _told(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from hazelcast.config import Config, IntType, ReconnectMode
 from hazelcast.errors import HazelcastSerializationError
 from hazelcast.lifecycle import LifecycleState
 
-from runtime.cluster.calls import Calls, give_up
+from runtime.cluster.calls import GREETINGS, Calls, give_up, greet
 from runtime.cluster.wire import connect_with
 from runtime.workers.settings import StoreSettings
 
@@ -32,6 +32,8 @@ CONNECT_TIMEOUT = 1.0
 """Seconds for a TCP connection."""
 HELLO_TIMEOUT = 2.0
 """Seconds for a member to answer the first words on a connection."""
+GREETING_TIMEOUT = 2.0
+"""Seconds that members may take to answer the first calls, before callers are let in all the same."""
 PATIENCE = 5.0
 """Seconds that a client may take to connect, before another is tried; each begins with a member of its own choice."""
 GRACE = 1.0
@@ -61,6 +63,8 @@ class Cluster:
         self._loop = loop
         self._report = report
         self._client: Any = None
+        self._generation = 0  # of connections: what belongs to a former one is not heard any more
+        self._unanswered = 0
         self._began = self._lost = 0.0
         self._told = self._closed = self._telling = False
         self._complaints: dict[str, float] = {}
@@ -144,16 +148,35 @@ class Cluster:
         if client is not self._client or self._closed:
             return  # one that was given up
         if state == LifecycleState.CONNECTED:
-            self.connected = True
-            self.calls.use(client)
-            if self._told:
-                self._told = False
-                self._report(f"cluster `{self.name}` is there again")
-            self._tell()
+            self._greet(client)
         elif state in (LifecycleState.DISCONNECTED, LifecycleState.SHUTDOWN):
             self._disconnected()
 
+    def _greet(self, client: Any) -> None:
+        """Members that have just started are slow at first: they are asked before anybody waits for them."""
+        self._began = self._loop.time()
+        self._unanswered = GREETINGS
+        self._loop.call_later(GREETING_TIMEOUT, self._up, client, self._generation)
+        greet(client, partial(self._greeted, client, self._generation))
+
+    def _greeted(self, client: Any, generation: int) -> None:
+        if generation == self._generation:
+            self._unanswered -= 1
+            if self._unanswered == 0:
+                self._up(client, generation)
+
+    def _up(self, client: Any, generation: int) -> None:
+        if generation != self._generation or self.connected or self._closed:
+            return  # it has been lost again in between
+        self.connected = True
+        self.calls.use(client)
+        if self._told:
+            self._told = False
+            self._report(f"cluster `{self.name}` is there again")
+        self._tell()
+
     def _disconnected(self) -> None:
+        self._generation += 1
         self._began = self._loop.time()
         if self.connected:
             self.connected = False
@@ -212,6 +235,7 @@ class Cluster:
             self._replace()
 
     def _replace(self) -> None:
+        self._generation += 1
         client = self._client
         for task in self._tasks:
             task.cancel()

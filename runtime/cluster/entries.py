@@ -17,6 +17,7 @@ from runtime.cluster.frames import (
     NotOurs,
     data_answer,
     fetch_answer,
+    int_answer,
     packed_key,
     unpacked,
 )
@@ -26,6 +27,13 @@ KNOWN_ENTRIES = 10_000
 """Of so many entries of a space the worker knows what it has seen last, for those who guess it."""
 KNOWN_BYTES = 1_024
 """Entries above this are not remembered."""
+MOST_ENTRIES = 1_000_000
+"""A map that has more takes no new keys, and goes on with those that it has; with a cache the members see to it.
+
+Members would keep adding until their heap is full, and then end.
+"""
+SIZE_INTERVAL = 5.0
+"""Seconds between two looks at how many a map has, while keys are added."""
 SCANNED_AT_ONCE = 256
 """Entries of a listing in one answer."""
 MOST_SCANNED = 1_000
@@ -135,6 +143,9 @@ class _Place:
         self._entries = entries
         self._cluster = cluster
         self._known: dict[bytes, bytes] = {}
+        self._bounded = space.kind != "cache"
+        self._full = False
+        self._next_look = 0.0
 
     def payload(self, raw: bytes | None) -> bytes | None:
         if raw is None or HEAD.unpack_from(raw)[1] <= self.wall() * 1000:
@@ -151,6 +162,19 @@ class _Place:
             if len(known) >= KNOWN_ENTRIES:
                 del known[next(iter(known))]
             known[key] = raw
+
+    def takes_new(self) -> bool:
+        """Whether a key may be added."""
+        if self._bounded and (now := self.calls.loop.time()) >= self._next_look:
+            self._next_look = now + SIZE_INTERVAL
+            self.calls.ask(bytearray(self.requests.size), 0, False, int_answer, self._counted)
+        return not self._full
+
+    def _counted(self, size: int | None, missed: Missed | None) -> None:
+        if missed is None and size is not None:
+            self._full = size >= MOST_ENTRIES
+            if self._full:
+                self._cluster.complain(f"the map `{self.name}` takes no new keys: it has {MOST_ENTRIES} or more")
 
     def ended(self, key: bytes) -> None:
         self.changing.pop(key, None)

@@ -20,6 +20,7 @@ from hazelcast.serialization.serialization_const import PYTHON_TYPE_PICKLE
 from members import Members
 from opened_entries import WAIT, Opened, in_cluster
 
+import runtime.cluster.entries as entries_module
 from policylang.sdk import Unavailable
 from policylang.sdk.store import Changed, Space
 from runtime.cluster.frames import MapRequests, bool_answer, packed, packed_key
@@ -238,3 +239,28 @@ def count_in_process(name: str, addresses: list[str], space_name: str) -> None:
         for _ in range(40):
             store.all(*(store.entries.update(space, key, add_one) for key in (b"a", b"b") for _ in range(5)))
 
+
+
+def test_a_full_map_takes_no_new_keys_and_goes_on_with_those_it_has(
+    one_member: Members, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entries_module, "MOST_ENTRIES", 5)
+    monkeypatch.setattr(entries_module, "SIZE_INTERVAL", 0.0)
+    space = fresh()
+    with in_cluster(one_member) as store:
+
+        def refused() -> bool:
+            key = secrets.token_bytes(8)
+            return isinstance(store.loop.run_until_complete(timed(store, store.entries.update(space, key, add_one)))[1],
+                              Unavailable)  # fmt: skip
+
+        assert [store.ask(store.entries.update(space, b"%d" % number, add_one)) for number in range(5)] == [1] * 5
+        end = time.monotonic() + WAIT
+        while not refused():
+            assert time.monotonic() < end
+        assert store.ask(store.entries.update(space, b"3", add_one)) == 2
+        assert any("takes no new keys" in line for line in store.reports)
+        for key, _ in store.ask(store.entries.scan(space)):
+            store.ask(store.entries.update(space, key, lambda _: Changed(None, None)))
+        while refused():
+            assert time.monotonic() < end

@@ -125,6 +125,9 @@ class Process:
     def note(self, _: bytes, raw: bytes | None) -> None:
         self.last = raw
 
+    def takes_new(self) -> bool:
+        return True
+
     def ended(self, _: bytes) -> None:
         self.change = None
 
