@@ -133,6 +133,7 @@ def test_gateways_of_a_cluster_share_what_they_keep(request: pytest.FixtureReque
         assert find(there, other, number) == "uri-miss"
         there.clock.offset += 60 - SKEW
         assert find(there, other, number + 1, accept="json") == "uri-miss"
+        there.clock.offset = 0.0
         one.keep_value(b"12345678v", b"1", 60.0)
         here.until(lambda: not one.under_way, "the value is not kept")
         assert there.ask(other.value(b"12345678v")) == b"1"
