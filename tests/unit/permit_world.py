@@ -23,7 +23,15 @@ class Going:
         self.gateway, self.key = gateway, key
         self.origin = self.unanswered = None
         self.permit: Any = None
+        self.waiting: Any = None
         self.over = False
+
+    def leave(self) -> None:
+        """The client goes while it waits."""
+        waiting, self.waiting = self.waiting, None
+        self.over = True
+        if waiting is not None:
+            waiting.close()
 
     def end(self) -> None:
         if not self.over:
@@ -89,12 +97,13 @@ class Store:
 
 class Link:
     """A gateway's way to the store: compare and set, with whatever can go wrong. `away`: nothing comes through;
-    `broken`: keys of which nothing does."""
+    `broken`: keys of which nothing does. `late`: seconds that the next change comes late."""
 
     def __init__(self, store: Store, world: VirtualClock, clock: OwnClock, random: Random, faults: float) -> None:
         self.store, self.world, self.clock, self.random, self.faults = store, world, clock, random, faults
         self.away = False
         self.broken: set[bytes] = set()
+        self.late = 0.0
         self.calls = 0
 
     def update(self, space: Space, key: bytes, change: Change, guess: object = None) -> Coroutine[Any, Any, Any]:
@@ -110,7 +119,7 @@ class Link:
             if value is before:
                 return answer
             await self._step(place[1])
-            if self.random.random() < self.faults:
+            if self.random.random() < self.faults or self.late:
                 self._fault(place, value, number)
                 await self.clock.sleep(DEADLINE)
                 raise Unavailable("store")
@@ -122,11 +131,12 @@ class Link:
 
     def _fault(self, place: tuple[Space, bytes], value: bytes | None, number: int) -> None:
         """The reply is lost, or the change comes late, or not at all."""
-        kind = self.random.randrange(3)
+        kind = 1 if self.late else self.random.randrange(3)
         if kind == 0:
             self.store.write(place, value, number)
         elif kind == 1:
-            late = self.world.sleep(self.random.random() * 3)
+            late = self.world.sleep(self.late or self.random.random() * 3)
+            self.late = 0.0
             late.callback = lambda: self.store.write(place, value, number) and None
 
     async def _step(self, key: bytes) -> None:
@@ -176,6 +186,7 @@ class Gateway:
             told(going, "away")
             return going
         if isinstance(found, Coroutine):
+            going.waiting = found
             Driven(found, going, told, self.errors).advance()
         else:
             going.permit = found
@@ -206,9 +217,12 @@ class Driven:
 
     def advance(self) -> None:
         going = self._going
+        if going.over:
+            return  # a client that has left is told nothing
         try:
             waiter = self._coroutine.send(None)
         except StopIteration as stop:
+            going.waiting = None
             going.permit = stop.value
             self._told(going, "granted" if stop.value is not None else "refused")
         except Unavailable:
@@ -276,7 +290,8 @@ class World:
         now = self.clock.monotonic()
         return [
             one for one, due in self.untold.items()
-            if now > due and not (one.gateway.crashed or one.gateway.clock.stopped or one.gateway.stopped_at)
+            if now > due and not one.over
+            and not (one.gateway.crashed or one.gateway.clock.stopped or one.gateway.stopped_at)
         ]  # fmt: skip
 
     def lose_everything(self, away: float) -> None:

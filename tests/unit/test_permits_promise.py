@@ -35,13 +35,17 @@ def happen(world: World, chance: float) -> None:
     gateway = random.choice(world.gateways)
     usable = not (gateway.crashed or gateway.clock.stopped)
     if chance < 0.5 and usable:
-        world.ask(gateway, random.choice((A, B)), random.choice((0, 0, 0.05, 2)))
+        asked = world.ask(gateway, random.choice((A, B)), random.choice((0, 0, 0.05, 2)))
+        if random.random() < 0.2 and asked.waiting is not None:
+            world.clock.sleep(random.random() * 0.2).callback = lambda: asked.waiting and asked.leave()
     elif chance < 0.961:
         going = [one for one in world.going if not one.gateway.clock.stopped]
         if going and random.random() < 0.8:
             random.choice(going).end()
     elif chance < 0.965 and usable and not gateway.link.away:
         gateway.link.away = True
+        if random.random() < 0.5:
+            gateway.permits.doubt()  # it is known at once, not only by its silence
         world.come_back(gateway, random.random() * 30)
     elif chance < 0.97 and usable:
         gateway.stop()
@@ -169,6 +173,23 @@ def test_who_cannot_say_again_what_it_holds_gives_it_up_before_others_may_ask() 
         asked = world.ask(second, A)
         world.clock.advance(0.1)
     assert first.cut == [held]
+
+
+def test_a_change_that_comes_very_late_is_found() -> None:
+    world = World(8, gateways=2, faults=0, limits={A: 1})
+    first, second = world.gateways
+    world.clock.advance(14)
+    first.link.late = 4
+    lost = world.ask(first, A)
+    world.clock.advance(2)
+    assert lost.permit is None
+    other = world.ask(second, A)  # whose permit lies over what was written to be in the way
+    world.clock.advance(0.5)
+    other.end()
+    world.clock.advance(3)
+    again = world.ask(second, A)
+    world.clock.advance(0.5)
+    assert again.permit is not None
 
 
 def test_what_is_asked_while_the_store_is_looked_at_waits_for_that() -> None:
