@@ -17,6 +17,9 @@ from policylang.sdk import Unavailable
 from runtime.stores import lasting
 
 
+ROUNDS = 30 if os.environ.get("POLGATE_SOAK") else 2
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Machine]:
     sizes = {"rates_bytes": 4 << 20, "lasting_bytes": 4 << 20, "cache_bytes": 4 << 20}
@@ -63,19 +66,19 @@ while True:
 @pytest.mark.parametrize("kind", SPACES)
 def test_what_was_acknowledged_outlives_kills_at_any_moment(store: Machine, kind: str) -> None:
     space, acknowledged = SPACES[kind], set[tuple[str, str]]()
-    for round_ in range(2):
+    for round_ in range(ROUNDS):
         with workers(store.folder, 2, COUNTING.format(kind=kind), ENTRIES) as both:
             for worker in both:
                 begin(worker)
             for worker in both:
-                for _ in range(5 + 9 * round_):
+                for _ in range(5 + 9 * round_ % 40):
                     for pair in said(worker).split():
                         key, _, number = pair.partition(":")
                         assert (key, number) not in acknowledged  # no two changes saw the same
                         acknowledged.add((key, number))
             for worker in both:
                 kill(worker)
-        if round_ == 0:  # nobody is left
+        if round_ % 2 == 0:  # nobody is left
             store.leave()
             store.begin()
             assert store.claim.discarded == ""
