@@ -210,3 +210,17 @@ def test_a_fresh_store_is_closed_for_a_while() -> None:
         world.gateways[0].ask(A, Wish(1), lambda _, what: said.append(what))
     assert said[0] == "away" and "granted" in said
     assert 110 <= said.index("granted") <= 135
+
+
+def test_a_permit_that_was_on_its_way_to_a_client_that_has_left_goes_to_the_next() -> None:
+    world = World(9, gateways=1, faults=0, limits={A: 1})
+    (only,) = world.gateways
+    world.clock.advance(14)
+    held = world.ask(only, A)
+    world.clock.advance(0.5)
+    leaves, stays = world.ask(only, A, wait=5), world.ask(only, A, wait=5)
+    world.clock.advance(0.5)
+    held.end()
+    leaves.leave()
+    world.clock.advance(0.001)
+    assert stays.permit is not None and leaves.permit is None
