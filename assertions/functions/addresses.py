@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from ipaddress import ip_network
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any
 
 from policylang.sdk import Failed, Failure, Ip, Kind, function
@@ -56,11 +56,25 @@ def network_of(ip: Ip, *, v4: int, v6: int) -> str:
 
         network_of(client.ip, v6: 64) != ""
     """
-    address = read_address(ip)
-    if address is None:
-        raise Failed(Failure("wrong-type", 400, "not an address", kind=Kind.ERROR))
-    bits = max(0, min(int(v4 if address.version == 4 else v6), address.max_prefixlen))
-    return str(ip_network((address, bits), strict=False))
+    try:
+        return _network_of(ip, int(v4), int(v6))
+    except (OSError, ValueError):
+        raise Failed(Failure("wrong-type", 400, "not an address", kind=Kind.ERROR)) from None
 
+
+@lru_cache(maxsize=16384)
+def _network_of(ip: str, v4: int, v6: int) -> str:
+    """Raises OSError or ValueError for what is no address."""
+    family = AF_INET6 if ":" in ip else AF_INET
+    packed = inet_pton(family, ip)
+    if packed.startswith(_MAPPED):  # RFC 4291 2.5.5.2
+        family, packed = AF_INET, packed[len(_MAPPED):]
+    width = len(packed) * 8
+    bits = max(0, min(v4 if family is AF_INET else v6, width))
+    kept = int.from_bytes(packed) >> (width - bits) << (width - bits)
+    return f"{inet_ntop(family, kept.to_bytes(len(packed)))}/{bits}"
+
+
+_MAPPED = bytes(10) + b"\xff\xff"
 
 FUNCTIONS = (in_network, ip, network_of)
