@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,11 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from members import NoMembers, jar, java
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
 PORTS = ("8080", "9000")
+CLUSTER_PORTS = ("8080", "8081", "9000", "5701", "5702", "5703")
 ACCEPT = os.environ.get("POL_ACCEPT") == "1"
 _CHANGING = re.compile(r"(request:|pid |policy )[0-9a-f]+\b")
 """Ids of requests and processes, and the policy's hash (the test moves its ports)."""
@@ -43,44 +46,90 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     shutil.copytree(ROOT / "samples", folder / "samples")
     for file in [*folder.glob("samples/*/policy.pol"), folder / "samples/run.py"]:
         file.write_text(with_ports(file.read_text(), ports))
-    for _, name, text in _FENCE.findall(TEXT):
-        if name:
+    for kind, name, text in _FENCE.findall(TEXT):
+        if name and kind != "console":
             (folder / name).write_text(text)
-    gateway = subprocess.Popen(
-        [sys.executable, "samples/run.py"], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        assert gateway.stdout is not None
-        end = time.monotonic() + 60
-        while not gateway.stdout.readline().startswith("curl "):
-            assert gateway.poll() is None and time.monotonic() < end, "the sample did not start"
+    with running("run.py", folder):
         yield folder, ports
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """The same of the sample with three members and two gateways."""
+    try:
+        jar(), java()
+    except NoMembers as error:
+        pytest.skip(f"NO HAZELCAST MEMBERS, so their tests did not run: {error}")
+    folder = tmp_path_factory.mktemp("cluster")
+    first, second = neighbours()
+    ports = dict(zip(CLUSTER_PORTS, map(str, (first, second, *free_ports(4))), strict=True))
+    shutil.copytree(ROOT / "samples", folder / "samples")
+    for file in (folder / "samples/05_cluster/policy.pol", folder / "samples/cluster.py"):
+        file.write_text(with_ports(file.read_text(), ports))
+    with running("cluster.py", folder, {"PYTHONPATH": str(ROOT / "tests")}):
+        yield folder, ports
+
+
+@contextlib.contextmanager
+def running(script: str, folder: Path, environ: dict[str, str] | None = None) -> Iterator[None]:
+    """A sample that has said what to try."""
+    started = subprocess.Popen(
+        [sys.executable, f"samples/{script}"], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, **(environ or {})},
+    )  # fmt: skip
+    try:
+        assert started.stdout is not None
+        end = time.monotonic() + 60
+        while not started.stdout.readline().startswith("curl "):
+            assert started.poll() is None and time.monotonic() < end, "the sample did not start"
+        yield
     finally:
-        gateway.send_signal(signal.SIGTERM)
-        gateway.wait(30)
+        started.send_signal(signal.SIGTERM)
+        started.wait(60)
+
+
+def neighbours() -> tuple[int, int]:
+    """Two free ports side by side, as the README counts from one to the other."""
+    while True:
+        (port,) = free_ports(1)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port, port + 1
 
 
 def with_ports(text: str, ports: dict[str, str]) -> str:
     for usual, ours in ports.items():
-        text = text.replace(f":{usual}", f":{ours}")
+        text = re.sub(rf"\b{usual}\b", ours, text)
     return text
 
 
-def commands() -> list[tuple[str, str]]:
+def commands(place: str) -> list[tuple[str, str]]:
     found = []
-    for kind, _, text in _FENCE.findall(TEXT):
-        if kind == "console":
+    for kind, name, text in _FENCE.findall(TEXT):
+        if kind == "console" and name == place:
             for block in re.split(r"^\$ ", text, flags=re.M)[1:]:
                 command, _, output = block.partition("\n")
                 found.append((command, output))
     return found
 
 
-@pytest.mark.parametrize(("command", "shown"), commands(), ids=[command[:60] for command, _ in commands()])
+@pytest.mark.parametrize(("command", "shown"), commands(""), ids=[command[:60] for command, _ in commands("")])
 def test_a_command_prints_what_the_readme_shows(
     command: str, shown: str, place: tuple[Path, dict[str, str]]
 ) -> None:
-    folder, ports = place
+    prints(command, shown, *place)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"), commands("cluster"), ids=[command[:60] for command, _ in commands("cluster")]
+)
+def test_a_command_to_the_cluster_prints_what_the_readme_shows(
+    command: str, shown: str, cluster: tuple[Path, dict[str, str]]
+) -> None:
+    prints(command, shown, *cluster)
+
+
+def prints(command: str, shown: str, folder: Path, ports: dict[str, str]) -> None:
     done = subprocess.run(
         ["sh", "-c", with_ports(command, ports)],
         cwd=folder,
