@@ -49,17 +49,21 @@ def in_network(ip: Ip, network: str) -> bool:
     return _in_network(ip, network)
 
 
+def _of_address(ip: str, v4: int, v6: int) -> str:
+    try:
+        return _network_of(ip, v4, v6)
+    except (OSError, ValueError):
+        raise Failed(Failure("wrong-type", 400, "not an address", kind=Kind.ERROR)) from None
+
+
 @function(docs={"ip": "An address.", "v4": "Bits kept of an IPv4 address.", "v6": "Bits kept of an IPv6 address."},
-          defaults={"v4": "32", "v6": "64"})  # fmt: skip
+          defaults={"v4": "32", "v6": "64"}, prepare=lambda constants: _of_address)  # fmt: skip
 def network_of(ip: Ip, *, v4: int, v6: int) -> str:
     """The network of an address: one IPv6 user owns a whole /64, so count by that.
 
         network_of(client.ip, v6: 64) != ""
     """
-    try:
-        return _network_of(ip, int(v4), int(v6))
-    except (OSError, ValueError):
-        raise Failed(Failure("wrong-type", 400, "not an address", kind=Kind.ERROR)) from None
+    return _of_address(ip, v4, v6)
 
 
 @lru_cache(maxsize=16384)
@@ -70,7 +74,7 @@ def _network_of(ip: str, v4: int, v6: int) -> str:
     if packed.startswith(_MAPPED):  # RFC 4291 2.5.5.2
         family, packed = AF_INET, packed[len(_MAPPED):]
     width = len(packed) * 8
-    bits = max(0, min(v4 if family is AF_INET else v6, width))
+    bits = max(0, min(int(v4 if family is AF_INET else v6), width))
     kept = int.from_bytes(packed) >> (width - bits) << (width - bits)
     return f"{inet_ntop(family, kept.to_bytes(len(packed)))}/{bits}"
 
