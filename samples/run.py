@@ -19,6 +19,7 @@ TRY = {
     "02_contracts": "curl -i -H 'X-API-Key: key-of-bob' http://127.0.0.1:8080/orders/7",
     "03_content_routing": "curl -i http://127.0.0.1:8080/orders -d '{\"shipping\": {\"country\": \"DE\"}}'",
     "04_resilient": "curl -i http://127.0.0.1:8080/prices/7",
+    "05_cluster": "make cluster    # with its members: here the cluster is away",
     "06_account_concurrency": "curl -i http://127.0.0.1:8080/payments -d '{\"payment\": {\"account\": \"DE-7\"}}'",
     "07_sessions": "curl -i http://127.0.0.1:8080/login -d '{\"user\": \"ann\", \"pin\": \"4711\"}'",
     "09_limits": "curl -i -H 'X-API-Key: key-of-bob' http://127.0.0.1:8080/reports/7",

@@ -233,4 +233,6 @@ def _ignored(_: Any) -> None:
 def _told(error: BaseException) -> str:
     if isinstance(error, SplitBrainProtectionError):
         return REFUSED
-    return f"{type(error).__name__}: {error}"[:200]
+    if isinstance(error, TargetDisconnectedError):
+        return "a member's connection was closed"
+    return f"a member answers {type(error).__name__}: {error}"[:200]
