@@ -93,6 +93,10 @@ class EmbeddedEntries:
         except StoreUnavailable as error:
             self._fail(error)
 
+    def fullness(self) -> dict[str, float]:
+        """What part of the room is taken, of each kind: from 1.0 on it takes no new keys, or old ones give way."""
+        return {kind: kept.fullness() for kind, kept in self._kinds.items()}
+
     def sweep(self) -> bool:
         """Delete some expired entries: in turns, and where there was much the last time; True while there is."""
         self._turns.append(self._turns.pop(0))
