@@ -37,7 +37,7 @@ TRUST_WAIT: Final = 0.1
 TRUST_LOOKS: Final = 5
 ROUNDS: Final = 20
 """Leases that one request waits for, others being quicker each time, until the store counts as away."""
-STATES: Final = 100_000
+STATES: Final = 20_000
 """Keys whose leasing is remembered in a process."""
 
 

@@ -13,6 +13,7 @@ from policylang.sdk.memory import finished
 from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
 from runtime.quotas.ledger import Ledger
+from runtime.quotas.record import unpack
 from runtime.quotas.witness import NEW_WAIT, Witness
 from runtime.upstream.alone import Alone
 
@@ -44,16 +45,24 @@ class Link:
 
 
 class Slow:
-    """A store whose calls take time, fail, or lose their answer. `away`: all fail. `calls`: how many there were."""
+    """A store whose calls take time, fail, or lose their answer. `away`: all fail. `calls`: how many there were;
+    `leased`: the most that all shares of a record ever came to."""
 
     def __init__(self, clock: VirtualClock, random: Random, faults: Faults) -> None:
         self.clock, self.random, self.faults = clock, random, faults
         self.away = False
         self.calls = 0
+        self.leased = 0
         self.kept = MemoryEntries(clock, MemoryStore())
 
     def now(self, space: Space, key: bytes, change: Change) -> Any:
-        return finished(settled_later(self.kept.update(space, key, change)))
+        def watched(data: bytes | None) -> Changed:
+            found = change(data)
+            if found.value is not None and space.name.startswith("quotas."):
+                self.leased = max(self.leased, unpack(found.value).total)
+            return found
+
+        return finished(settled_later(self.kept.update(space, key, watched)))
 
     def forget(self) -> None:
         """All members were restarted."""
@@ -125,7 +134,7 @@ class Machine:
         ledger = Ledger(link, disk, self.name, self.world.clock, self.world.defects.append)
         process = Process(ledger, (disk, link))
         if self.world.cluster is not None:
-            process.witness = Witness(ledger, self.world.clock)
+            process.witness = ledger.witness = Witness(ledger, self.world.clock)
             process.witness.start()
         return process
 

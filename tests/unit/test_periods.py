@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policylang.sdk.periods import LONGEST, UNITS, Calendar, NoSuchZone, time_zone
@@ -85,6 +85,7 @@ def test_hours_begin_where_the_zone_s_clock_shows_a_whole_one() -> None:
     assert Calendar("s").at(119.9) == ("s", 119, 120)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ZONES), st.sampled_from(["day", "month"]), MOMENTS)
 def test_periods_of_dates_follow_each_other_without_a_gap(zone: str, unit: str, wall: float) -> None:
     calendar = Calendar(unit, zone)
@@ -95,6 +96,7 @@ def test_periods_of_dates_follow_each_other_without_a_gap(zone: str, unit: str, 
     assert Calendar(unit, zone).at(wall) == period, "it depends on what was asked before"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(ZONES), st.sampled_from(UNITS), MOMENTS, MOMENTS)
 def test_a_calendar_gives_the_same_whatever_was_asked_before(zone: str, unit: str, before: float, wall: float) -> None:
     calendar = Calendar(unit, zone)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from quota_world import Faults, Machine, Process, World
 
@@ -16,7 +16,7 @@ from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
 from runtime.quotas.ledger import named
 from runtime.quotas.record import NOTHING, Record, Share, merged, unpack
-from runtime.quotas.witness import WAIT
+from runtime.quotas.witness import POLL, WAIT
 
 SOAK = os.environ.get("POLGATE_SOAK") == "1"
 SEEDS = range(200 if SOAK else 6)
@@ -48,6 +48,7 @@ def test_on_one_machine_it_is_exact_through_crashes(seed: int) -> None:
         world.take(KEY, MONTH, limit)
         world.clock.advance(0.01)
     assert total(world) == limit, "not exact to the last one"
+    assert world.machines[0].disk.leased == limit
     world.take(KEY, MONTH, limit)
     world.rest()
     assert total(world) == limit
@@ -101,6 +102,7 @@ def test_two_gateways_of_a_cluster_share_it_to_the_last_one(seed: int) -> None:
         world.rest()
     assert total(world) == limit, f"{idle} were left, and {limit - total(world)} cannot be had"
     assert world.cluster is not None and world.cluster.calls < limit, "a call for every request"
+    assert world.cluster.leased <= limit, "together they have leased more than there is"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -130,6 +132,7 @@ def test_a_cluster_that_fails_delays_and_loses_answers_grants_no_more(seed: int)
                 world.clock.advance(0.02)
     world.rest()
     assert total(world) == limit, f"{limit - total(world)} cannot be had any more"
+    assert world.cluster.leased <= limit, "together they have leased more than there is"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -369,6 +372,56 @@ def test_a_gateway_that_comes_new_to_a_cluster_that_goes_on_can_lease_at_once() 
     assert total(world) == 5
 
 
+def holds(world: World, machine: int, units: int, limit: int = 1000) -> Process:
+    """Have a gateway lease so much that it does not spend."""
+    process = world.machines[machine].workers[0]
+    given: list[Taken] = []
+    world.take(KEY, MONTH, limit, units, process, then=lambda _, taken: given.append(taken))
+    world.clock.advance(0.1)
+    process.ledger.give_back(KEY, MONTH, units, given[0].epoch)
+    world.granted.clear()
+    return process
+
+
+def test_what_one_gateway_put_back_the_others_see_before_they_lease() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    spent_by(world, 0, 1, 100)
+    spent_by(world, 1, 60, 100)  # which the first one has not seen
+    world.restart_members()
+    for machine in world.machines:
+        world.connect(machine)
+    world.pass_time(1.0)
+    spent_by(world, 0, 60, 100)
+    world.rest()
+    assert total(world) == 100
+
+
+def test_a_limit_that_is_lower_than_what_others_have_used_is_asked_about() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    process = holds(world, 0, 50)
+    for _ in range(440):
+        world.take(KEY, MONTH, 1000, process=world.machines[1].workers[0])
+    world.clock.advance(0.1)
+    for _ in range(50):
+        world.take(KEY, MONTH, 455, process=process)
+    world.clock.advance(0.2)
+    assert 440 < total(world) <= 455
+
+
+def test_what_could_not_be_given_back_is_spent_or_given_back_later() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    process = holds(world, 0, 10, 30)
+    process.links[1].cut = True
+    world.pass_time(2.0)
+    process.links[1].cut = False
+    world.take(KEY, MONTH, 30, 5, process)
+    world.clock.advance(0.1)
+    assert total(world) == 5 and not world.away
+    spent_by(world, 1, 30, 30)
+    world.rest()
+    assert total(world) == 30
+
+
 # --- an operator's word ------------------------------------------------------------------------------
 
 
@@ -413,6 +466,27 @@ def test_what_an_operator_adds_can_be_used_more_and_what_is_held_stays(clustered
         assert total(world) == most
 
 
+def test_what_another_gateway_holds_is_void_within_a_moment() -> None:
+    world = World(1, gateways=2, workers=1, clustered=True)
+    process = holds(world, 1, 50)
+    ledger = world.machines[0].workers[0].ledger
+    world.go(ledger.change("month", named(KEY, MONTH), lambda record: record.begun_anew(1000)))
+    world.clock.advance(POLL + 0.1)
+    world.take(KEY, MONTH, 1000, process=process)
+    world.clock.advance(0.1)
+    assert (total(world), world.refused) == (0, 1)
+
+
+def test_what_was_taken_before_an_operators_word_is_not_given_back_after_it() -> None:
+    world = World(1, workers=1)
+    ledger = world.processes[0].ledger
+    spent_by(world, 0, 10, 100)
+    tell(world, 0, lambda record: record.begun_anew(0))
+    spent_by(world, 0, 5, 100)
+    ledger.give_back(KEY, MONTH, 10, 0)
+    assert ledger.left(KEY, MONTH, 100) == 95
+
+
 def test_a_gateway_that_was_away_hears_of_it_when_it_is_back() -> None:
     world = World(1, gateways=2, workers=1, clustered=True)
     spent_by(world, 1, 10, 1000)
@@ -442,6 +516,7 @@ def history(shares: dict[bytes, int], base: int, epoch: int) -> Record:
 RECORDS = st.builds(history, SHARES, NUMBERS, st.integers(0, 1))
 
 
+@settings(deadline=None)
 @given(RECORDS, RECORDS, RECORDS)
 def test_readings_merge_in_any_order_and_forget_nothing(one: Record, two: Record, three: Record) -> None:
     assert merged(one, one) is one
@@ -454,6 +529,7 @@ def test_readings_merge_in_any_order_and_forget_nothing(one: Record, two: Record
             assert all(both.share(name).number >= share.number for name, share in record.shares.items())
 
 
+@settings(deadline=None)
 @given(RECORDS)
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     assert unpack(record.pack()) == record
