@@ -14,7 +14,7 @@ import orjson
 
 from policylang.sdk import Changed
 
-PASSED, REFUSED, UNCOUNTED = "passed", "refused", "uncounted"
+PASSED, REFUSED, NO_GUESS = "passed", "refused", "no guess"
 
 
 class Rules(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from assertions.state.attempts import PASSED, REFUSED, UNCOUNTED, Entered, Rules, enter, leave
+from assertions.state.attempts import NO_GUESS, PASSED, REFUSED, Entered, Rules, enter, leave
 from policylang.sdk import (
     Assertion,
     Duration,
@@ -23,9 +23,9 @@ from policylang.sdk import (
     param,
     settled,
 )
+from policylang.sdk.limits_told import EXCEEDED, UNCOUNTED, LimitPolicy, is_policy_name, tell
+from policylang.sdk.seldom import Seldom
 from policylang.sdk.shared_map import lifetime
-
-_SECOND = 1_000_000_000
 
 
 class Lockout(Assertion):
@@ -36,10 +36,11 @@ class Lockout(Assertion):
     as many as `after` in `within` the key is locked `for` a time, in which the block is not run and the failure is
     `locked-out`, with `Retry-After`. Then one attempt is let through: another refusal locks for `growing` times as
     long, up to `max`. What passes makes an end of it, unless `resets` is false, which is for keys that a guesser
-    shares with others, such as an address. An attempt counts before it is made, so that many at once, at all workers
-    and gateways, cannot be more; one whose client leaves counts until `within` is over. The counts outlive processes,
-    but not the machine (all members of a cluster). Whoever knows a name can lock it: count by name and address
-    together, and with a larger number by either.
+    shares with others, such as `network_of(client.ip)`. An attempt counts before it is made, so that many at once, at
+    all workers and gateways, cannot be more; one whose client leaves counts until `within` is over. The counts outlive
+    processes, but not the machine's boot (on a cluster: not all of its members); while the store is away it fails with
+    503, unless `when_down` is `allow`. Whoever knows a name can lock it: count by name and address together, and with
+    a larger number by either.
 
         lockout [request.query.user ?? "", client.ip], after: 5, within: 10m, for: 1m, growing: 2, max: 1h {
             require request.header["X-Pin"] == "7"
@@ -72,7 +73,8 @@ class Lockout(Assertion):
         if entered.wait:
             if not self.log_only:
                 return self._locked(entered.wait)
-            exchange.environment.log("warning", "locked out, let through by log_only", exchange)
+            tell(exchange, self._policy, 0, entered.wait, EXCEEDED)
+            self._report(exchange, "locked out, let through by log_only")
         before = exchange.response
         outcome = await block(exchange)
         await self._leave(exchange, key, token, self._judged(exchange, outcome, before))
@@ -87,7 +89,8 @@ class Lockout(Assertion):
         except Unavailable as away:
             if self.when_down == "reject":
                 raise
-            self._tell(exchange, f"attempts are not counted: {away}")
+            tell(exchange, self._policy, self.after, 0.0, UNCOUNTED)
+            self._report(exchange, f"attempts are not counted: {away}")
             return Entered(0.0)
 
     async def _leave(self, exchange: Exchange, key: bytes, token: str, judged: str) -> None:
@@ -96,7 +99,7 @@ class Lockout(Assertion):
         try:
             seconds: float = await settled(environment.entries.update(self._space, key, change))
         except Unavailable as away:
-            self._tell(exchange, f"the attempt counts until {self.within} are over: {away}")
+            self._report(exchange, f"the attempt counts until {self.within} are over: {away}")
             return
         if seconds:
             text = f"locked for {Duration(round(seconds, 3))} after too many refusals"
@@ -105,28 +108,29 @@ class Lockout(Assertion):
     def _judged(self, exchange: Exchange, outcome: Outcome, before: Any) -> str:
         if isinstance(outcome, Failure):
             guessed = outcome.kind is Kind.REFUSAL and outcome.status != 429
-            return REFUSED if guessed else UNCOUNTED
+            return REFUSED if guessed else NO_GUESS
         response = exchange.response
         if response is None or response is before:
             return PASSED
         if response.status in self.answers_:
             return REFUSED
-        return PASSED if response.status < 400 else UNCOUNTED
+        return PASSED if response.status < 400 else NO_GUESS
 
     def _locked(self, wait: float) -> Failure:
         seconds = max(1, math.ceil(wait))
         return self.failure("locked-out", "too many attempts were refused", headers=(("Retry-After", str(seconds)),))
 
-    def _tell(self, exchange: Exchange, text: str) -> None:
-        """At most once a second: a store that is away is so for every request."""
-        now = exchange.environment.clock.monotonic()
-        if now - self._told[0] >= _SECOND:
-            self._told[0] = now
+    def _report(self, exchange: Exchange, text: str) -> None:
+        if self._seldom.again(exchange.environment.clock.monotonic()):
             exchange.environment.log("warning", text, exchange)
 
     @cached_property
-    def _told(self) -> list[int]:
-        return [-_SECOND]
+    def _policy(self) -> LimitPolicy:
+        return LimitPolicy(self.name_ or self.name, self.after, math.ceil(self.within.seconds), shown=False)
+
+    @cached_property
+    def _seldom(self) -> Seldom:
+        return Seldom()
 
     @cached_property
     def _rules(self) -> Rules:
@@ -155,4 +159,7 @@ class Lockout(Assertion):
         if isinstance(answers, (list, tuple)) and not all(isinstance(each, int) and 200 <= each <= 499
                                                           for each in answers):  # fmt: skip
             return "`answers` are statuses from 200 to 499"
+        name = constants.get("name")
+        if isinstance(name, str) and not is_policy_name(name):
+            return "`name` takes printable ASCII characters without quotes"
         return None

@@ -9,7 +9,9 @@ from types import CoroutineType
 from typing import Any, ClassVar, cast
 
 from policylang.sdk import Assertion, Duration, Exchange, Expr, Key, Outcome, Space, Unavailable, param, settled
+from policylang.sdk.limits_told import EXCEEDED, LimitPolicy, is_policy_name, tell
 from policylang.sdk.replays import TOKEN_BYTES, first_of, replay_space, written_id
+from policylang.sdk.seldom import Seldom
 
 _LOOKS, _LOOK = 5, 0.02
 """How often, and after how many seconds each, to look whether the cluster is whole before it is an error."""
@@ -72,9 +74,19 @@ class NotReplayed(Assertion):
         if first:
             return None
         if self.log_only:
-            exchange.environment.log("warning", "a replay, let through by log_only", exchange)
+            tell(exchange, self._policy, 0, 0.0, EXCEEDED)
+            if self._seldom.again(exchange.environment.clock.monotonic()):
+                exchange.environment.log("warning", "a replay, let through by log_only", exchange)
             return None
         return self.failure("replayed", f"this has come before, within {self.within}")
+
+    @cached_property
+    def _policy(self) -> LimitPolicy:
+        return LimitPolicy(self.name_ or self.name, 1, None, shown=False)
+
+    @cached_property
+    def _seldom(self) -> Seldom:
+        return Seldom()
 
     @cached_property
     def _space(self) -> Space:
@@ -85,4 +97,7 @@ class NotReplayed(Assertion):
         within = constants.get("within")
         if isinstance(within, Duration) and not 0 < within.seconds <= 31 * 86400:
             return "`within` is longer than `0s`, and at most `31d`"
+        name = constants.get("name")
+        if isinstance(name, str) and not is_policy_name(name):
+            return "`name` takes printable ASCII characters without quotes"
         return None

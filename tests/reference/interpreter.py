@@ -474,7 +474,7 @@ class Evaluation:
                 name = ("named", self.value(given["name"]).value)
             if call.name == "lockout":
                 return state.lockout(call, given, self, name)
-            state.not_replayed(given, self, name)
+            state.not_replayed(call, given, self, name)
             return PASSED
         return self._bind(call, assertions.run(call, self))
 

@@ -97,7 +97,7 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
         if at.world.store_away:
             if down == "reject" and not only_log:
                 raise _away()
-            if _again(at, statement):
+            if again(at, statement):
                 at.logs.append(("warning", None, False))
             if down != "local":
                 return _outputs([(rates[0].count, 0, 0.0)], hidden)
@@ -119,7 +119,7 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
     if not refused:
         return outputs
     if only_log:
-        if _again(at, statement):
+        if again(at, statement):
             at.logs.append(("warning", None, False))
         return outputs
     wait = max(one.wait(cost) for one in refused)
@@ -194,7 +194,7 @@ def _outputs(found: list[tuple[int, int, float]], hidden: bool) -> tuple[Known, 
     return Known(limit, hidden), Known(remaining, hidden), Known(Duration(reset), hidden)
 
 
-def _again(at: Evaluation, statement: Any) -> bool:
+def again(at: Evaluation, statement: Any) -> bool:
     """A statement reports once a second."""
     last = at.world.reported.get(statement)
     if last is not None and at.world.now < last + _NS:

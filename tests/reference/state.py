@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reference import values as v
-from reference.limiting import key_text
+from reference.limiting import again, key_text
 from reference.values import Failing, Known
 
 from policylang.syntax import nodes as n
@@ -146,12 +146,13 @@ def increment(given: Given, at: Evaluation) -> tuple[Known, ...]:
 # --- not_replayed ---
 
 
-def not_replayed(given: Given, at: Evaluation, name: Any) -> None:
+def not_replayed(call: n.Call, given: Given, at: Evaluation, name: Any) -> None:
     id, seconds = key_text(at.value(given["id"]).value), at.value(given["within"]).value.seconds
     _reach(at)
     if at.world.ids.get((name, id), -math.inf) > at.world.wall():
         if "log_only" in given:
-            at.logs.append(("warning", None, False))
+            if again(at, call):
+                at.logs.append(("warning", None, False))
             return
         raise Failing("replayed", 403)
     at.world.ids[name, id] = at.world.wall() + seconds
@@ -188,7 +189,8 @@ def lockout(call: n.Call, given: Given, at: Evaluation, name: Any) -> str:
     if wait > 0:
         if not rules["log_only"]:
             raise Failing("locked-out", 429, headers=(("Retry-After", str(max(1, math.ceil(wait)))),))
-        at.logs.append(("warning", None, False))
+        if again(at, call):
+            at.logs.append(("warning", None, False))
     else:
         _touched(lock, at, rules)
     before = at.state.response.number if at.state.response is not None else None

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assertions.state.attempts import PASSED, REFUSED, UNCOUNTED, Rules, enter, leave, locked_for
+from assertions.state.attempts import NO_GUESS, PASSED, REFUSED, Rules, enter, leave, locked_for
 
 RULES = st.builds(
     Rules,
@@ -17,7 +17,7 @@ RULES = st.builds(
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("enter"), st.integers(0, 0)),
-        st.tuples(st.sampled_from([REFUSED, REFUSED, REFUSED, PASSED, UNCOUNTED]), st.integers(0, 20)),
+        st.tuples(st.sampled_from([REFUSED, REFUSED, REFUSED, PASSED, NO_GUESS]), st.integers(0, 20)),
         st.tuples(st.just("wait"), st.sampled_from([1, 3, 9, 30, 400])),
         st.tuples(st.just("again"), st.integers(0, 20)),
     ),
@@ -144,7 +144,7 @@ def test_an_error_forgives_nothing() -> None:
     assert [refused(kept, rules, token) for token in "ab"] == [0.0, 0.0]
     for token in "cd":
         assert kept.update(enter(token, kept.now, rules)).wait == 0
-        kept.update(leave(token, UNCOUNTED, kept.now, rules))
+        kept.update(leave(token, NO_GUESS, kept.now, rules))
     assert refused(kept, rules, "e") == 10.0
 
 
