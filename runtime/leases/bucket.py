@@ -132,7 +132,10 @@ class Attempt:
         return Changed(Found(verdicts, extra, others, inherited, value, kept, True, own, part), value)
 
     def _part(self, kept: list[Section], amounts: list[int], own: int) -> int:
-        """What is due by what is used up; and of what nobody has, all that the others do not lack."""
+        """All that nobody else has; but what others lack, once that is more than twice what is due by what is used up.
+
+        What is given up drains nothing until somebody takes it, so little is given up, and late.
+        """
         total = own + sum(amounts)
         if not own:
             return 0
@@ -142,19 +145,22 @@ class Attempt:
             free -= section[4]
             lacking += max(0, WHOLE * amount // total - section[4])
         due = WHOLE * own // total
-        return max(0, min(free, due), free - lacking)
+        if free <= 2 * due or not lacking:
+            return max(0, free)
+        return max(due, free - lacking)
 
 
 class BucketLeases:
     """What one holder knows of one key. Times are its own monotonic ns.
 
-    `part`: its part of the draining, of WHOLE. `others`: the others' amount when the entry was last seen.
+    `part`: its part of the draining, of WHOLE. `others`: the others' amount when the entry was last seen. `look_at`:
+    when to look at the entry in any case.
     """
 
     __slots__ = (
         "_alone", "_alone_since", "_at", "_flying", "_last", "_spent", "_total", "_used", "burst", "contact",
-        "fence", "free", "free_until", "full_until", "grace", "guess", "limit", "lucky", "me", "number", "others",
-        "part", "reserved", "seen", "spare", "stored", "used", "window",
+        "fence", "free", "free_until", "full_until", "grace", "guess", "limit", "look_at", "lucky", "me", "number",
+        "others", "part", "reserved", "seen", "spare", "stored", "used", "window",
     )  # fmt: skip
 
     def __init__(self, me: Holder, window: int, burst: int, grace: int, limit: int) -> None:
@@ -179,6 +185,7 @@ class BucketLeases:
         self.others = 0
         self.full_until = 0
         self._total = 0
+        self.look_at: int | None = None
         self.spare = 0
         self.used = 0
         self._alone: bytes | None = None
@@ -250,12 +257,15 @@ class BucketLeases:
         self.reserved += units
         return self.free_until
 
-    def unreserve(self, units: int, now: int) -> None:
-        """It was not spent."""
+    def unreserve(self, units: int, now: int, until: int) -> None:
+        """It was not spent; it may be until then."""
         self.reserved -= units
         self.full_until = 0
-        if self.limit > EXACT and now < self.free_until:
-            self.free += units
+        if self.limit > EXACT:
+            until = min(until, now + self.window // SPENDING)
+            self.free, self.free_until = (
+                (self.free + units, min(until, self.free_until)) if self.unspent(now) else (units, until)
+            )
 
     def held(self, now: int) -> int:
         """Above 0 while this holder has anything to remember."""
@@ -329,6 +339,7 @@ class BucketLeases:
             self.free_until = attempt.now + self.window // SPENDING
         self.contact, self.used = now, 0
         self._total = others + told
+        self.look_at = self._next_look(kept, now)
         in_time = now <= attempt.now + self.grace
         decisions: list[Decision | None] = []
         refused = False
@@ -352,6 +363,20 @@ class BucketLeases:
 
     # --- by the way ---
 
+    def _next_look(self, kept: list[Section], now: int) -> int | None:
+        """When some of the draining may be had that this holder lacks, or that nobody has any more."""
+        own = self.used_up(now)
+        if not own or not kept or not self.limit:
+            return None
+        soon = now + self.window // SPENDING
+        if self.part * 2 * self._total < WHOLE * own:
+            return soon
+        empty = min(
+            (units * self.window + used) * WHOLE // (part * self.limit) if part else self.burst
+            for _, _, units, _, part, used in kept
+        )
+        return max(soon, now + empty)
+
     def due(self, now: int) -> tuple[int | None, bool]:
         held = self.used_up(now) + (self.unspent(now) + self.reserved) * self.window
         back = self.stored - held
@@ -360,10 +385,15 @@ class BucketLeases:
             return now, True
         if not held:
             return None, False
+        if self.look_at is not None:
+            if self.look_at <= now:
+                return now, True
+            soon = min(soon, self.look_at)
         if not self.part:
             return soon, False
         wait = (min(self.step - back, held) * WHOLE) // (self.part * self.limit) + 1
-        return max(now + wait, soon if self.limit > EXACT else 0), False
+        at = max(now + wait, soon if self.limit > EXACT else 0)
+        return (at if self.look_at is None else min(at, self.look_at)), False
 
     # --- while the store is away ---
 

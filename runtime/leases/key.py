@@ -52,7 +52,9 @@ class Surroundings(Protocol):
 class KeyRate:
     """`away_since`: when the store first failed to answer for it; None while it does."""
 
-    __slots__ = ("_asks", "_attempt", "_late", "_rates", "_retry_at", "_timer", "away_since", "leases", "name", "space")
+    __slots__ = (
+        "_asks", "_attempt", "_failed_at", "_late", "_rates", "_timer", "away_since", "leases", "name", "space",
+    )  # fmt: skip
 
     def __init__(self, rates: Surroundings, name: bytes, space: Space, leases: WindowLeases | BucketLeases) -> None:
         self._rates = rates
@@ -60,7 +62,7 @@ class KeyRate:
         self.space = space
         self.leases = leases
         self.away_since: int | None = None
-        self._retry_at = 0
+        self._failed_at = 0
         self._asks: deque[Ask] = deque()
         self._attempt: Any = None
         self._timer: Timer | None = None
@@ -99,7 +101,7 @@ class KeyRate:
 
     def probe(self) -> bool:
         """Look whether the store answers again, if it is time to."""
-        due = self._attempt is None and not self._rates.away and self._rates.now() >= self._retry_at
+        due = self._attempt is None and not self._rates.away and self._rates.now() >= self._failed_at + RETRY
         if due:
             self._begin()
         return due
@@ -108,6 +110,10 @@ class KeyRate:
         """Tell the entry how things stand here."""
         if self._attempt is None:
             self._begin()
+
+    def known_away(self, now: int) -> bool:
+        """Whether the store did not answer for it just now: what was so a while ago says nothing of the others."""
+        return self.away_since is not None and now - self._failed_at <= 2 * RETRY
 
     # --- the call ---
 
@@ -150,7 +156,7 @@ class KeyRate:
             self.leases.lost(attempt)
             if self.away_since is None:
                 self.away_since = now
-            self._retry_at = now + RETRY
+            self._failed_at = now
             asks = [*attempt.asks, *self._asks]
             self._asks.clear()
             self._attempt = None
@@ -173,7 +179,7 @@ class KeyRate:
         self._attempt = None
         if self._asks:
             self._begin()
-        elif self._timer is None or None in decisions:
+        elif self._timer is None or self.leases.look_at is not None or None in decisions:
             self.look()
 
     # --- what was reserved ---
@@ -182,9 +188,9 @@ class KeyRate:
         self.leases.reserved -= units
         self.leases.spend(units, now)
 
-    def give_back(self, units: int) -> None:
-        """They were not spent: others may have them."""
-        self.leases.unreserve(units, self._rates.now())
+    def give_back(self, units: int, until: int) -> None:
+        """They were not spent, and may be until then: others may have them."""
+        self.leases.unreserve(units, self._rates.now(), until)
         if self._attempt is None:
             self.look()
 

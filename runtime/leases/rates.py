@@ -177,7 +177,7 @@ class ClusterRates:
             for one, ask in zip(ones, asks, strict=True):
                 ask.dead = True
                 if ask.until and not spent:
-                    one.give_back(cost)
+                    one.give_back(cost, ask.until)
 
     # --- keys ---
 
@@ -344,6 +344,8 @@ class _Share:
     def _ask(self, one: KeyRate, cost: int, most: int, now: int, count: bool) -> Decision:
         rates = self._rates
         since = [at for at in (one.away_since, rates.away_since) if at is not None]
+        if rates.away_since is None and not one.known_away(now):
+            since = []  # others may be granted something at this moment
         decision = one.leases.alone(cost, most, now, max(since) if since else now, count)
         if count:
             one.mind()

@@ -17,7 +17,6 @@ from __future__ import annotations
 from struct import Struct
 
 from policylang.sdk.store import UNKNOWN, Changed, Decision
-from policylang.sdk.window import MAX_LIMIT, admit_window, standing
 from runtime.leases.asks import (
     EXACT,
     LONGEST_POLL,
@@ -31,6 +30,7 @@ from runtime.leases.asks import (
     Seen,
     spare_of,
 )
+from runtime.leases.runs import Runs
 
 _SECTION = Struct("<8sIIQI")
 """Holder, number of the change, units, wall clock (ms), and how long no unit will be given back from then on (µs)."""
@@ -102,22 +102,25 @@ class WindowLeases:
     """What one holder knows of one key. All times are its own monotonic ns, but for `wall_ms`.
 
     `limit`: the one asked for last. `stored`: units of the own section, as far as is known. `others`: those of all
-    other holders. `contact`: when the entry was last seen. `lucky`: below 0 where guesses of the entry fail mostly.
+    other holders. `contact`: when the entry was last seen. `look_at`: as a bucket's. `lucky`: below 0 where guesses of
+    the entry fail mostly.
     """
 
     __slots__ = (
-        "_again", "_last", "_live", "_spent", "contact", "fence", "free", "free_until", "full_until", "grace", "guess",
+        "_again", "_last", "_runs", "_spent", "contact", "fence", "free", "free_until", "full_until", "grace", "guess",
         "limit", "lucky", "me", "number", "others", "polls", "reserved", "seen", "sent", "spare", "stored", "used",
         "window",
     )  # fmt: skip
+
+    look_at: int | None = None
 
     def __init__(self, me: Holder, window: int, grace: int, limit: int) -> None:
         self.me = me
         self.grace = grace
         self.window = window
         self.limit = limit
-        self._live: bytes | None = None  # what was spent within the last T: a state of policylang.sdk.window
-        self._spent = 0  # and not yet in `_live`, the last of it at `_last`
+        self._runs = Runs(window)
+        self._spent = 0  # and not yet in `_runs`, the last of it at `_last`
         self._last = 0
         self.free = 0
         self.free_until = 0
@@ -167,7 +170,7 @@ class WindowLeases:
         left = max(0, limit - others - self.held(now) + self.unspent(now))
         if cost > left:
             return self._refusal(limit, cost, now)
-        return Decision(True, left, self.window / 1e9 if others or self._spent or self._live else 0.0, 0.0)
+        return Decision(True, left, self.window / 1e9 if others or self._spent or self._runs.total else 0.0, 0.0)
 
     def _refusal(self, limit: int, cost: int, now: int) -> Decision:
         left = max(0, limit - self.others - self.held(now))
@@ -189,46 +192,37 @@ class WindowLeases:
         self.reserved += units
         return self.free_until
 
-    def unreserve(self, units: int, now: int) -> None:
-        """It was not spent."""
+    def unreserve(self, units: int, now: int, until: int) -> None:
+        """It was not spent; it may be until then."""
         self.reserved -= units
         self.full_until = 0
-        if self.limit > EXACT and now < self.free_until:
-            self.free += units
+        if self.limit > EXACT:
+            until = min(until, now + self.window // SPENDING)
+            self.free, self.free_until = (
+                (self.free + units, min(until, self.free_until)) if self.unspent(now) else (units, until)
+            )
 
     def held(self, now: int) -> int:
         """The units that this holder has: spent within the last T, reserved, or still to be spent."""
         self._fold()
-        live = 0
-        if self._live is not None:
-            live = MAX_LIMIT - standing(self._live, MAX_LIMIT, self.window, 0, now).remaining
-            if not live:
-                self._live = None
-        return live + self.reserved + self.unspent(now)
+        return self._runs.live(now) + self.reserved + self.unspent(now)
 
     def unspent(self, now: int) -> int:
         return self.free if now < self.free_until else 0
 
+    def spend(self, units: int, now: int) -> None:
+        self._fold()
+        self._runs.add(units, now, self.limit <= EXACT)
+
     def _fold(self) -> None:
         if self._spent:
-            self.spend(self._spent, self._last)
+            self._runs.add(self._spent, self._last, self.limit <= EXACT)
             self._spent = 0
-
-    def spend(self, units: int, now: int) -> None:
-        changed = admit_window(self._live, MAX_LIMIT, self.window, now, units)[1]
-        self._live = changed or self._live
 
     def _release(self, now: int) -> int:
         """When the next of the own units will be free."""
         self._fold()
-        if self._live is None:
-            return now + self.window
-        left = standing(self._live, MAX_LIMIT, self.window, 0, now).remaining
-        live = MAX_LIMIT - left
-        if not live:
-            return now + self.window
-        wait = admit_window(self._live, live, self.window, now, 1)[0].retry_after
-        return now + max(1, round(wait * 1e9))
+        return self._runs.next_end(now)
 
     def next_in(self, now: int) -> int:
         """For the others: how long (µs) no unit of this section will be given back."""

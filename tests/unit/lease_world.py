@@ -52,13 +52,23 @@ class Cancelled:
 
 
 class HolderClock:
-    """A holder's clocks and its loop. `stopped`: its timers wait, as those of a stopped process do."""
+    """A holder's clocks and its loop. `dead`: nothing happens there any more; until `frozen` (true time) nothing does,
+    as in a stopped process, and then all that was missed."""
 
     def __init__(self, world: World, ahead: int, skew: float) -> None:
         self.world = world
         self.ahead = ahead
         self.skew = skew
         self.dead = False
+        self.frozen = 0
+
+    def deliver(self, call: Callable[[], None]) -> None:
+        if self.dead:
+            return
+        if self.frozen > self.world.now:
+            self.world.at(self.frozen, lambda: self.deliver(call))
+        else:
+            call()
 
     def monotonic(self) -> int:
         return self.world.now + self.ahead
@@ -72,8 +82,8 @@ class HolderClock:
         return waiter
 
     def call_later(self, delay: float, call: Callable[[], None]) -> Cancelled:
-        timer = Cancelled(lambda: None if self.dead else call())
-        self.world.at(self.world.now + round(delay * S), timer)
+        timer = Cancelled(call)
+        self.world.at(self.world.now + round(delay * S), lambda: self.deliver(timer))
         return timer
 
 
@@ -108,7 +118,7 @@ class Network:
         self.kept[place] = value, number, self.world.now + round(place[0].ttl * S)
         return True, value, number
 
-    def call(self, key: bytes, work: Callable[[], Any], change: bool) -> Waiter[Any]:
+    def call(self, clock: HolderClock, key: bytes, work: Callable[[], Any], change: bool) -> Waiter[Any]:
         world, draw = self.world, self.world.random
         waiter: Waiter[Any] = Waiter()
         self.trips += 1
@@ -124,9 +134,9 @@ class Network:
             answer = work()
             if not lost:
                 if back:
-                    world.at(world.now + back, lambda: waiter.fire(answer))
+                    world.at(world.now + back, lambda: clock.deliver(lambda: waiter.fire(answer)))
                 else:
-                    waiter.fire(answer)
+                    clock.deliver(lambda: waiter.fire(answer))
 
         if there:
             world.at(world.now + there, arrive)
@@ -138,8 +148,9 @@ class Network:
 class FarEntries:
     """One holder's side of the network: `policylang.sdk.Entries`, with a deadline."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, clock: HolderClock) -> None:
         self.network = network
+        self.clock = clock
         self.versions: dict[tuple[Space, bytes], tuple[bytes | None, int]] = {}
 
     def read(self, space: Space, key: bytes) -> Coroutine[Any, Any, bytes | None]:
@@ -156,9 +167,9 @@ class FarEntries:
         end = network.world.now + round(DEADLINE * S)
 
         async def answer(work: Callable[[], Any], changes: bool) -> Any:
-            waiter = network.call(key, work, changes)
+            waiter = network.call(self.clock, key, work, changes)
             if not waiter.done:
-                network.world.at(end, lambda: waiter.fail(Unavailable("store")))
+                network.world.at(end, lambda: self.clock.deliver(lambda: waiter.fail(Unavailable("store"))))
             return await waiter
 
         version = self.versions.get(place)
@@ -192,8 +203,8 @@ class HolderWorld:
         self.clock = HolderClock(world, number * 12345678901 + 17, skew)
         self.told: list[str] = []
         self.rates = ClusterRates(
-            FarEntries(network), None, self.clock, self.clock, b"holder%02d" % number, holders, DEADLINE,  # type: ignore[arg-type]
-            self.told.append,
+            FarEntries(network, self.clock), None, self.clock, self.clock, b"holder%02d" % number, holders,  # type: ignore[arg-type]
+            DEADLINE, self.told.append,
         )  # fmt: skip
 
     def drive(self, value: Any, done: Callable[[Any, BaseException | None], None]) -> None:
