@@ -19,10 +19,12 @@ _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+\Z")
 _FORBIDDING = frozenset({b"no-store", b"private", b"no-cache"})
 # RFC 9111 3.5: with one of these the answer to a request with Authorization is for others, too.
 _FOR_OTHERS = frozenset({b"public", b"s-maxage", b"must-revalidate"})
-# What goes upstream in these is the gateway's own word, which the request as it came does not show. (Host, and what
-# says the same, is in the name.)
-_OF_THE_GATEWAY = frozenset({b"forwarded", b"via", b"x-forwarded-for", b"x-request-id", b"x-real-ip"})
-_IN_THE_NAME = frozenset({b"host", b"x-forwarded-host", b"x-forwarded-proto"})
+# What goes upstream in these is the gateway's own word, which the request as it came does not show.
+_OF_THE_GATEWAY = frozenset({
+    b"connection", b"forwarded", b"te", b"upgrade", b"via", b"x-forwarded-for", b"x-forwarded-host",
+    b"x-forwarded-port", b"x-real-ip", b"x-request-id",
+})  # fmt: skip
+_IN_THE_NAME = frozenset({b"host", b"x-forwarded-proto"})
 _LOOKED_AT = frozenset({b"age", b"cache-control", b"date", b"expires", b"set-cookie", b"vary"})
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _END = re.compile(rb"[ \t]*(,|\Z)")

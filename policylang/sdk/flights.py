@@ -76,16 +76,16 @@ class Flight:
 
 
 class Flights:
-    """Those of one process."""
+    """Those of one process. `under_way`: by name."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._under_way: dict[Hashable, Flight] = {}
+        self.under_way: dict[Hashable, Flight] = {}
         self._vain: dict[Hashable, int] = {}
 
     def join(self, name: Hashable) -> tuple[Flight | None, bool]:
         """The flight for a name, and whether whoever asks leads it. None: it is not worth waiting for one."""
-        found = self._under_way.get(name)
+        found = self.under_way.get(name)
         if found is not None:
             return found, False
         until = self._vain.get(name)
@@ -93,12 +93,12 @@ class Flights:
             if self.clock.monotonic() < until:
                 return None, False
             del self._vain[name]
-        flight = self._under_way[name] = Flight(self, name)
+        flight = self.under_way[name] = Flight(self, name)
         return flight, True
 
     def ended(self, name: Hashable, flight: Flight) -> None:
-        if self._under_way.get(name) is flight:
-            del self._under_way[name]
+        if self.under_way.get(name) is flight:
+            del self.under_way[name]
 
     def in_vain(self, name: Hashable) -> None:
         if len(self._vain) >= REMEMBERED:

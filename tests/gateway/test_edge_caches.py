@@ -39,6 +39,8 @@ async def caching(up: Script | Origin, parameters: str = "", policy: str = "") -
         environment.caches = WorkerCaches(MemoryEntries(clock, MemoryStore()), clock, True, print)
         yield made
         assert not made.defects, made.defects
+        assert not environment.caches.under_way
+        assert not environment.caches.flights.under_way
 
 
 class Held:
