@@ -14,6 +14,8 @@ from quota_world import Faults, Machine, Process, World
 
 from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
+from runtime.quotas.held import Held, take_up
+from runtime.quotas.leasing import grow, shrink
 from runtime.quotas.ledger import named
 from runtime.quotas.record import NOTHING, Record, Share, merged, unpack
 from runtime.quotas.witness import POLL, WAIT
@@ -540,3 +542,23 @@ def test_what_is_no_record_is_refused_and_nothing_is_nothing() -> None:
     for data in (b"", b"\x00" * 60, b"\x02" + NOTHING.pack()[1:]):
         with pytest.raises(ValueError, match="no quota of this version"):
             unpack(data)
+
+
+# --- what was laid down and not given back yet -------------------------------------------------------
+
+ME = b"gateway1"
+LAID = Held(epoch=0, number=3, leased=5, spent=5, others=0, bound=0)  # of the 10 that the store knows
+STORED = Record(0, 0, 0, 30, {ME: Share(3, 10)})
+
+
+def test_what_was_laid_down_stays_so_whoever_looks_at_the_record() -> None:
+    after = Held.of(take_up(STORED, ME, 0)(LAID.pack()).answer)
+    assert (after.leased, after.free) == (5, 0), "another worker would spend what this one gives back"
+
+
+def test_who_leases_meanwhile_begins_from_what_was_laid_down() -> None:
+    record: Record = grow(ME, LAID, NOTHING, [4], 30, 0)(STORED.pack()).answer
+    assert record.shares[ME] == Share(4, 9)
+    late: Record = shrink(ME, LAID, NOTHING)(record.pack()).answer
+    assert late == record, "it takes away what was leased anew"
+    assert Held.of(take_up(record, ME, 0)(LAID.pack()).answer).free == 4
