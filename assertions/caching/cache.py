@@ -52,8 +52,8 @@ class Cache(Assertion):
     for is not followed: upstreams are protected, also from those who reload.
 
     Once `user` is set the cache is bypassed, unless the key uses `user` or `shared: true` stands. What is checked
-    inside of the block is not checked for an answer from the cache, so authenticate before it: nothing is kept of a
-    block that has set `user`.
+    inside of the block is not checked for an answer from the cache: what says who the caller is, or where from, stands
+    before it (`skipped-check`), and nothing is kept of a block that has set `user`.
 
     An answer from the cache has `Age` and `Cache-Status: polgate; hit; ttl=…`, one that is not says why. With
     `collapse: true` those that ask a worker for one missing answer wait for one fetch, at most `wait`; when it fails or
@@ -73,6 +73,7 @@ class Cache(Assertion):
     waits: ClassVar[bool | None] = True
     effects: ClassVar[frozenset[str]] = frozenset({"response"})
     takes_block: ClassVar[bool] = True
+    skips_block: ClassVar[bool] = True
 
     ttl: Duration = param("How long an answer is used.")
     key: Expr[Key] = param("What else tells answers apart.", default='""')

@@ -44,6 +44,20 @@ to chance which of them counts, and a `route` writes the response.
         set request.header["X-Tier"] = "b"
     }
 
+skipped-check
+An answer from a cache passes without the block, and with it whatever would have been asked of the caller in there.
+    service items "/items" {
+        cache ttl: 1m {
+            allow_ip "10.0.0.0/8"
+            route orders
+        }
+    }
+==
+    service items "/items" {
+        allow_ip "10.0.0.0/8"
+        cache ttl: 1m { route orders }
+    }
+
 swallowed-failure
 An `else` or `catch` that is empty or only logs turns a failure into success, which would open the gate. `ignore` as its
 last statement says that this is meant.

@@ -72,12 +72,14 @@ class Assertion:
     """A message given to it is held whole before it runs; false where it can do without (`limit_size`)."""
     sends: ClassVar[bool] = False
     """It sends a copy of the request: the body is held whole before it runs."""
+    skips_block: ClassVar[bool] = False
+    """It may pass without having run its block, which so must not be what says who the caller is."""
     gives_apart: ClassVar[bool] = False
-    """Few policies take its outputs: `evaluate` gives none, and where one is taken `giving(exchange)`, which gives them,
-    runs in its place."""
+    """Few policies take its outputs: `evaluate` gives none, and where one is taken `giving(exchange)`, which gives
+    them, runs in its place."""
     counts_as: ClassVar[str] = ""
-    """It asks for the counters of the assertion of this name: those of the same `name:`, else in its service the one with
-    the same text of the key that stands last before it."""
+    """It asks for the counters of the assertion of this name: those of the same `name:`, else in its service the one
+    with the same text of the key that stands last before it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -127,6 +129,7 @@ def card_of(cls: type[Assertion]) -> Card:
         reads_bodies=cls.reads_bodies,
         sends=cls.sends,
         make=cls,
+        skips_block=cls.skips_block,
         gives_apart=cls.gives_apart,
         counts_as=cls.counts_as,
     )

@@ -67,6 +67,8 @@ class Card:
     """The class: call it with one keyword argument for each parameter's `attribute`."""
     block_optional: bool = False
     """It may also stand without its block."""
+    skips_block: bool = False
+    """It may pass without having run its block."""
     gives_apart: bool = False
     """Outputs that are taken come from `giving`; `evaluate` gives none."""
     counts_as: str = ""
