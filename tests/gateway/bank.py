@@ -10,6 +10,9 @@ from typing import Any
 
 from daemons import WAIT, eventually
 
+LONGEST = 120.0
+"""Seconds that a transaction may take."""
+
 
 class Bank(http.server.ThreadingHTTPServer):
     """Works on a request until it may `go_on`. `inside`: how many it works on, by account; `most`: at once, ever."""
@@ -51,7 +54,7 @@ class Transaction(http.server.BaseHTTPRequestHandler):
         try:
             if bank.parts:
                 self.begin()
-            bank.go_on.wait(WAIT)
+            bank.go_on.wait(LONGEST)
         finally:
             with bank.lock:
                 bank.inside[account] -= 1
