@@ -270,11 +270,19 @@ class Kept:
         """Give the files back; from then on every call raises StoreUnavailable. May be called twice."""
         self._env.close()
 
+    def _panic(self) -> None:
+        """A write of LMDB's own page has failed: the environment refuses everything until it is opened anew."""
+        self._env.close()
+        self._open()
+
     def unavailable(self, error: lmdb.Error) -> StoreUnavailable:
+        """What to raise outside of any transaction."""
         if isinstance(error, lmdb.MapFullError):
             return StoreFull(f"the {self.what} in `{self.path}` have no room left: give the store more room")
         if no_room(error):
             return StoreFull(f"the disk of `{self.path}` has no room for the {self.what} ({error}): free some")
+        if isinstance(error, lmdb.PanicError):
+            self._panic()
         if isinstance(error, _DAMAGE):
             try:
                 os.close(os.open(self.path / DOUBTFUL, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))

@@ -111,14 +111,13 @@ class Lasting(Kept):
             else:
                 job.waiter.fail(job.error)
 
-    def _reopen(self, done: threading.Event) -> None:
-        """After a write of LMDB's own page has failed: the environment refuses everything until it is opened anew.
+    def _panic(self) -> None:
+        self._panicked = True  # see `_reopen`
 
-        The thread waits meanwhile, and the loop reads only in its own turns: there is no transaction.
-        """
-        self._env.close()
+    def _reopen(self, done: threading.Event) -> None:
+        """The thread waits meanwhile, and the loop reads only in its own turns: there is no transaction."""
         try:
-            self._open()
+            super()._panic()
             self._panicked = False
         except StoreUnavailable as error:
             self._tell(str(error))
@@ -213,10 +212,19 @@ class Lasting(Kept):
                 self._commit([], expired[: len(expired) // 4])
         except Exception as error:
             # Whatever it is, it is the callers': without this thread nothing would ever be written again.
-            self._panicked = isinstance(error, lmdb.PanicError) or self._panicked
             found = self.unavailable(error) if isinstance(error, lmdb.Error) else error
+            self._look()
             for job in jobs:
                 job.error = found
+
+    def _look(self) -> None:
+        """Whether the environment still works after what has failed."""
+        try:
+            self._begin().abort()
+        except lmdb.PanicError:
+            self._panicked = True
+        except (lmdb.Error, StoreUnavailable):
+            pass  # who asks next is told
 
     def _one(self, txn: lmdb.Transaction[bytes], job: Job) -> bool:
         """True where there is something to commit. A change that is refused or broken has written nothing."""

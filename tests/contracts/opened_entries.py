@@ -17,12 +17,16 @@ from policylang.sdk.memory import MemoryEntries, MemoryStore
 from runtime.cluster.client import Cluster
 from runtime.cluster.entries import ClusterEntries
 from runtime.edge.loop import new_loop
+from runtime.stores import lasting
 from runtime.stores.entries import EmbeddedEntries
 from runtime.stores.folder import FolderClaim
 from runtime.workers.settings import StoreSettings
 
 WAIT = 20.0
 """Seconds: the deadline of every wait."""
+
+# Where a disk is shared with other tests a sync can take long; tests of the deadline set one of their own.
+lasting.DEADLINE = WAIT
 
 
 class HandClock:
@@ -120,6 +124,8 @@ def in_cluster(members: Members, deadline: float = 5.0, connected: bool = True) 
     clock, loop = HandClock(), new_loop()
     opened = Opened(None, loop, clock)  # type: ignore[arg-type]
     settings = StoreSettings(cluster=members.name, members=tuple(members.addresses), deadline=deadline)
+    unexpected: list[Any] = []
+    loop.set_exception_handler(lambda _, context: unexpected.append(context))
     cluster = opened.cluster = Cluster(settings, loop, opened.reports.append)
     opened.entries = ClusterEntries(cluster, clock)
 
@@ -133,6 +139,7 @@ def in_cluster(members: Members, deadline: float = 5.0, connected: bool = True) 
         loop.run_until_complete(asyncio.wait_for(cluster.stop(), WAIT))
         loop.run_until_complete(end_tasks())
         loop.close()
+    assert not unexpected, unexpected
 
 
 async def end_tasks() -> None:

@@ -105,21 +105,25 @@ def test_what_waits_is_written_together(store: Machine) -> None:
     assert store.env("lasting").info()["last_txnid"] - before < 50
 
 
-def test_an_environment_that_panics_is_opened_anew(store: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.put(LASTING, b"k", b"1")
+@pytest.mark.parametrize("kind", SPACES)
+def test_an_environment_that_panics_is_opened_anew(
+    store: Machine, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = SPACES[kind]
+    store.put(space, b"k", b"1")
 
     def panic(*_: object, **__: object) -> None:
         raise lmdb.PanicError("mdb_txn_begin")
 
-    kept = store.machine._lasting
+    kept = store.machine._kinds[kind]
+    env = kept._env
     monkeypatch.setattr(kept, "_begin", panic)
     with pytest.raises(Unavailable):
-        store.put(LASTING, b"k", b"2")
-    assert "cannot use the lasting entries" in store.reports[0]
-    env = kept._env
-    assert store.put(LASTING, b"k", b"3") == b"1"
+        store.put(space, b"k", b"2")
+    assert f"cannot use the {kept.what}" in store.reports[0]
+    assert store.put(space, b"k", b"3") == b"1"
     assert kept._env is not env
-    assert store.machine.read(LASTING, b"k") == b"3"
+    assert store.machine.read(space, b"k") == b"3"
 
 
 def test_no_read_transaction_is_left_behind(store: Machine) -> None:

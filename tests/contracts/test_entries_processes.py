@@ -16,7 +16,6 @@ from store_workers import DEADLINE, ENTRIES, begin, said, workers
 from policylang.sdk import Unavailable
 from runtime.stores import lasting
 
-
 ROUNDS = 30 if os.environ.get("POLGATE_SOAK") else 2
 
 
