@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from policylang.sdk.store import Space
 
@@ -33,16 +33,16 @@ class SharedMap:
     ttl: float
     largest: int = 64 << 10
     private: bool = False
+    space: Space = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        life = lifetime(self.ttl)
+        object.__setattr__(self, "space", Space(f"map.{self.name}.{life:g}", "lasting", life))
 
     @property
     def counter(self) -> str:
         """Names its keys: whoever asks for one of them asks for the same entry."""
         return f"map|{self.name}"
-
-    @property
-    def space(self) -> Space:
-        life = lifetime(self.ttl)
-        return Space(f"map.{self.name}.{life:g}", "lasting", life)
 
 
 def packed(value: bytes, until: float) -> bytes:
