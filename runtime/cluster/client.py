@@ -129,6 +129,7 @@ class Cluster:
         self._client = client
         refuse_pickles(client)
         connect_with(client)
+        client._connection_manager._heartbeat_manager._tasks = _Pings()
         client.lifecycle_service.add_listener(partial(self._changed, client))
         client._connection_manager.add_listener(None, partial(give_up, client))
         client.cluster_service.add_listener(self._members_changed, self._members_changed)
@@ -270,6 +271,20 @@ def refuse_pickles(client: Any) -> None:
 
     serializer = client._serialization_service._python_serializer
     serializer.read = serializer.write = refuse
+
+
+class _Pings(set[asyncio.Task[Any]]):
+    """The client's questions for signs of life. That nobody answers one is no defect: the client closes the connection,
+    and forgets to look at the question's own error, which the loop would report."""
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        super().add(task)
+        task.add_done_callback(_looked_at)
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 class _Overheard(logging.Handler):

@@ -7,13 +7,6 @@ from pathlib import Path
 from members import Members
 
 
-def test_a_killed_member_is_missed_and_comes_back(three_members: Members) -> None:
-    three_members[2].kill()
-    three_members.wait_joined(2)
-    three_members.heal()
-    assert [member.health()["clusterSize"] for member in three_members.members] == [3, 3, 3]
-
-
 def test_members_listen_on_their_own_address_alone(one_member: Members) -> None:
     port = f":{one_member[0].port:04X}"
     tables = [Path(f"/proc/{one_member[0].pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
