@@ -40,6 +40,8 @@ LONGEST_WAIT = 60.0
 """Seconds: the edge gives a request no more time in any case."""
 LEAST_SLEEP = 0.001
 """Seconds: the loop's timers know no less."""
+MOST_LEAST_SLEEP = 0.05
+"""Seconds between two questions of one that was refused again and again."""
 
 
 class RateLimit(Assertion):
@@ -193,9 +195,10 @@ class RateLimit(Assertion):
         if self.log_only:
             self._report(exchange, f"over the limit of {_said(asked.plan, refused)}, let through by log_only")
             return None
+        violated = [names[place] for place in refused]
         if self.blackout is not None:
-            return self._black_out(exchange, asked, decisions, self.blackout.seconds)
-        return self._over(asked.plan, decisions, [names[place] for place in refused])
+            return self._black_out(exchange, asked, decisions, violated, self.blackout.seconds)
+        return self._over(asked.plan, decisions, violated)
 
     def _tell(self, exchange: Exchange, asked: Asked, decisions: Decisions, word: str = "") -> list[str]:
         """Note what was decided; gives the names that the limits have in this exchange's fields."""
@@ -241,9 +244,9 @@ class RateLimit(Assertion):
         names = [tell(exchange, policy, 0, left).name for policy in plan.policies]
         return self._refusal("in-blackout", f"more than {_said(plan)}, and refused for a while", names, left)
 
-    async def _black_out(self, exchange: Exchange, asked: Asked, decisions: Decisions, seconds: float) -> Failure:
-        refused = [place for place, decision in enumerate(decisions) if not decision.admitted]
-        names = [asked.plan.policies[place].name for place in refused]
+    async def _black_out(
+        self, exchange: Exchange, asked: Asked, decisions: Decisions, names: list[str], seconds: float
+    ) -> Failure:
         try:
             await self._blackouts.begin(self._entries(exchange), exchange, asked.key, seconds)
         except Unavailable:
@@ -276,6 +279,7 @@ class RateLimit(Assertion):
         place = lines.join(key, cost, deadline, clock)
         try:
             first = await place.turn
+            least = LEAST_SLEEP
             while True:
                 now = clock.monotonic()
                 if not first:
@@ -289,7 +293,8 @@ class RateLimit(Assertion):
                 if now + seconds * 1e9 > deadline:
                     return await self._not_waited(exchange, asked, decisions, seconds)
                 # Rounded up: a timer that is a moment early would have the store asked in vain.
-                await clock.sleep(max(LEAST_SLEEP, math.ceil(seconds * 1000) / 1000))
+                await clock.sleep(max(least, math.ceil(seconds * 1000) / 1000))
+                least = min(2 * least, MOST_LEAST_SLEEP)  # where others take what was free, or a store cannot tell
         except Unavailable as error:
             return await settled(self._away(exchange, asked, error))
         finally:

@@ -32,7 +32,8 @@ class LimitPolicy:
     """
 
     __slots__ = (
-        "also_x", "field", "left", "logged", "name", "others", "plain", "quota", "said", "shown", "window",
+        "also_x", "field", "left", "logged", "name", "others", "plain", "quota", "said", "shown", "whole",
+        "window",
     )  # fmt: skip
 
     def __init__(
@@ -48,7 +49,8 @@ class LimitPolicy:
         self.plain = shown and not also_x
         quoted = b'"%b"' % name.encode("ascii")
         self.said = b"%b;q=%d" % (quoted, quota) + (b"" if window is None else b";w=%d" % window)
-        self.left = b"%b;r=" % quoted
+        self.left = f'"{name}";r='
+        self.whole = f";t={window}"
         self.field: Field = (b"ratelimit-policy", b"RateLimit-Policy", self.said)
         self.logged = f'{{"name":"{name}","limit":{quota},"remaining":'
         self.others: dict[str, LimitPolicy] = {}
@@ -103,25 +105,27 @@ def add_limit_fields(exchange: Exchange, limits: list[Told]) -> None:
     of the tightest, with its reset in seconds."""
     policy, remaining, reset, word = limits[0]
     if len(limits) == 1 and policy.plain and word is not UNCOUNTED and exchange.fields is None:
-        exchange.fields = [
-            policy.field, (b"ratelimit", b"RateLimit", b"%b%d;t=%d" % (policy.left, remaining, ceil(reset)))
-        ]
+        if reset == policy.window:  # the usual case of a window: something was admitted just now
+            left = f"{policy.left}{remaining}{policy.whole}"
+        else:
+            left = f"{policy.left}{remaining};t={ceil(reset)}"
+        exchange.fields = [policy.field, (b"ratelimit", b"RateLimit", left.encode())]
         return
-    said, left = [], []
+    said, lefts = [], []
     asked: Told | None = None
     for told in limits:
         policy, remaining, reset, word = told
         if policy.plain or policy.shown:
             said.append(policy.said)
             if word is not UNCOUNTED:
-                left.append(b"%b%d;t=%d" % (policy.left, remaining, ceil(reset)))
+                lefts.append(f"{policy.left}{remaining};t={ceil(reset)}")
                 if policy.also_x and (asked is None or (remaining, -reset) < (asked[1], -asked[2])):
                     asked = told
     fields: list[Field] = []
     if said:
         fields.append((b"ratelimit-policy", b"RateLimit-Policy", b", ".join(said)))
-    if left:
-        fields.append((b"ratelimit", b"RateLimit", b", ".join(left)))
+    if lefts:
+        fields.append((b"ratelimit", b"RateLimit", ", ".join(lefts).encode()))
     if asked is not None:
         for name, number in (
             (b"X-RateLimit-Limit", asked[0].quota), (b"X-RateLimit-Remaining", asked[1]),

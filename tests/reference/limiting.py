@@ -92,7 +92,7 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
             for identity, called in zip(told, names, strict=True):
                 _tell(at, identity, called, 0, shown=_word(given, "fields", "") != "hidden")
             raise _over((end - at.world.now) / _NS, "in-blackout")
-    began = at.world.now
+    began, least = at.world.now, 0.001
     while True:
         if at.world.store_away:
             if down == "reject" and not only_log:
@@ -112,7 +112,8 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
         longest = at.value(given["wait"]).value.seconds if "wait" in given else 5
         if any(cost > one.most for one in limits) or at.world.now + seconds * _NS > began + longest * _NS:
             break
-        at.world.pass_time(max(0.001, math.ceil(seconds * 1000) / 1000))
+        at.world.pass_time(max(least, math.ceil(seconds * 1000) / 1000))
+        least = min(2 * least, 0.05)
     for identity, called, one in zip(told, names, limits, strict=True):
         _tell(at, identity, called, max(0, one.left()), shown=_word(given, "fields", "") != "hidden")
     outputs = _outputs([(one.rate.count, max(0, one.left()), one.reset()) for one in limits], hidden)
