@@ -56,7 +56,8 @@ class Pages:
                 self._check_token(request)
             return self._maps.answer(request)
         if request.path == QUOTAS or request.path.startswith(f"{QUOTAS}/"):
-            if own_hosts is not None and request.method not in ("GET", "HEAD"):
+            # Their keys say who the clients are.
+            if own_hosts is not None:
                 self._check_token(request)
             return self._quotas.answer(request)
         if request.path not in CHANGES:

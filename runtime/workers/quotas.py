@@ -86,7 +86,7 @@ class QuotaAnswers:
                 period = self._period(quota, unit, name)
                 if period is not None:
                     told.append(await self._told(_Place(quota, ledger, name[:-START_BYTES], period)))
-            if own and len(own) == len(page):
+            if len(own) == len(page) == MOST:
                 return {"entries": told, "next": f"{place}.{own[-1].hex()}"}
             place, start = place + 1, b""
         return {"entries": told, "next": None}
