@@ -16,8 +16,13 @@ LOST = "permit-lost"
 """The failure of an exchange that was cut because the store could not be reached for too long."""
 
 
-def permits_over(stores: Stores, clock: Clock, edge: Edge, defect: Callable[[BaseException], str]) -> StoredPermits:
-    """A worker's: those of the cluster, and with them those of its machine. `defect` takes a mistake of ours."""
+def permits_over(
+    stores: Stores, clock: Clock, edge: Edge, defect: Callable[[BaseException], str], tell: Callable[[str], None]
+) -> StoredPermits:
+    """A worker's: those of the cluster, and with them those of its machine.
+
+    `defect` takes a mistake of ours, `tell` what the operator must know.
+    """
 
     def cut(exchange: Exchange) -> None:
         edge.cut(exchange, LOST, "its permit could not be renewed in time")
@@ -25,11 +30,11 @@ def permits_over(stores: Stores, clock: Clock, edge: Edge, defect: Callable[[Bas
     def report(error: BaseException) -> None:
         defect(error)
 
-    own = StoredPermits(stores.machine, clock, cut, report)
+    own = StoredPermits(stores.machine, clock, cut, report, tell)
     cluster = stores.cluster
     if cluster is None:
         return own
-    shared = StoredPermits(stores.entries, clock, cut, report, cluster=True, machine=own)
+    shared = StoredPermits(stores.entries, clock, cut, report, tell, cluster=True, machine=own)
     cluster.on_lost.append(shared.doubt)
     cluster.on_connected.append(shared.doubt)
     return shared

@@ -40,7 +40,7 @@ class Living:
 
     def __init__(
         self, entries: Entries, clock: Clock, cluster: bool, lost: Callable[[], None], renewed: Callable[[bool], None],
-        report: Callable[[BaseException], None],
+        report: Callable[[BaseException], None], tell: Callable[[str], None],
     ) -> None:  # fmt: skip
         self.id = os.urandom(ID)
         self.generation = 0
@@ -56,6 +56,7 @@ class Living:
         self._lost = lost
         self._renewed = renewed
         self._report = report
+        self._tell = tell
         self._epoch: bytes | None = None
         self._epoch_since = 0
         self._seen: dict[bytes, tuple[int, int]] = {}  # by id: its number, and when it was first seen with it
@@ -159,6 +160,11 @@ class Living:
         if roll.epoch != self._epoch:
             lost = self._epoch is not None
             self._epoch, self._epoch_since = roll.epoch, now
+            if not roll.open:
+                self._tell(
+                    "the store knows of no permits, as after a restart of all its members: `concurrency_limit` lets "
+                    "nobody pass for 12 s, until those who hold some have said so"
+                )
             if lost:
                 self.generation += 1
         self._look(roll.holders, now)

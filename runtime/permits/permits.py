@@ -33,18 +33,20 @@ class StoredPermits:
     """`policylang.sdk.permits.Permits`, one for a worker.
 
     `cluster`: the store may be away, or be lost as a whole, while this process lives; then renewals begin with `start`,
-    else with the first permit. `cut` ends an exchange whose permit is lost.
+    else with the first permit. `cut` ends an exchange whose permit is lost; `report` takes mistakes of ours, `tell`
+    what the operator must know.
     """
 
     def __init__(
         self, entries: Entries, clock: Clock, cut: Callable[[Exchange], None], report: Callable[[BaseException], None],
-        cluster: bool = False, machine: StoredPermits | None = None,
+        tell: Callable[[str], None], cluster: bool = False, machine: StoredPermits | None = None,
     ) -> None:  # fmt: skip
         self._entries = entries
         self._monotonic = clock.monotonic
         self._sleep = clock.sleep
         self._cut = cut
         self._report = report
+        self._tell = tell
         self._cluster = cluster
         self._machine = machine
         self._poll = POLL_CLUSTER if cluster else POLL
@@ -53,7 +55,7 @@ class StoredPermits:
         self._written = 0  # when what is out was last written again
         self._again = False  # all that is out has to be written again
         self._moved = 0  # when a new epoch was first seen, as long as not all is said again
-        self._living = Living(entries, clock, cluster, self._lost, self._renewed, report)
+        self._living = Living(entries, clock, cluster, self._lost, self._renewed, report, tell)
 
     @property
     def machine(self) -> StoredPermits:
@@ -406,6 +408,9 @@ class StoredPermits:
                 self._owed.add(again)
                 for permit in kept:
                     permit.move(again)
+        if cut:
+            what = "an exchange is" if len(cut) == 1 else f"{len(cut)} exchanges are"
+            self._tell(f"{what} cut with a permit that others may have now: the store was not reached for 10 s")
         for permit in cut:
             exchange = permit.give_up()
             if exchange is not None:

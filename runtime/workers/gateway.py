@@ -139,7 +139,9 @@ class Gateway:
         if self.quotas.witness is not None:
             said = Replays(stores.entries, stores.machine, self.clock, lambda text: events.write("warning", text))
             self.quotas.witness.others.append(said.put_back)
-        self.permits = permits_over(stores, self.clock, self.edge, events.defect)
+        self.permits = permits_over(
+            stores, self.clock, self.edge, events.defect, lambda text: events.write("warning", text)
+        )
         self.telemetry = telemetry or Telemetry(events, self.clock)
         self.telemetry.cached = self.caches.outcomes
         self.listeners = Listeners(self.edge, loop, lambda text: events.write("error", text))

@@ -47,7 +47,7 @@ def main() -> None:
         exchange: Any = NoExchange()
 
         def made() -> StoredPermits:
-            return StoredPermits(entries, clock, lambda _: None, lambda error: print(error))
+            return StoredPermits(entries, clock, lambda _: None, print, print)
 
         permits, other = made(), made()
         wish = Wish(1000)

@@ -168,8 +168,9 @@ class Gateway:
         self.stopped_at = 0
         self.cut: list[Going] = []
         self.errors: list[BaseException] = []
+        self.told: list[str] = []
         entries: Any = self.link
-        self.permits = StoredPermits(entries, self.clock, self._cut, self.errors.append, cluster=True)
+        self.permits = StoredPermits(entries, self.clock, self._cut, self.errors.append, self.told.append, cluster=True)
         self.permits.start()
 
     def _cut(self, exchange: Any) -> None:

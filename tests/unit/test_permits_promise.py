@@ -115,6 +115,7 @@ def test_who_cannot_be_seen_to_live_is_cut_before_others_may_have_its_permits() 
         assert asked.permit is None
         world.clock.advance(0.05)
     assert first.cut == [held]
+    assert any("is cut with a permit" in text for text in first.told)
     world.clock.advance(6)
     assert asked.permit is not None
 
@@ -209,6 +210,7 @@ def test_a_fresh_store_is_closed_for_a_while() -> None:
         world.clock.advance(0.1)
         world.gateways[0].ask(A, Wish(1), lambda _, what: said.append(what))
     assert said[0] == "away" and "granted" in said
+    assert sum("knows of no permits" in text for text in world.gateways[0].told) == 1
     assert 110 <= said.index("granted") <= 135
 
 
