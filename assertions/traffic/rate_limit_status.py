@@ -15,13 +15,14 @@ from policylang.sdk import static_types as t
 class RateLimitStatus(Assertion):
     """Ask what a rate limit has left, and count nothing.
 
-    It asks for the counter of the `rate_limit` of the same `name`; without a name for that of the one in its service
-    with the same text of `per` that stands last before it (the first one below where none stands before it), whichever
-    arm of a `match` that is in. It must be given the same limit: one in another unit, or with a `burst`, has a counter
-    of its own. The outputs are the limit, how many of it could pass now, and how long it takes until the whole limit
-    is free; of several rates those of the one that has the least left. It passes whatever is left, and fails with 503
-    when the store is away.
+    It asks for the counter of the `rate_limit` of the same `name`, which may be that of another policy that shares the
+    store; without a name for that of the one in its service with the same text of `per` that stands last before it
+    (the first one below where none stands before it), whichever arm of a `match` that is in. It must be given the same
+    limit: one in another unit, or with a `burst`, has a counter of its own. The outputs are the limit, how many of it
+    could pass now, and how long it takes until the whole limit is free; of several rates those of the one that has the
+    least left. It passes whatever is left, and fails with 503 when the store is away.
 
+        rate_limit 100/s, per: client.ip
         rate_limit_status 100/s, per: client.ip -> limit, remaining, reset
     """
 

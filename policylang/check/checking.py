@@ -133,6 +133,7 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
     services = tuple(check_service(unit, shared, claims, node) for node in named.services)
     if shared.tainted:
         after = _after(unit, named, shared, slots, counters)
+    statements.check_asked(unit)
     return p.Program(
         sources=tuple(loaded.sources),
         gateway=gateway,

@@ -75,6 +75,15 @@ of them can be kept in a name or stand in a string. Nor can a map that lives in 
 ==
     let message = request.text
 
+nothing-counted
+`rate_limit_status` and `quota_status` ask for the counter of the same `name:`, or for that of a statement in their
+service with the same text of the key. Where nothing counts there is always everything left.
+    rate_limit 10/s, per: request.method
+    rate_limit_status 10/s, per: client.ip -> limit, remaining
+==
+    rate_limit 10/s, per: client.ip
+    rate_limit_status 10/s, per: client.ip -> limit, remaining
+
 redefined-builtin
 An assertion that is built in, or brought by a plug-in, cannot be declared anew.
     assertion rate_limit { require true }

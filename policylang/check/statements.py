@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policylang.check import program as p
 from policylang.check.arguments import assign, bind, signature_of
@@ -25,6 +25,9 @@ from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
 
+if TYPE_CHECKING:
+    from policylang.check.unit import Unit
+
 _RESPOND = signature_of("respond", RESPOND)
 _FAIL = signature_of("fail", FAIL)
 _HEADER_VALUE = ParamCard("header", "", (t.STRING,), True)
@@ -44,7 +47,7 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     bound, _ = bind(walk, walk.unit.signature(card), node.args, node.name_span)
     private = any(each.value.private for each in bound)
     _rules(walk, node, card, bound)
-    counter = _counter(walk, card, bound) if card.waits else ""
+    counter = _counter(walk, node, card, bound) if card.waits else ""
     block = _block(walk, node, card)
     if card.skips_block and block is not None:
         skipped(walk, node, block)
@@ -178,7 +181,7 @@ def forgive(walk: Walk) -> None:
         walk.state.response = "set"
 
 
-def _counter(walk: Walk, card: Card, bound: Sequence[p.Bound]) -> str:
+def _counter(walk: Walk, node: n.Call, card: Card, bound: Sequence[p.Bound]) -> str:
     """Names the counter: `name:` where given, else service, assertion, text of the key and ordinal among equals."""
     text = ""
     for each in bound:
@@ -191,10 +194,26 @@ def _counter(walk: Walk, card: Card, bound: Sequence[p.Bound]) -> str:
             text = " ".join(each.text.split())
     place = f"{walk.frame.name}|{card.counts_as or card.name}|{text}"
     ordinal = walk.frame.counters.get(place, 0)
+    unit = walk.unit
     if card.counts_as:
+        if walk.definition is None or walk.expanding:
+            unit.asked[node.name_span] = place, card
         return f"{place}|{max(0, ordinal - 1)}"
+    unit.counted.add(place)
     walk.frame.counters[place] = ordinal + 1
     return f"{place}|{ordinal}"
+
+
+def check_asked(unit: Unit) -> None:
+    """Report what asks for a counter that nothing counts in. One with a name may be another policy's."""
+    for span, (place, card) in unit.asked.items():
+        if place not in unit.counted and not unit.broken:
+            service, _, text = place.split("|", 2)
+            where = f"in `{service}`" if service != "global" else "in the global blocks"
+            unit.report.error(
+                "nothing-counted", span, f"no `{card.counts_as}` {where} counts by `{text}`",
+                help=f"write the key as that `{card.counts_as}` does, or give both the same `name:`",
+            )  # fmt: skip
 
 
 # --- require, let --------------------------------------------------------------------------------

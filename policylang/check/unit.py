@@ -70,6 +70,10 @@ class Unit:
     broken: list[str] = field(default_factory=list)
     """The texts of files with syntax errors: what is unknown may have been declared where nobody could read it."""
     defaults: Defaults = field(default_factory=Defaults)
+    counted: set[str] = field(default_factory=set)
+    """The counters that have no name, without their ordinals."""
+    asked: dict[Span, tuple[str, Card]] = field(default_factory=dict)
+    """What asks for such a counter, and for which."""
     expansions_left: int = EXPANDED_STATEMENTS
     comparisons_left: int = COMPARISONS
     _constants: dict[str, p.Const] = field(default_factory=dict)
