@@ -3,12 +3,12 @@
     4  b"pgc" and the layout's version       8  wall time at which it was kept (double, seconds)
     1  kind: Answer, Variants, Dropped, J    8  wall time at which its life ends
     4  bytes of the whole                    8  wall time of the last drop that is known of
-    4  CRC-32 of all that follows            4  bytes of the name, and the name
+    4  CRC-32 of what follows, but the body  4  bytes of the name, and the name
 
 An answer goes on with 8 bytes of age (double, seconds, when it was kept), 2 of status, 2 for the number of fields, for
 each field 2 for the name's length, 4 for the value's, and both; 4 for the body's length, and the body. Variants go on
 with an 8 byte mark, that is a part of the names of all that are kept under it, and the names of fields, one a line. J
-goes on with a value as JSON.
+goes on with a value as JSON, as its body. (That no byte of a body has changed is the stores' own care.)
 Whatever is not exactly that is nothing.
 """
 
@@ -58,13 +58,11 @@ def packed(entry: Entry) -> bytes:
         parts.append(_ANSWER.pack(entry.age, entry.status, len(entry.headers)))
         for _, name, value in entry.headers:
             parts += (_FIELD.pack(len(name), len(value)), name, value)
-        parts += (_LENGTH.pack(len(entry.body)), entry.body)
-    elif entry.kind == VALUE:
-        parts.append(entry.body)
+        parts.append(_LENGTH.pack(len(entry.body)))
     elif entry.kind == VARIANTS:
         parts += (entry.mark, b"\n".join(entry.names))
-    rest = b"".join(parts)
-    return _HEAD.pack(LAYOUT, entry.kind, _HEAD.size + len(rest), crc32(rest)) + rest
+    rest, body = b"".join(parts), entry.body
+    return b"".join((_HEAD.pack(LAYOUT, entry.kind, _HEAD.size + len(rest) + len(body), crc32(rest)), rest, body))
 
 
 def unpacked(data: bytes | None, name: bytes) -> Entry | None:
@@ -72,7 +70,7 @@ def unpacked(data: bytes | None, name: bytes) -> Entry | None:
     if data is None or len(data) < _HEAD.size + _COMMON.size:
         return None
     layout, kind, size, check = _HEAD.unpack_from(data)
-    if layout != LAYOUT or size != len(data) or check != crc32(memoryview(data)[_HEAD.size :]):
+    if layout != LAYOUT or size != len(data):
         return None
     kept, until, dropped, length = _COMMON.unpack_from(data, _HEAD.size)
     at = _HEAD.size + _COMMON.size
@@ -82,7 +80,9 @@ def unpacked(data: bytes | None, name: bytes) -> Entry | None:
         found = _rest(kind, kept, until, name, data, at + length)
     except struct.error:
         return None
-    return found._replace(dropped=dropped) if found is not None and dropped else found
+    if found is None or check != crc32(memoryview(data)[_HEAD.size : len(data) - len(found.body)]):
+        return None
+    return found._replace(dropped=dropped) if dropped else found
 
 
 def _rest(kind: bytes, kept: float, until: float, name: bytes, data: bytes, at: int) -> Entry | None:

