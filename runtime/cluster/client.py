@@ -92,7 +92,7 @@ class Cluster:
         if not self._closed:
             self._lost = self._loop.time()
             self._begin()
-            self._watch()
+            self._timer = self._loop.call_later(WATCH, self._watch)
 
     async def stop(self) -> None:
         """Leave the cluster. A worker that ends may also just end."""

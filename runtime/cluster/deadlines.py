@@ -28,8 +28,10 @@ class Deadlines:
         self._armed = False
 
     def add(self, awaited: Awaited) -> None:
-        end = self._loop.time() + self.seconds
-        self._queue.append((end, awaited))
+        end, queue = self._loop.time() + self.seconds, self._queue
+        while queue and queue[0][1].over:
+            queue.popleft()  # nobody needs to be kept in memory for as long as a deadline
+        queue.append((end, awaited))
         if not self._armed:
             self._armed = True
             self._loop.call_at(end, self._tick)
