@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from runtime.admin.address import AdminAddress, BadAddress
-from runtime.admin.client import FINE, REFUSED, USAGE, NoAnswer, add_usual, address_of, ask, token_of
+from runtime.admin.address import AdminAddress
+from runtime.admin.client import NoAnswer, add_usual, ask
+from runtime.admin.printed import NotGranted, run_printed
 
 COMMAND = "map"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class _No(Exception):
-    """The gateway has refused it; the text says why."""
 
 
 def add_command(commands: Any) -> None:
@@ -55,18 +51,7 @@ def add_command(commands: Any) -> None:
 
 
 def run(found: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    try:
-        address = address_of(found.admin or environ.get("POLGATE_ADMIN", ""), environ)
-        token = token_of(found.token_file or environ.get("POLGATE_TOKEN_FILE", ""))
-        for line in _lines(found, address, token):
-            print(line)
-        return FINE
-    except _No as error:
-        print(f"polgate: {error}", file=sys.stderr)
-        return REFUSED
-    except (NoAnswer, BadAddress) as error:
-        print(f"polgate: {error}", file=sys.stderr)
-        return USAGE
+    return run_printed(found, environ, _lines)
 
 
 def _lines(found: argparse.Namespace, address: AdminAddress, token: str) -> Iterator[str]:
@@ -111,7 +96,7 @@ def _asked(address: AdminAddress, token: str, method: str, path: str, body: byte
     if not isinstance(said, dict):
         raise NoAnswer("what answers there is no admin listener of polgate")
     if status != 200:
-        raise _No(said.get("detail") or f"{address} answered {status}")
+        raise NotGranted(said.get("detail") or f"{address} answered {status}")
     return said
 
 
@@ -120,7 +105,7 @@ def _seconds(text: str) -> float:
         number = text.removesuffix(unit)
         if number != text and number.isdecimal():
             return float(number) * seconds
-    raise _No(f"`{text}` is no time: write one such as 90s, 10m or 2h")
+    raise NotGranted(f"`{text}` is no time: write one such as 90s, 10m or 2h")
 
 
 def _of_map(one: Mapping[str, Any]) -> str:

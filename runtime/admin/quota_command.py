@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from runtime.admin.address import AdminAddress, BadAddress
-from runtime.admin.client import FINE, REFUSED, USAGE, NoAnswer, add_usual, address_of, ask, document_of, token_of
+from runtime.admin.address import AdminAddress
+from runtime.admin.client import add_usual, ask, document_of
+from runtime.admin.printed import NotGranted, run_printed
 
 COMMAND = "quota"
 _ACTIONS = (
@@ -24,10 +24,6 @@ _ACTIONS = (
     ("set", "say how much a key has used", ("name", "key", "units")),
     ("add", "let a key use so much more in this period", ("name", "key", "units")),
 )
-
-
-class _No(Exception):
-    """The gateway has refused it; the text says why."""
 
 
 def add_command(commands: Any) -> None:
@@ -55,18 +51,7 @@ def add_command(commands: Any) -> None:
 
 
 def run(found: argparse.Namespace, environ: Mapping[str, str]) -> int:
-    try:
-        address = address_of(found.admin or environ.get("POLGATE_ADMIN", ""), environ)
-        token = token_of(found.token_file or environ.get("POLGATE_TOKEN_FILE", ""))
-        for line in _lines(found, address, token):
-            print(line)
-        return FINE
-    except _No as error:
-        print(f"polgate: {error}", file=sys.stderr)
-        return REFUSED
-    except (NoAnswer, BadAddress) as error:
-        print(f"polgate: {error}", file=sys.stderr)
-        return USAGE
+    return run_printed(found, environ, _lines)
 
 
 def _lines(found: argparse.Namespace, address: AdminAddress, token: str) -> Iterator[str]:
@@ -100,7 +85,7 @@ def _asked(address: AdminAddress, token: str, method: str, path: str) -> dict[st
     status, kind, body = ask(address, method, path, token)
     said = document_of(kind, body)
     if status != 200:
-        raise _No(said.get("detail") or f"{address} answered {status}")
+        raise NotGranted(said.get("detail") or f"{address} answered {status}")
     return said
 
 
