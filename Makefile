@@ -29,7 +29,7 @@ test: $(STAMP)
 
 # The same tests at length: minutes, not seconds.
 soak: $(STAMP)
-	POLGATE_PAIRS=100000 POLGATE_SOAK=1 $(BIN)/python -m pytest tests/reference tests/unit tests/gateway tests/conformance
+	POLGATE_PAIRS=100000 POLGATE_SOAK=1 $(BIN)/python -m pytest tests/reference tests/unit tests/contracts tests/gateway tests/conformance
 
 # Write what the cases yield into their files; read the difference before you commit it.
 accept: $(STAMP)

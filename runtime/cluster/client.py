@@ -170,6 +170,7 @@ class Cluster:
         if generation != self._generation or self.connected or self._closed:
             return  # it has been lost again in between
         self.connected = True
+        self._overheard.last = ""
         self.calls.use(client)
         if self._told:
             self._told = False

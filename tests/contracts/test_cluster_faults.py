@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import os
 import secrets
 import struct
 import subprocess
@@ -264,3 +265,38 @@ def test_a_full_map_takes_no_new_keys_and_goes_on_with_those_it_has(
             store.ask(store.entries.update(space, key, lambda _: Changed(None, None)))
         while refused():
             assert time.monotonic() < end
+
+
+@pytest.mark.skipif(not os.environ.get("POLGATE_SOAK"), reason="takes a minute; POLGATE_SOAK=1 runs it")
+def test_the_smaller_side_of_a_split_refuses_what_it_would_count_anew() -> None:
+    """Two of three hang: the third cannot tell this from a split. Caches go on; what counts is refused, and goes on
+    where it was when they are back."""
+    with Members(3) as members:
+        members.start()
+        counter, cached = fresh(), Space(secrets.token_hex(6), "cache", 60.0)
+        keys = [b"%d" % number for number in range(12)]
+        with in_cluster(members, deadline=0.5) as store:
+
+            async def round(space: Space) -> list[Any]:
+                asked = [timed(store, store.entries.update(space, key, add_one)) for key in keys]
+                return [answer for _, answer in await gathered(asked)]
+
+            def answers(space: Space) -> list[Any]:
+                return store.loop.run_until_complete(round(space))
+
+            for _ in range(5):
+                assert not any(isinstance(answer, Unavailable) for answer in answers(counter) + answers(cached))
+            members[1].freeze()
+            members[2].freeze()
+            end = time.monotonic() + 3 * WAIT
+            while any(isinstance(answer, Unavailable) for answer in answers(cached)):
+                assert time.monotonic() < end
+            for _ in range(10):
+                assert all(isinstance(answer, Unavailable) for answer in answers(counter))
+            assert any("too few" in line for line in store.reports)
+            members[1].resume()
+            members[2].resume()
+            members.wait_joined()
+            while any(isinstance(answer, Unavailable) for answer in answers(counter)):
+                assert time.monotonic() < end
+            assert all(answer > 5 for answer in answers(counter)), "none was counted anew"
