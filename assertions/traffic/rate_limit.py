@@ -109,8 +109,7 @@ class RateLimit(Assertion):
         except Unavailable as error:
             return self._away(exchange, Asked(self._plans.of(exchange), self.per(exchange), 1), error)
         if decision.__class__ is not Decision:
-            waiting = _one(cast("Coroutine[Any, Any, Decision]", decision))
-            return self._answered(exchange, Asked(self._plans.of(exchange), self.per(exchange), 1), waiting)
+            return self._usually(exchange, policy, cast("Coroutine[Any, Any, Decision]", decision))
         admitted, remaining, reset, _ = decision
         if admitted:
             if exchange.limits is None:
@@ -119,6 +118,22 @@ class RateLimit(Assertion):
                 tell(exchange, policy, remaining, reset)
             return None
         return self._judged(exchange, Asked(self._plans.of(exchange), b"", 1), (decision,))
+
+    async def _usually(
+        self, exchange: Exchange, policy: LimitPolicy, waiting: Coroutine[Any, Any, Decision]
+    ) -> Outcome:
+        try:
+            decision = await waiting
+        except Unavailable as error:
+            return await settled(self._away(exchange, Asked(self._plans.of(exchange), self.per(exchange), 1), error))
+        admitted, remaining, reset, _ = decision
+        if not admitted:
+            return await settled(self._judged(exchange, Asked(self._plans.of(exchange), b"", 1), (decision,)))
+        if exchange.limits is None:
+            exchange.limits = [(policy, remaining, reset, "")]
+        else:
+            tell(exchange, policy, remaining, reset)
+        return None
 
     async def giving(self, exchange: Exchange) -> Outcome:
         """As `evaluate`, with the outputs."""
@@ -416,7 +431,3 @@ def _said(plan: Plan, places: Any = None) -> str:
 
 def _retry(seconds: float) -> tuple[str, str]:
     return "Retry-After", str(max(1, math.ceil(seconds)))
-
-
-async def _one(waiting: Coroutine[Any, Any, Decision]) -> Decisions:
-    return (await waiting,)
