@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import sys
@@ -40,6 +41,16 @@ service accounts "/accounts/{{id}}" {{
     route bank
 }}
 
+service wide "/wide" {{
+    concurrency_limit 8
+    respond 200
+}}
+
+service node "/node" {{
+    concurrency_limit 1, scope: node
+    respond 200
+}}
+
 service patient "/patient/{{id}}" {{
     concurrency_limit 1, per: path.id, name: "account", over: wait, wait: 20s
     route bank, path: "/accounts/${{path.id}}"
@@ -62,9 +73,10 @@ def gateways(folder: Path, members: Members) -> Iterator[tuple[list[Daemon], Ban
             (place / "policy.pol").write_text(
                 POLICY.format(folder=place, cluster=members.name, members=shown, bank=bank.server_port)
             )
-            started.append(stack.enter_context(daemon(["-m", "runtime.main", "run", "policy.pol"], place)))
+            one = stack.enter_context(daemon(["-m", "runtime.main", "run", "policy.pol"], place))
+            assert ask(one.ready(), "/node")[0] == 200, "its own machine is enough for that"
+            started.append(one)
         for one in started:
-            one.ready()
             serves(one)
         yield started, bank
 
@@ -118,6 +130,8 @@ def test_all_members_are_started_anew_while_permits_are_held(one_member: Members
         bank.go_on.clear()
         held = begin(ports[0], "/accounts/8", bank)
         one_member[0].kill()
+        assert ask(ports[1], "/accounts/8")[0] == 503
+        assert ask(ports[1], "/wide")[0] == 200, "a worker's share of 8 is 2"
         one_member.heal()
         seen: Counter[int] = Counter()
         end = time.monotonic() + 20
@@ -148,3 +162,16 @@ def test_a_member_is_killed_while_permits_are_held(three_members: Members, tmp_p
         for one in started:
             serves(one, "again")
         assert max(bank.most.values()) == 1
+
+
+@pytest.mark.skipif(not SOAK, reason="takes a minute: POLGATE_SOAK=1")
+def test_who_does_not_reach_the_store_for_10_s_cuts_what_holds_a_permit(one_member: Members, tmp_path: Path) -> None:
+    with gateways(tmp_path, one_member) as (started, bank):
+        bank.go_on.clear()
+        held = begin(started[0].ports()[0], "/accounts/9", bank)
+        one_member[0].kill()
+        killed = time.monotonic()
+        with pytest.raises(http.client.RemoteDisconnected):
+            held.getresponse()
+        assert 8 < time.monotonic() - killed < 13
+        started[0].await_line("an exchange is cut with a permit that others may have now")
