@@ -58,6 +58,8 @@ class Quota(Assertion):
     off, had taken in advance (at most 1 % of the limit). A period begins where the calendar of `zone` says so: days
     may have 23 or 25 hours. What is over the limit fails with 429 and `Retry-After`, and is not counted. Another unit
     or another period's start counts apart; a changed limit keeps the count, and a lower one leaves what is left of it.
+    For seconds and minutes `rate_limit` is the better word: it has no edges at which twice as much passes, and writes
+    nothing to a disk.
 
     The limit may be worked out (`rate(plan.calls, "month")`), so that tiers are data. With `by` a request costs more
     than 1, or as many as it has bytes (`by: request.size`, or after a route `by: response.size`). With

@@ -37,6 +37,8 @@ NOTICES: Final = 200
 """Changes by operators that the roll holds; a gateway that has missed more of them looks at everything."""
 AT_ONCE: Final = 32
 """Records that are put back at a time."""
+BREATH: Final = 0.004
+"""Seconds between two such times: whoever is served meanwhile comes first."""
 
 _ROLL: Final = b"roll"
 
@@ -199,6 +201,7 @@ class Witness:
                 for start in range(0, len(current), AT_ONCE):
                     part = current[start : start + AT_ONCE]
                     await together([self._put_one_back(unit, name, unpack(data)) for name, data in part])
+                    await self._clock.sleep(BREATH)
 
     async def _put_one_back(self, unit: str, name: bytes, known: Record) -> None:
         ledger = self._ledger
