@@ -310,7 +310,7 @@ class BucketLeases:
         if not most or not asks or self.contact is None:
             return 0
         used = self.used + sum(ask.cost for ask in asks)
-        pace = used * (self.window // SPENDING) // max(1, now - self.contact)
+        pace = 2 * used * (self.window // SPENDING) // max(1, now - self.contact)
         return min(most, pace, 2 * self.spare + 1)
 
     def lost(self, attempt: Attempt) -> None:
@@ -358,7 +358,8 @@ class BucketLeases:
                 else:
                     self._used += -(-ask.cost * self.window * self.limit // ask.limit)
                 decisions.append(self._stand(True, now))
-        self.full_until = now + min(self.window // LOOKS, LONGEST_POLL) if refused and self.limit > EXACT else 0
+        full = refused or self._excess(1) > 0
+        self.full_until = now + min(self.window // LOOKS, LONGEST_POLL) if full and self.limit > EXACT else 0
         return decisions
 
     # --- by the way ---

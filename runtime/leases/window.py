@@ -247,12 +247,12 @@ class WindowLeases:
         return Attempt(self, asks, now, wall_ms, number)
 
     def _wanted(self, asks: list[Ask], now: int) -> int:
-        """As much as was spent of late in the time that a lease may be spent in; a key that was cold begins slowly."""
+        """Twice as much as was spent of late in the time that a lease may be spent in; a cold key begins slowly."""
         most = spare_of(self.limit, self.me.count)
         if not most or not asks or self.contact is None:
             return 0
         used = self.used + sum(ask.cost for ask in asks)
-        pace = used * (self.window // SPENDING) // max(1, now - self.contact)
+        pace = 2 * used * (self.window // SPENDING) // max(1, now - self.contact)
         return min(most, pace, 2 * self.spare + 1)
 
     def lost(self, attempt: Attempt) -> None:
@@ -294,11 +294,13 @@ class WindowLeases:
             else:
                 self.spend(ask.cost, now)
                 decisions.append(Decision(True, max(0, ask.limit - others - stored), self.window / 1e9, 0.0))
-        if refused:
+        if not refused:
+            self.polls = 0
+        if refused or others + stored >= self.limit:
             self.full_until = self._full_until(now)
             self._again = max(self.full_until, now + min(self._waits(now)))
         else:
-            self.full_until = self.polls = 0
+            self.full_until = 0
         return decisions
 
     def _right(self, attempt: Attempt) -> bool:
@@ -345,7 +347,12 @@ class WindowLeases:
             # Where it is asked for all the time, the next grant tells it.
             at = (self.contact or 0) + 2 * self.window // SPENDING
             return at, at <= now
-        return (now + self.window // SPENDING, False) if held else (None, False)
+        if not held:
+            return None, False
+        release = self._release(now)
+        if self.stored * SPENDING * self.me.count <= self.limit:
+            return release, False  # so little that it need not be told
+        return max(release, now + self.window // SPENDING), False
 
     # --- while the store is away ---
 
