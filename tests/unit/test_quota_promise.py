@@ -21,8 +21,8 @@ from runtime.quotas.record import NOTHING, Record, Share, merged, unpack
 from runtime.quotas.witness import POLL, WAIT
 
 SOAK = os.environ.get("POLGATE_SOAK") == "1"
-SEEDS = range(200 if SOAK else 6)
-ARRIVALS = 20_000 if SOAK else 3_000
+SEEDS = range(30 if SOAK else 5)
+ARRIVALS = 10_000 if SOAK else 2_000
 MONTH = Period("month", 1_767_225_600, 1_769_904_000)
 KEY = b"nameless" + b"sann"
 
