@@ -56,10 +56,14 @@ class Draft(NamedTuple):
 class WorkerCaches:
     """`policylang.sdk.caches.Caches`. `outcomes`: how often each was noted. `alone`: the store is this machine's.
 
-    `report` hears what the operator must know. `under_way`: writes that go on beside the exchanges.
+    `report` hears what the operator must know, `defect` of a mistake of ours, beside the exchanges. `under_way`: writes
+    that go on beside them.
     """
 
-    def __init__(self, entries: Entries, clock: Clock, alone: bool, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, entries: Entries, clock: Clock, alone: bool, report: Callable[[str], None],
+        defect: Callable[[BaseException], object],
+    ) -> None:  # fmt: skip
         self.flights = Flights(clock)
         self.near = Near()
         self.outcomes: dict[str, int] = dict.fromkeys(get_args(CacheOutcome), 0)
@@ -67,6 +71,7 @@ class WorkerCaches:
         self._clock = clock
         self._monotonic = clock.monotonic
         self._report = report
+        self._defect = defect
         self._skew = 0.0 if alone else SKEW
         self._again = 1 << 62 if alone else AGAIN
         self._version: Callable[[Space], int] | None = getattr(entries, "version", None) if alone else None
@@ -315,19 +320,19 @@ class WorkerCaches:
     # --- beside the exchange ---
 
     def _beside(self, work: Coroutine[Any, Any, None], failed: Callable[[], None]) -> None:
-        """Run it to its end, whoever leaves. Where the store is away it has `failed`."""
+        """Run it to its end, whoever leaves. Where that cannot be it has `failed`."""
 
         def go_on() -> None:
             try:
                 waiter = work.send(None)
             except StopIteration:
                 self.under_way -= 1
-            except Unavailable:
+            except Exception as error:
+                # Whoever calls may be a connection that brings the last bytes of a body: it has no part in this.
                 self.under_way -= 1
+                if not isinstance(error, Unavailable):
+                    self._defect(error)
                 failed()
-            except BaseException:
-                self.under_way -= 1
-                raise
             else:
                 waiter.callback = go_on
 

@@ -134,7 +134,9 @@ class Gateway:
         self.circuits = Circuits()
         self.lines = Lines()
         alone = stores.entries is stores.machine
-        self.caches = WorkerCaches(stores.entries, self.clock, alone, lambda text: events.write("error", text))
+        self.caches = WorkerCaches(
+            stores.entries, self.clock, alone, lambda text: events.write("error", text), events.defect
+        )
         self.quotas = quotas_over(stores, self.clock, events.defect)
         if self.quotas.witness is not None:
             said = Replays(stores.entries, stores.machine, self.clock, lambda text: events.write("warning", text))

@@ -128,7 +128,7 @@ async def judged(test: Any) -> None:
         made.append(gate)
         environment: Any = gate.edge.environment
         clock: Any = gate.clock
-        environment.caches = WorkerCaches(MemoryEntries(clock, MemoryStore()), clock, True, print)
+        environment.caches = WorkerCaches(MemoryEntries(clock, MemoryStore()), clock, True, print, gate.defects.append)
         wire = await gate.connect()
         for number, said in enumerate(test["requests"]):
             method = said.get("request_method", "GET")

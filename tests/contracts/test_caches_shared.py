@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ from runtime.edge.request import ReceivedRequest
 
 NAMES = 40
 KILLS = 3
+
+
+def over(opened: Opened, alone: bool) -> WorkerCaches:
+    return WorkerCaches(opened.entries, opened.clock, alone, opened.reports.append, defects.append)
+
+
+defects: list[BaseException] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_defects() -> Iterator[None]:
+    yield
+    assert not defects
 
 
 def exchange(body: bytes = b"", **fields: str) -> Exchange:
@@ -57,7 +71,7 @@ def find(opened: Opened, caches: WorkerCaches, number: int, **fields: str) -> An
 def write_for_ever(folder: Path) -> None:
     """In a process of its own, until it is killed."""
     with on_machine(folder) as opened:
-        caches = WorkerCaches(opened.entries, opened.clock, True, print)
+        caches = over(opened, True)
         turn = 0
         while True:
             for number in range(NAMES):
@@ -85,7 +99,7 @@ def test_a_killed_writer_leaves_whole_answers_or_none(tmp_path: Path) -> None:
             writer.wait(20)
             writer.stdout.close()  # type: ignore[union-attr]
         with on_machine(tmp_path) as opened:
-            caches = WorkerCaches(opened.entries, opened.clock, True, print)
+            caches = over(opened, True)
             for number in range(NAMES):
                 raw = name_bytes(name_of(number))
                 data = opened.ask(opened.entries.read(ANSWERS, _key(raw)))
@@ -100,7 +114,7 @@ def test_a_killed_writer_leaves_whole_answers_or_none(tmp_path: Path) -> None:
 
 def test_workers_of_a_machine_share_what_they_keep(tmp_path: Path) -> None:
     with on_machine(tmp_path) as opened:
-        one, other = (WorkerCaches(opened.entries, opened.clock, True, print) for _ in range(2))
+        one, other = (over(opened, True) for _ in range(2))
         assert keep(opened, one, 1, b"plain") is True
         assert keep(opened, one, 2, b"json", accept="json") is True
         assert find(opened, other, 1) == b"plain"
@@ -119,8 +133,8 @@ def test_gateways_of_a_cluster_share_what_they_keep(request: pytest.FixtureReque
     members = request.getfixturevalue("_one")
     members.heal()
     with in_cluster(members) as here, in_cluster(members) as there:
-        one = WorkerCaches(here.entries, here.clock, False, print)
-        other = WorkerCaches(there.entries, there.clock, False, print)
+        one = over(here, False)
+        other = over(there, False)
         number = os.getpid()
         assert keep(here, one, number, b"shared") is True
         assert find(there, other, number) == b"shared"
@@ -143,7 +157,7 @@ def test_a_cluster_that_is_away_is_passed_by(request: pytest.FixtureRequest) -> 
     members = request.getfixturevalue("_one")
     members.heal()
     with in_cluster(members, deadline=0.3) as here:
-        caches = WorkerCaches(here.entries, here.clock, False, print)
+        caches = over(here, False)
         here.loop.run_until_complete(here.cluster.stop())  # type: ignore[union-attr]
         assert find(here, caches, 1) == "bypass"
         assert keep(here, caches, 1, b"nowhere") is False

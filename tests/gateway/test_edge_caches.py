@@ -36,7 +36,7 @@ async def caching(up: Script | Origin, parameters: str = "", policy: str = "") -
     async with bench(compile_program(checked.program).handle, up=up) as made:
         environment: Any = made.edge.environment
         clock: Any = made.clock
-        environment.caches = WorkerCaches(MemoryEntries(clock, MemoryStore()), clock, True, print)
+        environment.caches = WorkerCaches(MemoryEntries(clock, MemoryStore()), clock, True, print, made.defects.append)
         yield made
         assert not made.defects, made.defects
         assert not environment.caches.under_way

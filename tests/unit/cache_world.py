@@ -79,7 +79,10 @@ class World:
         self.shared: Any = entries or Shared(self.clock, self.store)
         self.far = Far(self.shared, random) if far else None
         over: Any = self.far or self.shared
-        self.workers = [WorkerCaches(over, self.clock, not far, lambda text: None) for _ in range(workers)]
+        self.defects: list[BaseException] = []
+        self.workers = [
+            WorkerCaches(over, self.clock, not far, lambda text: None, self.defects.append) for _ in range(workers)
+        ]
         self.serial = 0
         self.hits = self.kept = 0
         self.dropped: dict[str, list[tuple[float, int]]] = {}
@@ -142,6 +145,7 @@ class World:
         self.settle()
         assert len(ended) == 1
         self.kept += ended == [True]
+        assert not self.defects
 
     def drop(self, worker: int, path: str) -> None:
         self.workers[worker].drop(name_of(path))

@@ -107,6 +107,19 @@ def test_while_the_store_is_away_nothing_is_kept_and_nothing_fails() -> None:
     assert world.finished(world.workers[0].value(b"12345678x")) is None
 
 
+def test_a_mistake_of_ours_beside_an_exchange_is_told_and_keeps_nobody_waiting() -> None:
+    class Broken(Shared):
+        def update(self, *_: Any) -> Any:
+            raise KeyError("x")
+
+    clock, defects, ended = VirtualClock(), list[BaseException](), list[bool | None]()
+    caches = WorkerCaches(Broken(clock, MemoryStore()), clock, True, lambda text: None, defects.append)
+    one = exchange()
+    one.response = Response(200, [], b"x")
+    caches.keep(one, name_of("/x"), asked(one.request), Life(10.0, 0.0), 10, clock.wall(), ended.append)
+    assert (len(defects), ended, caches.under_way) == (1, [False], 0)
+
+
 def test_values_are_found_by_all_until_their_time_or_their_removal() -> None:
     world = World(2, False, Random(1))
     one, other = world.workers
@@ -133,7 +146,7 @@ def test_a_wall_clock_that_goes_back_gives_nothing_more_time() -> None:
             return super().wall() - self.back
 
     clock = Turning()
-    caches = WorkerCaches(Shared(clock, MemoryStore()), clock, True, lambda text: None)
+    caches = WorkerCaches(Shared(clock, MemoryStore()), clock, True, lambda text: None, print)
     one = exchange()
     one.response = Response(200, [], b"x")
     caches.keep(one, name_of("/x"), asked(one.request), Life(10.0, 0.0), 10, clock.wall(), lambda there: None)
