@@ -91,6 +91,15 @@ LIMITS: Final = Metric(
 )  # fmt: skip
 STORE_CALLS: Final = Metric("polgate_store_calls_total", "counter", "Calls of the store.")
 STORE_ERRORS: Final = Metric("polgate_store_errors_total", "counter", "Calls that the store could not answer.")
+STORE_USED: Final = Metric(
+    "polgate_store_used_bytes", "gauge", "What this machine's store has taken of its room, by what is kept there.",
+    ("part",), combine="least",
+)  # fmt: skip
+STORE_ROOM: Final = Metric(
+    "polgate_store_room_bytes", "gauge",
+    "How much it takes: then `rates`, `passing` and `lasting` refuse what is new, and of `cache` the oldest gives way.",
+    ("part",), combine="least",
+)  # fmt: skip
 CACHE: Final = Metric(
     "polgate_cache_total", "counter",
     "What became of requests that came to a `cache`. outcome: `hit`, `collapsed` (waited for another one's fetch), "
@@ -140,7 +149,8 @@ NO_ROOM: Final = Metric(
 OF_WORKERS: Final = {
     metric.name: metric
     for metric in (
-        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, LIMITS, STORE_CALLS, STORE_ERRORS, CACHE,
+        SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, LIMITS, STORE_CALLS, STORE_ERRORS, STORE_USED,
+        STORE_ROOM, CACHE,
         CLUSTER_CONNECTED, CLUSTER_TRIPS, CLUSTER_WAITING, LOG_LOST,
         CONNECTIONS, IN_FLIGHT, TUNNELS, POOL_OPEN, POOL_QUEUE, SERVER_STATE, CIRCUIT_STATE, SERVER_ACTIVE,
         CERTIFICATES, NO_ROOM,

@@ -26,6 +26,8 @@ from runtime.observe.catalog import (
     SERVER_STATE,
     STORE_CALLS,
     STORE_ERRORS,
+    STORE_ROOM,
+    STORE_USED,
     TUNNELS,
 )
 from runtime.observe.cells import Cells
@@ -179,6 +181,9 @@ class Telemetry:
         row = counts.row
         row[counts.series(STORE_CALLS)] = store.calls
         row[counts.series(STORE_ERRORS)] = store.errors
+        room = store.room()
+        counts.gauges(STORE_USED, [((part,), used) for part, (used, _) in room.items()])
+        counts.gauges(STORE_ROOM, [((part,), most) for part, (_, most) in room.items()])
         if (cluster := getattr(store, "cluster", None)) is not None:
             row[counts.series(CLUSTER_TRIPS)] = cluster.calls.trips
             counts.gauges(CLUSTER_CONNECTED, [((), int(cluster.connected))])

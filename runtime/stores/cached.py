@@ -108,15 +108,15 @@ class Cached(Kept):
 
     def _fits(self, txn: Any, size: int) -> bool:
         """Make room for so many bytes; False where one transaction cannot."""
-        most = self._full_pages - size // 4096 - 2
+        most = self._full_pages - size // self._page - 2
         for _ in range(EVICTED_PER_TRANSACTION):
-            if self._used(txn) < most:
+            if self.used(txn) < most:
                 return True
             if not self._evict(txn, 1):
                 break
-        return self._used(txn) < most
+        return self.used(txn) < most
 
-    def _used(self, txn: Any) -> int:
+    def used(self, txn: Any) -> int:
         return pages(txn.stat(self._entries)) + pages(txn.stat(self._order))
 
     def _evict(self, txn: Any, count: int) -> int:
@@ -155,13 +155,6 @@ class Cached(Kept):
                 txn.delete(bytes(value[HEAD:CHECKED]), db=self._order)
                 deleted += txn.delete(key)
         return deleted
-
-    def fullness(self) -> float:
-        try:
-            with self._begin() as txn:
-                return self._used(txn) / self._full_pages
-        except lmdb.Error as error:
-            raise self.unavailable(error) from error
 
 
 def _sum(raw: bytes, head: Any, payload: bytes) -> bytes:

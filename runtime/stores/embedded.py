@@ -201,10 +201,11 @@ class EmbeddedStore:
             raise self._unavailable(error) from error
         return 0
 
-    def fullness(self) -> float:
-        """What part of the room for new keys is taken: from 1.0 on none is taken in."""
+    def room(self) -> tuple[int, int]:
+        """Bytes that are taken, and of how many: where it is all of them, no new key is taken in."""
         try:
-            return _pages(self._env.stat()) / self._full_pages
+            stat = self._env.stat()
+            return _pages(stat) * stat["psize"], self._full_pages * stat["psize"]
         except lmdb.Error as error:
             raise self._unavailable(error) from error
 

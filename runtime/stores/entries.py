@@ -93,9 +93,13 @@ class EmbeddedEntries:
         except StoreUnavailable as error:
             self._fail(error)
 
-    def fullness(self) -> dict[str, float]:
-        """What part of the room is taken, of each kind: from 1.0 on it takes no new keys, or old ones give way."""
-        return {kind: kept.fullness() for kind, kept in self._kinds.items()}
+    def room(self) -> dict[str, tuple[int, int]]:
+        """Bytes of each kind that are taken, and of how many; then no new key is taken in, or old ones give way."""
+        try:
+            return {kind: kept.room() for kind, kept in self._kinds.items()}
+        except StoreUnavailable as error:
+            self._tell(str(error))
+            return {}
 
     def sweep(self) -> bool:
         """Delete some expired entries: in turns, and where there was much the last time; True while there is."""

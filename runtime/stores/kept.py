@@ -107,7 +107,8 @@ class Kept:
         except (OSError, lmdb.Error) as error:
             raise StoreUnavailable(f"cannot open the {self.what} in `{self.path}`: {error}") from error
         self._begin: Any = self._env.begin
-        self._full_pages = self._env.info()["map_size"] // self._env.stat()["psize"] * FULL_PERCENT // 100
+        self._page = self._env.stat()["psize"]
+        self._full_pages = self._env.info()["map_size"] // self._page * FULL_PERCENT // 100
 
     def _disown(self) -> None:
         """In a forked child: LMDB's locks and reader slots are the parent's."""
@@ -184,12 +185,17 @@ class Kept:
         except lmdb.Error as error:
             raise self.unavailable(error) from error
 
-    def fullness(self) -> float:
-        """What part of the room for new keys is taken: from 1.0 on none is taken in."""
+    def room(self) -> tuple[int, int]:
+        """Bytes that are taken, and of how many: where it is all of them, no new key is taken in."""
         try:
-            return pages(self._env.stat()) / self._full_pages
+            with self._begin() as txn:
+                return self.used(txn) * self._page, self._full_pages * self._page
         except lmdb.Error as error:
             raise self.unavailable(error) from error
+
+    def used(self, txn: Any) -> int:
+        """Pages in use; free ones between them are not counted."""
+        return pages(txn.stat())
 
     # --- writing ---
 
@@ -212,7 +218,7 @@ class Kept:
         elif value is before:
             return answer, False
         else:
-            if found is None and pages(txn.stat()) >= self._full_pages:
+            if found is None and self.used(txn) >= self._full_pages:
                 raise StoreFull(f"the {self.what} in `{self.path}` are {FULL_PERCENT} % full: give the store more room")
             txn.put(raw, expiry(now + (ttl if seconds is None else min(seconds, ttl))) + value)
         # Only under the write lock, so that it only rises; it counts from the commit on: see `version`.
@@ -302,7 +308,6 @@ def no_room(error: lmdb.Error) -> bool:
 
 
 def pages(stat: _StatDict) -> int:
-    """The pages in use; free ones between them are not counted."""
     return stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
 
 

@@ -81,6 +81,14 @@ class MachineStore:
         self._last = ""
         return SWEEP_BUSY if many else SWEEP_INTERVAL
 
+    def room(self) -> dict[str, tuple[int, int]]:
+        """Bytes that are taken, and of how many; then no new key is taken in."""
+        try:
+            return {"rates": self._store.room()}
+        except StoreUnavailable as error:
+            self._tell(str(error))
+            return {}
+
     def _tell(self, text: str) -> None:
         if text != self._last:
             self._last = text

@@ -80,6 +80,10 @@ class Stores:
             self._rates_due = now + int(self.counted.sweep(now) * 1e9)
         return SWEEP_BUSY if many else (self._rates_due - now) / 1e9
 
+    def room(self) -> dict[str, tuple[int, int]]:
+        """By what is kept on this machine: bytes that are taken, and of how many."""
+        return self.counted.room() | self.machine.room()
+
     @property
     def calls(self) -> int:
         return self.counted.calls + self.machine.calls + (0 if self._shared is None else self._shared.calls)

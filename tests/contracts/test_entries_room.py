@@ -30,7 +30,8 @@ def test_a_full_store_refuses_new_keys_and_goes_on_with_the_old_ones(store: Mach
     size = 100 if kind == "passing" else 5000  # each takes a sync
     keys = store.fill(space, size)
     assert len(keys) > 100
-    assert store.machine._kinds[kind].fullness() >= 1.0
+    used, most = store.machine.room()[kind]
+    assert used >= most
     (report,) = store.reports
     assert f"{kind} entries in `" in report
     assert "90 % full: give the store more room" in report
@@ -75,7 +76,8 @@ def test_a_cache_never_fails_for_want_of_room(store: Machine) -> None:
     for number in range(3000):
         size = draw.choice([10, 1000, 5000, 40_000, 100_000])
         store.put(CACHE, b"%d" % number, b"%d:" % number + b"v" * size)
-        assert store.machine._cache.fullness() <= 1.1
+        used, most = store.machine.room()["cache"]
+        assert used <= most * 1.1
     found = {int(key): value for key, value in store.machine.scan(CACHE)}
     assert 2999 in found
     assert min(found) > 2000  # the oldest have given way

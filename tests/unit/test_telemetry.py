@@ -96,6 +96,7 @@ def test_the_count_of_lost_lines_does_not_fall_when_a_log_moves(worker: Worker) 
 
     class Store:
         calls = errors = 0
+        room = dict[str, tuple[int, int]]
 
     def lost() -> tuple[int, int]:
         worker.telemetry.measure(Edge, {}, Store, {})
