@@ -62,7 +62,8 @@ class Cache(Assertion):
 
     Never is an answer given past its ttl, cut, or for another key. What was forgotten may be answered for 20 ms more by
     other workers of the machine, and for 1 s by other machines of a cluster (whose clocks may differ by 2 s, by which
-    an answer is given up earlier there). Each worker holds 16 MiB of what is asked for most.
+    an answer is given up earlier there). Each worker holds 16 MiB of what was asked for last; the store has the room
+    that its `cache:` says, and gives up what it has had longest.
 
         cache ttl: 60s, vary: ["Accept-Language"], collapse: true {
             route orders
