@@ -42,7 +42,7 @@ from runtime.leases.asks import (
 
 _HEAD = Struct("<cI")
 """Kind, limit."""
-_SECTION = Struct("<8sIIQIQQ")
+_SECTION = Struct("<8sIIQIQI")
 """Holder, number of the change, units to be spent, wall clock (ms), part of the draining, used up (low, high)."""
 _KIND = b"b"
 WHOLE = (1 << 32) - 1

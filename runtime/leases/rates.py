@@ -11,7 +11,7 @@ from policylang.sdk.store import Change, Decision, Limit, Space
 from policylang.sdk.window import MAX_LIMIT
 from runtime.leases.asks import SKEW_MS, Ask, Holder, grace_of
 from runtime.leases.bucket import BucketLeases
-from runtime.leases.holders import BEAT, KEY, PROBE, SPACE, Roll
+from runtime.leases.holders import BEAT, GONE, KEY, PROBE, SPACE, Roll
 from runtime.leases.key import KeyRate, Timer
 from runtime.leases.window import WindowLeases
 from runtime.permits.calls import ask as call_store
@@ -75,6 +75,8 @@ class ClusterRates:
         self._keys: dict[tuple[bytes, int, int], KeyRate] = {}
         self._names: dict[KeyRate, tuple[bytes, int, int]] = {}
         self._roll = Roll(self.me)
+        self._at_least = self.me.count
+        self._known_from = 0
         self._number = 0
         self._failures = 0
         self.away_since: int | None = None
@@ -278,6 +280,7 @@ class ClusterRates:
     # --- who lives ---
 
     def start(self) -> None:
+        self._known_from = self.now() + GONE
         self._beat()
 
     def _schedule_beat(self, after: int) -> None:
@@ -300,6 +303,8 @@ class ClusterRates:
             self._schedule_beat(PROBE)
             return
         count = self._roll.finish(found, now)
+        if now < self._known_from:
+            count = max(count, self._at_least)  # the others have just begun, too
         if count != self.me.count:
             self.me.count = count
             self._remember(count)
