@@ -30,6 +30,16 @@ TAG_BITS = 12
 """Of a number, at random; the rest are microseconds."""
 
 
+def raw_of(stored: bytes | None) -> bytes | None:
+    """An entry's number, expiry and bytes, of what a member has. Raises NotOurs."""
+    if stored is None:
+        return None
+    raw = unpacked(stored)
+    if len(raw) < HEAD.size:
+        raise NotOurs(f"{len(raw)} bytes")
+    return raw
+
+
 class Place(Protocol):
     """Where an entry is: what all changes in one map share."""
 
@@ -127,7 +137,7 @@ class EntryChange:
             self._missed(missed)
             return
         try:
-            self._raw = None if stored is None else unpacked(stored)
+            self._raw = raw_of(stored)
         except NotOurs as error:
             self._fail("", self._place.not_ours(error))
             return

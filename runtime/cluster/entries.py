@@ -8,7 +8,7 @@ from typing import Any
 from policylang.sdk import Change, Clock, Space, Unavailable, Waiter
 from policylang.sdk.store import UNKNOWN
 from runtime.cluster.calls import Calls, Missed
-from runtime.cluster.change import HEAD, EntryChange, Wanted
+from runtime.cluster.change import HEAD, EntryChange, Wanted, raw_of
 from runtime.cluster.client import Cluster
 from runtime.cluster.deadlines import Deadlines
 from runtime.cluster.frames import (
@@ -62,7 +62,7 @@ class ClusterEntries:
                 waiter.fail(place.failed(missed.why))
                 return
             try:
-                raw = None if stored is None else unpacked(stored)
+                raw = raw_of(stored)
             except NotOurs as error:
                 waiter.fail(place.not_ours(error))
                 return
@@ -99,7 +99,7 @@ class ClusterEntries:
                 pointers, entries = await self._some(place, partition, pointers)
                 for kept, stored in entries:
                     try:
-                        key, value = unpacked(kept), place.payload(unpacked(stored))
+                        key, value = unpacked(kept), place.payload(raw_of(stored))
                     except NotOurs as error:
                         raise place.not_ours(error) from None
                     if key <= after or value is None or (len(found) == count and (not count or key >= found[0].key)):

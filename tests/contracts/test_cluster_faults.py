@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hazelcast.asyncio import HazelcastClient
 from hazelcast.errors import HazelcastSerializationError
 from hazelcast.serialization.serialization_const import PYTHON_TYPE_PICKLE
 from members import Members
@@ -164,37 +165,51 @@ async def until_counted(counted: dict[bytes, int], least: dict[bytes, int]) -> N
         await asyncio.sleep(0.01)
 
 
-def test_a_pickle_is_neither_run_nor_read_nor_written(one_member: Members) -> None:
+EVIL = b"cbuiltins\nexec\n(S'import builtins; builtins.was_run = 1'\ntR."
+
+
+@pytest.mark.parametrize(
+    "stored", [struct.pack(">iii", 0, PYTHON_TYPE_PICKLE, len(EVIL)) + EVIL, packed(b""), packed(b"0123456789abcde")],
+    ids=["a pickle", "nothing", "too few bytes"],
+)
+def test_what_others_have_written_is_neither_read_nor_run(one_member: Members, stored: bytes) -> None:
     space = fresh()
     with in_cluster(one_member) as store:
         assert store.cluster is not None
-        _, kept = packed_key(b"k")
-        evil = b"cbuiltins\nexec\n(S'import builtins; builtins.was_run = 1'\ntR."
-        stored = struct.pack(">iii", 0, PYTHON_TYPE_PICKLE, len(evil)) + evil
-        requests = MapRequests(map_name(space))
-        number = packed_key(b"k")[0]
+        number, kept = packed_key(b"k")
         heard: list[Any] = []
-        put = requests.put_if_absent(kept, stored)
+        put = MapRequests(map_name(space)).put_if_absent(kept, stored)
         store.cluster.calls.ask(put, number, True, lambda message: message, lambda *outcome: heard.append(outcome))
         store.until(lambda: heard, "no answer")
         assert heard[0][1] is None
-        for asked in (store.entries.read(space, b"k"), store.entries.update(space, b"k", add_one),
-                      store.entries.update(space, b"k", add_one, None), store.entries.scan(space)):  # fmt: skip
-            with pytest.raises(Unavailable):
-                store.ask(asked)
+        for _ in range(2):
+            for asked in (store.entries.read(space, b"k"), store.entries.update(space, b"k", add_one),
+                          store.entries.update(space, b"k", add_one, None), store.entries.scan(space)):  # fmt: skip
+                with pytest.raises(Unavailable):
+                    store.ask(asked)
         assert any("not polgate's own" in line for line in store.reports)
-        # The client's own way leads nowhere either.
-        client = store.cluster._client
-
-        async def plainly() -> None:
-            shared = await client.get_map(map_name(space))
-            with pytest.raises(HazelcastSerializationError, match="pickles are neither"):
-                await shared.put("x", {1, 2})
-            with pytest.raises(HazelcastSerializationError, match="pickles are neither"):
-                await shared.values()
-
-        store.loop.run_until_complete(plainly())
         assert not hasattr(builtins, "was_run")
+
+
+def test_the_client_neither_writes_nor_reads_a_pickle(one_member: Members) -> None:
+    """No way of ours leads there; should one ever, it ends here."""
+    name = map_name(fresh())
+
+    async def plainly(client: Any) -> None:
+        plain = await HazelcastClient.create_and_start(
+            cluster_name=one_member.name, cluster_members=one_member.addresses
+        )
+        await (await plain.get_map(name)).put("x", {1, 2})
+        await plain.shutdown()
+        shared = await client.get_map(name)
+        with pytest.raises(HazelcastSerializationError, match="pickles are neither"):
+            await shared.get("x")
+        with pytest.raises(HazelcastSerializationError, match="pickles are neither"):
+            await shared.put("y", {1, 2})
+
+    with in_cluster(one_member) as store:
+        assert store.cluster is not None
+        store.loop.run_until_complete(plainly(store.cluster._client))
 
 
 def test_a_late_change_finds_nothing_that_it_was_made_for(one_member: Members) -> None:
