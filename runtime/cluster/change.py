@@ -167,7 +167,7 @@ class EntryChange:
                 if not self._read:
                     self._fetch()  # it was a guess that the change cannot take
                     return
-                wanted.waiter.fail(error)
+                self._resume(wanted.waiter.fail, error)
                 continue
             if value is not current:
                 current, ttl = value, seconds
@@ -254,7 +254,7 @@ class EntryChange:
         self._place.note(self._key, self._raw)
         # They resume here and now, and may ask for the next change: it waits until all have been told.
         for wanted, answer in answers:
-            wanted.waiter.fire(answer)
+            self._resume(wanted.waiter.fire, answer)
         self._begin()
 
     def _fail(self, why: str, error: Unavailable | None = None) -> None:
@@ -262,8 +262,16 @@ class EntryChange:
         self._place.note(self._key, None)
         for wanted in self._batch:
             if not wanted.over:
-                wanted.waiter.fail(error or self._place.failed(why))
+                self._resume(wanted.waiter.fail, error or self._place.failed(why))
         self._begin()
+
+    def _resume(self, tell: Callable[[Any], None], what: Any) -> None:
+        """A defect in what goes on there is reported, and holds up nobody else who waits for this key."""
+        try:
+            tell(what)
+        except Exception as defect:
+            loop = self._place.calls.loop
+            loop.call_exception_handler({"message": "after a change in the cluster", "exception": defect})
 
 
 def _next_number(raw: bytes | None, now: float) -> int:

@@ -29,11 +29,15 @@ class World:
         self.history: list[bytes | None] = [None]
         self.pending: list[Callable[[], None]] = []
         self.now = 1_000_000.0
+        self.defects: list[BaseException] = []
 
     def run(self) -> None:
         while self.pending:
             self.now += self.random.choice((0.0, 0.000_001, 0.001))
             self.pending.pop(self.random.randrange(len(self.pending)))()
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.defects.append(context["exception"])
 
     # what EntryChange asks of a loop and of calls
 
@@ -204,3 +208,18 @@ def changes_of_three(world: World, takes: float) -> tuple[dict[bytes, Wanted], l
     if not world.faults:
         assert all(wanted.waiter.error is None for wanted in [*appended.values(), *taken])
     return appended, taken
+
+
+def test_a_defect_in_one_evaluation_holds_up_nobody_else() -> None:
+    world = World(1, 0.0)
+    process = Process(world)
+    first, broken, last = (process.ask(append(b"%d" % number), UNKNOWN) for number in range(3))
+
+    def defect() -> None:
+        raise ZeroDivisionError
+
+    broken.waiter.callback = defect
+    world.run()
+    assert first.waiter.value == b"0," and last.waiter.value == b"0,1,2,"
+    assert [type(error) for error in world.defects] == [ZeroDivisionError]
+    assert process.change is None
