@@ -28,6 +28,8 @@ BATCH_SHARE: Final = 100
 """A lease is at most one part in so many of the limit, beyond what is asked for at that moment."""
 QUICK: Final = 1_000_000_000
 """Nanoseconds: a lease that was spent sooner is followed by one of twice the size, else by one of what is needed."""
+ALONE_BATCH: Final = 8
+"""What a machine that is alone leases at first; a boot that loses it counts it as spent."""
 REFUSED_FOR: Final = 250_000_000
 """Nanoseconds in which the same is refused again without asking a cluster."""
 TICK: Final = 0.5
@@ -194,7 +196,11 @@ class Ledger:
         now = self._clock.monotonic()
         quick = now - state.leased_at < QUICK
         most = max(1, limit // BATCH_SHARE)
-        state.batch = min(max(state.batch, sum(needs)) * 2, most) if quick else 0
+        if quick:
+            state.batch = min(max(state.batch, sum(needs)) * 2, most)
+        else:
+            # Alone, what lies idle is refused to nobody, and a key that is asked for now and then costs fewer syncs.
+            state.batch = 0 if self.shared else min(ALONE_BATCH, most)
         state.leased_at = now
         growing = grow(self.gateway, held, known, needs, limit, state.batch)
 
@@ -304,8 +310,10 @@ class Ledger:
                     self._restless.discard(state)
             except Unavailable:
                 pass  # at the next tick again
-            finally:
-                await self._lease(state)  # who has asked meanwhile
+            except Exception as error:
+                self._restless.discard(state)
+                self.report(error)
+            await self._lease(state)  # for who has asked meanwhile
 
     async def _returned(self, state: _Key) -> bool:
         """True when there is nothing left to give back."""
