@@ -94,7 +94,10 @@ class _Reply:
         if then is not None:
             self._then = None
             calls.waiting -= 1
-            then(answer, missed)
+            try:
+                then(answer, missed)
+            except Exception as defect:  # the client would take it for an answer that cannot be read
+                calls.loop.call_exception_handler({"message": "after a member's answer", "exception": defect})
 
     def expire(self) -> None:
         calls, then = self._calls, self._then

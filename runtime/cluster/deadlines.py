@@ -41,7 +41,10 @@ class Deadlines:
         while queue and (queue[0][0] <= now or queue[0][1].over):
             _, awaited = queue.popleft()
             if not awaited.over:
-                awaited.expire()
+                try:
+                    awaited.expire()
+                except Exception as defect:  # the deadlines of all others hang on this
+                    self._loop.call_exception_handler({"message": "after a deadline", "exception": defect})
         self._armed = bool(queue)
         if queue:
             self._loop.call_at(max(queue[0][0], now + self.seconds / GRAIN), self._tick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from typing import Any
 
 from runtime.cluster.deadlines import GRAIN, Deadlines
 
@@ -57,5 +58,28 @@ def test_what_is_over_is_not_kept() -> None:
         del one
         deadlines.add(Awaited(loop))
         assert kept() is None
+
+    asyncio.run(run())
+
+
+def test_a_defect_after_one_deadline_leaves_the_others() -> None:
+    class Broken(Awaited):
+        def expire(self) -> None:
+            self.over = True
+            raise ZeroDivisionError
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        defects: list[Any] = []
+        loop.set_exception_handler(lambda _, context: defects.append(context["exception"]))
+        deadlines = Deadlines(loop, 0.01)
+        broken, last = Broken(loop), Awaited(loop)
+        deadlines.add(broken)
+        deadlines.add(last)
+        end = loop.time() + 10
+        while not last.over:
+            assert loop.time() < end
+            await asyncio.sleep(0.005)
+        assert [type(one) for one in defects] == [ZeroDivisionError]
 
     asyncio.run(run())
