@@ -75,6 +75,7 @@ class Variants:
     """Under a name there are several answers: `names` are the fields that tell them apart."""
 
     __slots__ = ("checked", "dies", "mark", "names", "size")
+    turns = -1  # there is something to think about each time
 
     def __init__(self, mark: bytes, names: tuple[bytes, ...], dies: int, checked: int) -> None:
         self.mark = mark

@@ -66,6 +66,7 @@ class WorkerCaches:
     ) -> None:  # fmt: skip
         self.flights = Flights(clock)
         self.near = Near()
+        self._at_hand = self.near.look
         self.outcomes: dict[str, int] = dict.fromkeys(get_args(CacheOutcome), 0)
         self._entries = entries
         self._clock = clock
@@ -96,22 +97,12 @@ class WorkerCaches:
         now = self._monotonic()
         if now >= self._look_at:
             self._look(now)
-        look = self.near.look
-        key: Name = name
-        held = look(key)
-        if held.__class__ is Variants:
-            if not self._good(held, now):
+        held = self._at_hand(name)
+        if held is None or now >= held.turns or held.checked <= self._epoch or longest != held.longest:
+            held = self._looked_over(exchange, name, held, longest, now)
+            if held is None:
                 return self._found(exchange, name, longest, now, outcome)
-            key = (name, held.mark, selecting(asked(exchange.request), held.names))
-            held = look(key)
-        if held is None or held.checked <= self._epoch:
-            return self._found(exchange, name, longest, now, outcome)
-        if now >= held.turns or longest != held.longest:
-            if not self._good(held, now) or now >= held.born + longest:
-                return self._found(exchange, name, longest, now, outcome)
-            held.turn(now, longest, held.checked + self._again)
-            self.near.touch(key)  # once a second will do
-        # As `note` does it: this is the way of most requests.
+        # As `note` and `Held.response` do it: this is the way of most requests.
         self.outcomes[outcome] += 1
         trace = exchange.request.trace  # type: ignore[attr-defined]
         if trace is not None:
@@ -120,7 +111,25 @@ class WorkerCaches:
         response = ReceivedResponse(held.status, head.headers, held.body)
         response.head = head
         response.late = None
-        return response  # as `Held.response` makes it
+        return response
+
+    def _looked_over(
+        self, exchange: Exchange, name: Name, held: Any, longest: int, now: int
+    ) -> Held | None:
+        """What is at hand for this request, if it may still be used; once a second for each answer without variants."""
+        key: Name = name
+        if held.__class__ is Variants:
+            if not self._good(held, now):
+                return None
+            key = (name, held.mark, selecting(asked(exchange.request), held.names))
+            held = self._at_hand(key)
+        if held is None or not self._good(held, now) or now >= held.born + longest:
+            return None
+        if now >= held.turns or longest != held.longest:
+            held.turn(now, longest, held.checked + self._again)
+            self.near.touch(key)  # that will do, to know what was asked for last
+        found: Held = held
+        return found
 
     def _good(self, held: Held | Variants | Value, now: int) -> bool:
         return now < held.dies and held.checked > self._epoch and now < held.checked + self._again
