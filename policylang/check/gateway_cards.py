@@ -114,8 +114,8 @@ class StoreSetting(Setting):
     path: str | None = param("Its folder; left out: `$STATE_DIRECTORY`, else `./.polgate`.", default=None)
     cluster: str = param("The name of the Hazelcast cluster.", default='"dev"')
     members: list[str] = param("Addresses and ports of members to begin with; the others are found.", default="[]")
-    deadline: Duration = param("How long one call may take before the store counts as away.", default="100ms")
-    rates: Size = param("Room for rate limits and permits, taken from the disk at start.", default="128MiB")
+    deadline: Duration = param("How long a call of the cluster may take before it counts as away.", default="100ms")
+    rates: Size = param("Room for rate limits; half as much again is for permits. Taken at start.", default="128MiB")
     lasting: Size = param("Room for quotas and maps.", default="256MiB")
     cache: Size = param("Room for caches.", default="256MiB")
 
