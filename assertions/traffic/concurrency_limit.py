@@ -43,9 +43,9 @@ class ConcurrencyLimit(Assertion):
     Each value of `per` has its own permits; without it all exchanges share them. A permit is held until the exchange
     ends: the answer's last byte is written, or the client has left, or an upgraded connection is closed. With a block
     it is held until the block has ended. While the store lives, never more than the limit are held by exchanges of
-    living gateways; a permit outlives the crash of its gateway by at most 15 s. What finds none fails with 429 and
-    `Retry-After: 1`; with `over: wait` it waits for one, in the order in which it came to its worker, as far as `queue`
-    and `wait` allow.
+    living gateways; a permit outlives the crash of its worker by at most 15 s (where no other one was running, by 13 s
+    from the next start). What finds none fails with 429 and `Retry-After: 1`; with `over: wait` it waits for one, in
+    the order in which it came to its worker, as far as `queue` and `wait` allow.
 
     A request that an upstream has whole is not left in the middle: when its client leaves, or waits no longer, the
     permit is kept until the answer has ended, or the upstream's time for it is up. So an account that only one

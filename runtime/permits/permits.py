@@ -32,9 +32,8 @@ REFRESH: Final = 6 * 3600 * 1_000_000_000
 class StoredPermits:
     """`policylang.sdk.permits.Permits`, one for a worker.
 
-    `cluster`: the store may be away, or be lost as a whole, while this process lives; then renewals begin with `start`,
-    else with the first permit. `cut` ends an exchange whose permit is lost; `report` takes mistakes of ours, `tell`
-    what the operator must know.
+    `cluster`: the store may be away, or be lost as a whole, while this process lives. `cut` ends an exchange whose
+    permit is lost; `report` takes mistakes of ours, `tell` what the operator must know.
     """
 
     def __init__(
@@ -62,8 +61,10 @@ class StoredPermits:
         return self._machine or self
 
     def start(self) -> None:
-        if self._cluster:
-            self._living.start()
+        """Be seen to live, and see the others, also before the first permit: who begins to look late knows late."""
+        self._living.start()
+        if self._machine is not None:
+            self._machine.start()
 
     def doubt(self) -> None:
         """The store was lost from sight, has come back, or some of its members have changed.
@@ -144,9 +145,7 @@ class StoredPermits:
         living = self._living
         living.check(self._monotonic())
         if not living.ready and not self._cluster:
-            living.start()
-            if not living.ready:
-                living.renew()
+            living.renew()  # it answers at once
         if not living.ready:
             self._away()
 
