@@ -103,9 +103,12 @@ def leave(token: str, outcome: str, now: float, rules: Rules) -> Callable[[bytes
                 state.attempts = [each for each in others if not each[2]]
                 state.level, state.until = 0, 0.0
             return Changed(0.0, *state.write(now, rules))
+        if state.until > now:  # another one has locked it: that counts for this one too
+            state.attempts = others
+            return Changed(0.0, *state.write(now, rules))
         own = next((each for each in state.attempts if each[1] == token), (now, token, False))
         state.attempts = [*others, (own[0], token, True)]
-        if state.until > now or sum(refused for _, _, refused in state.attempts) < state.allowed(rules):
+        if sum(refused for _, _, refused in state.attempts) < state.allowed(rules):
             return Changed(0.0, *state.write(now, rules))
         state.level += 1
         seconds = locked_for(state.level, rules)

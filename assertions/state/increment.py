@@ -36,7 +36,7 @@ class Increment(Assertion):
     ttl: Expr[Duration] | None = param("How long a new entry lives; left out: as the map says.", default=None)
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        by = self.by(exchange)
+        key, by = entry_key(self.key(exchange)), self.by(exchange)
         seconds = lasts(self.in_, None if self.ttl is None else self.ttl(exchange))
         now = exchange.environment.clock.wall()
 
@@ -54,7 +54,7 @@ class Increment(Assertion):
             # Its end may be over for this clock and not yet for the store's.
             return Changed(total, packed(dump_json(total), until), max(until - now, 0.001))
 
-        return exchange.environment.entries.update(self.in_.space, entry_key(self.key(exchange)), change)
+        return exchange.environment.entries.update(self.in_.space, key, change)
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -159,7 +159,7 @@ class Lockout(Assertion):
         if isinstance(answers, (list, tuple)) and not all(isinstance(each, int) and 200 <= each <= 499
                                                           for each in answers):  # fmt: skip
             return "`answers` are statuses from 200 to 499"
-        name = constants.get("name")
-        if isinstance(name, str) and not is_policy_name(name):
+        called = constants.get("name")
+        if isinstance(called, str) and not is_policy_name(called):
             return "`name` takes printable ASCII characters without quotes"
         return None

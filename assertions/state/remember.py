@@ -30,15 +30,15 @@ class Remember(Assertion):
     ttl: Expr[Duration] | None = param("How long it lives; left out: as the map says.", default=None)
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        ttl = None if self.ttl is None else self.ttl(exchange)
-        entry, seconds = written(exchange, self.in_, self.value(exchange), ttl)
+        key, value = entry_key(self.key(exchange)), self.value(exchange)
+        entry, seconds = written(exchange, self.in_, value, None if self.ttl is None else self.ttl(exchange))
 
         def change(before: bytes | None) -> Changed:
             if before is None:
                 return Changed(None, entry, seconds)
             return Changed(self.failure("already-there", "there is such an entry already"), before)
 
-        return exchange.environment.entries.update(self.in_.space, entry_key(self.key(exchange)), change, None)
+        return exchange.environment.entries.update(self.in_.space, key, change, None)
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -30,9 +30,8 @@ class Store(Assertion):
     ttl: Expr[Duration] | None = param("How long it lives; left out: as the map says.", default=None)
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        ttl = None if self.ttl is None else self.ttl(exchange)
-        entry, seconds = written(exchange, self.in_, self.value(exchange), ttl)
-        key = entry_key(self.key(exchange))
+        key, value = entry_key(self.key(exchange)), self.value(exchange)
+        entry, seconds = written(exchange, self.in_, value, None if self.ttl is None else self.ttl(exchange))
         return exchange.environment.entries.update(self.in_.space, key, lambda before: Changed(None, entry, seconds))
 
     @classmethod

@@ -20,6 +20,8 @@ FILES = {"clients.json": json.dumps(CLIENTS).encode()}
 
 HEAD = """\
 map clients, file: "clients.json"
+map table, ttl: 30s, max_entry: 200B
+map hidden, ttl: 1h, private: true
 upstream one {
     server "http://127.0.0.1:9001"
 }

@@ -69,7 +69,7 @@ class Statements:
         form = dice.choice((
             self.all, self.any, self.any, self.none, self.parallel, self.if_, self.if_, self.match, self.match,
             self.for_, self.try_, self.try_, self.else_, self.else_, self.else_, self.taken_back, self.split,
-            self.circuit,
+            self.circuit, self.lockout,
         ))  # fmt: skip
         return form(scope, depth)
 
@@ -147,7 +147,7 @@ class Statements:
         chance, expressions = self.chance, self.expressions
         choice = chance.one(
             "api_key", "api_key", "allow_ip", "deny_ip", "limit_size", "log", "rate_limit", "rate_limit", "route",
-            "route", "mirror", "probe", "probe",
+            "route", "mirror", "probe", "probe", "state", "state",
         )  # fmt: skip
         match choice:
             case "api_key" if scope.may_write:
@@ -172,6 +172,8 @@ class Statements:
                 return [self.rate_limit(scope)], scope, True
             case "route" if scope.may_route:
                 return self.route(scope)
+            case "state" if scope.may_route:
+                return self.state(scope)
             case "mirror":
                 share = chance.one("", "", ", share: 0.5", ", share: 1")
                 return [f"mirror {chance.one('one', 'two')}{self.asked(scope)}{share}"], scope, True
@@ -205,6 +207,39 @@ class Statements:
             ", blackout: 3s, when_down: reject", ", scope: node",
         )  # fmt: skip
         return f"rate_limit {limit}{key}{name}{more}{', log_only: true' if chance.happens(0.1) else ''}"
+
+    def state(self, scope: Scope) -> tuple[Lines, Scope, bool]:
+        """Not in branches of `parallel`, which would share entries."""
+        chance, expressions = self.chance, self.expressions
+        hidden = chance.happens(0.6)
+        there = f'in: map("{"hidden" if hidden else "table"}")'
+        key = chance.one("client.ip", "client.ip", "request.method", "[client.ip, request.method]")
+        if hidden:
+            key = chance.one(key, key, expressions.string(scope, 0), f"[{expressions.number(scope, 0)}, client.ip]")
+        value = chance.one("1", "1", "2.5", '"text"', "client.ip", "[1, none]", '{ a: "b", t: 5s }')
+        if hidden:
+            value = chance.one(value, expressions.make(chance.one(*TYPES), scope, 1))
+        ttl = chance.one("", "", ", ttl: 1s", ", ttl: 20s", ", ttl: duration(request.query.n) ?? 5s")
+        choice = chance.one("store", "store", "lookup", "lookup", "remember", "forget", "increment", "not_replayed")
+        if choice == "store":
+            return [f"store {key}, {value}, {there}{ttl}"], scope, True
+        if choice == "remember":
+            return [f"remember {key}, {there}{chance.one('', f', value: {value}')}{ttl}"], scope, True
+        if choice == "forget":
+            return [f"forget {chance.one(key, expressions.maybe_string(scope, 0))}, {there}"], scope, True
+        if choice == "not_replayed":
+            named = chance.one("", "", ', name: "ids"', ", log_only: true")
+            return [f"not_replayed {key}, within: {chance.one('1s', '50s')}{named}"], scope, True
+        if choice == "increment":
+            name, by = self.new_name("sum"), chance.one("", "", ", by: 2", ", by: -0.5")
+            return [f"increment {key}, {there}{by}{ttl} -> {name}"], scope.bound(Name(name, "number")), True
+        name = self.new_name("found")
+        key = chance.one(key, key, expressions.maybe_string(scope, 0))
+        how = chance.one("", ", optional: true", ", optional: true", ", once: true", ", optional: true, once: true")
+        line = f"lookup {key}, {there}{how}"
+        if chance.happens(0.3):
+            return [line], scope, True
+        return [f"{line} -> {name}"], scope.bound(Name(name, "json")), True
 
     def route(self, scope: Scope) -> tuple[Lines, Scope, bool]:
         retries = f", retries: {self.chance.one('0', '1')}" if self.chance.happens(0.1) else ""
@@ -451,6 +486,26 @@ class Statements:
             made, after, _ = self.route(after)
             lines = ["    " + line for line in made] if chance.happens(0.5) else [*lines, *indented(made)]
         return [f"circuit_breaker {', '.join(given)} {{", *lines, "}"], replace(scope, response=after.response), True
+
+    def lockout(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
+        """Not in branches of `parallel`, as a circuit."""
+        if not scope.may_route:
+            return self.all(scope, depth)
+        chance = self.chance
+        given = [chance.one("client.ip", "[client.ip, request.method]", self.expressions.string(scope, 0))]
+        given += [f"after: {chance.one('1', '1', '2', '3')}"]
+        given += [f"within: {chance.one('1s', '70s')}"] if chance.happens(0.5) else []
+        given += [f"for: {chance.one('1s', '2s')}"] if chance.happens(0.8) else []
+        given += [f"growing: {chance.one('1', '3')}"] if chance.happens(0.4) else []
+        given += [f"max: {chance.one('60s', '61s')}"] if chance.happens(0.2) else []
+        given += [f"answers: {chance.one('[]', '[404, 400]')}"] if chance.happens(0.3) else []
+        given += ["resets: false"] if chance.happens(0.4) else []
+        given += ["log_only: true"] if chance.happens(0.2) else []
+        given += ['name: "locks"'] if chance.happens(0.2) else []
+        lines, after, _ = self.braces(scope, depth, 2)
+        if chance.happens(0.4):
+            lines += indented(self.require(after)[0])
+        return [f"lockout {', '.join(given)} {{", *lines, "}"], replace(scope, response=after.response), True
 
     def for_(self, scope: Scope, depth: int) -> tuple[Lines, Scope, bool]:
         name = self.new_name("each")

@@ -16,7 +16,7 @@ from typing import Any
 from reference import assertions, limiting, names, sending, splits, state, writing
 from reference.expressions import Record, evaluate, reads_body, reads_message
 from reference.message import Message, Request, Response
-from reference.policy import GLOBAL, Policy, place
+from reference.policy import GLOBAL, Policy, key_of, place
 from reference.services import find
 from reference.values import (
     Failing,
@@ -469,7 +469,7 @@ class Evaluation:
             return sending.circuit_breaker(call, assertions.by_name(call), self, name)
         if call.name in ("lockout", "not_replayed"):
             given = assertions.by_name(call)
-            name = self.policy.ordinals[(*self.call_path, place(call))]
+            name = (self.call_path[0], key_of(call), self.policy.ordinals[(*self.call_path, place(call))])
             if "name" in given:
                 name = ("named", self.value(given["name"]).value)
             if call.name == "lockout":

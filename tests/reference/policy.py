@@ -79,11 +79,15 @@ class Policy:
                 per = by_name(node).get("per")
                 text = "client.ip" if per is None else per.span.text
                 self.ordinals[(*path, place(node))] = max(0, seen.get(text, 0) - 1)
-            case n.Call(name="circuit_breaker" | "lockout"):
+            case n.Call(name="circuit_breaker"):
                 self.ordinals[(*path, place(node))] = len(self.ordinals)
                 self._number(node.block, path, seen)
-            case n.Call(name="not_replayed"):
-                self.ordinals[(*path, place(node))] = len(self.ordinals)
+            case n.Call(name="lockout" | "not_replayed"):
+                text = key_of(node)
+                self.ordinals[(*path, place(node))] = seen.get(text, 0)
+                seen[text] = seen.get(text, 0) + 1
+                if node.block is not None:
+                    self._number(node.block, path, seen)
             case n.Call() if node.name in self.assertions:
                 self._number(self.assertions[node.name].body, (*path, place(node)), seen)
             case n.Group():
@@ -117,6 +121,12 @@ class Policy:
 
 def by_text(split: n.Split) -> str:
     return next((" ".join(a.value.span.text.split()) for a in split.args if a.name == "by"), "")
+
+
+def key_of(call: n.Call) -> str:
+    """What tells counters of `lockout` and `not_replayed` apart in one service, besides their order."""
+    given = by_name(call)
+    return f"{call.name} {' '.join((given.get('key') or given['id']).span.text.split())}"
 
 
 def place(statement: n.Statement) -> str:

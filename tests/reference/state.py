@@ -103,15 +103,17 @@ def store(given: Given, at: Evaluation) -> tuple[Known, ...]:
 
 
 def _written(given: Given, at: Evaluation) -> tuple[Shared, Any, bool]:
-    if "value" in given and at.value(given["value"]).value is None:
-        raise v.missing_value("an entry that is none")
     there, place, private = _place(given, at)
     if place is None:
         raise v.missing_value("a key is none")
-    if "value" in given:
-        text = json.dumps(at.value(given["value"]).value, default=str, separators=(",", ":"), ensure_ascii=False)
-        if len(text.encode()) > there.largest:
-            raise Failing("entry-too-large", 413, kind="error")
+    value = at.value(given["value"]).value if "value" in given else True
+    if "ttl" in given:
+        at.argument(given["ttl"], ("duration",), what="ttl")
+    if value is None:
+        raise v.missing_value("an entry that is none")
+    text = json.dumps(value, default=str, separators=(",", ":"), ensure_ascii=False)
+    if len(text.encode()) > there.largest:
+        raise Failing("entry-too-large", 413, kind="error")
     _ttl(given, at, there)
     return there, place, private
 
@@ -216,9 +218,9 @@ def _ended(lock: Lock, at: Evaluation, rules: dict[str, Any], how: str) -> None:
     lock.refused = [when for when in lock.refused if when + rules["within"] > now]
     if how == "passed" and rules["resets"]:
         lock.refused, lock.level, lock.until = [], 0, -math.inf
-    if how == "refused":
+    if how == "refused" and lock.until <= now:
         lock.refused.append(now)
-        if lock.until <= now and len(lock.refused) >= (rules["after"] if lock.level == 0 else 1):
+        if len(lock.refused) >= (rules["after"] if lock.level == 0 else 1):
             seconds = min(rules["for"] * rules["growing"] ** lock.level, rules["max"])
             lock.refused, lock.level, lock.until = [], lock.level + 1, now + seconds
             at.logs.append(("warning", None, False))

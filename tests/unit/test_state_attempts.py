@@ -156,3 +156,5 @@ def test_what_ends_in_a_lock_does_not_lock_again() -> None:
     kept.now += 1
     assert kept.update(leave("slow", REFUSED, kept.now, rules)) == 0.0
     assert kept.update(enter("next", kept.now, rules)).wait == 9.0
+    kept.now += 9
+    assert kept.update(enter("next", kept.now, rules)).wait == 0.0, "nothing is under way"
