@@ -52,7 +52,8 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     if card.skips_block and block is not None:
         skipped(walk, node, block)
     given = card.outputs if block is None else {}  # whoever stands around a block gives what the block does
-    outputs = bind_outputs(walk, node, given, private, card.private_outputs)
+    where = " where it has a block" if card.outputs else ""
+    outputs = bind_outputs(walk, node, given, private, card.private_outputs, where)
     effects = card.effects
     state = walk.state
     if "user" in effects:
@@ -117,8 +118,9 @@ def _block(walk: Walk, node: n.Call, card: Card) -> p.Block | None:
 
 
 def bind_outputs(
-    walk: Walk, node: n.Call, outputs: dict[str, Type] | Any, private: bool, private_outputs: frozenset[str]
-) -> tuple[int | None, ...]:
+    walk: Walk, node: n.Call, outputs: dict[str, Type] | Any, private: bool, private_outputs: frozenset[str],
+    where: str = "",
+) -> tuple[int | None, ...]:  # fmt: skip
     """Bind the names after `->` to the outputs, in their order."""
     kinds = list(outputs.items())
     slots: list[int | None] = []
@@ -130,7 +132,7 @@ def bind_outputs(
             slots.append(slot)
             continue
         if place == len(kinds):
-            has = "no output" if not kinds else "one output" if len(kinds) == 1 else f"{len(kinds)} outputs"
+            has = f"no output{where}" if not kinds else "one output" if len(kinds) == 1 else f"{len(kinds)} outputs"
             walk.error("too-many-outputs", output.span, f"`{node.name}` has {has}", help="leave this name out")
         bind_name(walk, output.name, output.span, UNKNOWN, "output")
     slots.extend([None] * (len(kinds) - len(slots)))
@@ -182,7 +184,10 @@ def forgive(walk: Walk) -> None:
 
 
 def _counter(walk: Walk, node: n.Call, card: Card, bound: Sequence[p.Bound]) -> str:
-    """Names the counter: `name:` where given, else service, assertion, text of the key and ordinal among equals."""
+    """Names the counter: `name:` where given, else service, assertion, text of the key and ordinal among equals.
+
+    What is kept for a block belongs to that block, with its text.
+    """
     text = ""
     for each in bound:
         if isinstance(each.value, p.Const) and isinstance(each.value.value, SharedMap):
@@ -192,6 +197,10 @@ def _counter(walk: Walk, node: n.Call, card: Card, bound: Sequence[p.Bound]) -> 
             return f"name|{each.value.value}"
         if each.param.types[0].name == "key":
             text = " ".join(each.text.split())
+    if card.skips_block and node.block is not None:
+        # What is kept of one block must never pass for what another gives: neither of another arm, nor after a reload.
+        place = f"{walk.frame.name}|{card.name}|{text}|{node.block.span.text}"
+        return f"{place}|{walk.frame.next_of(place)}"
     place = f"{walk.frame.name}|{card.counts_as or card.name}|{text}"
     ordinal = walk.frame.counters.get(place, 0)
     unit = walk.unit
