@@ -25,8 +25,8 @@ DEADLINE = 1.0
 """Seconds that a change may take: a disk that is busy can need hundreds of milliseconds for one sync."""
 WAITING = 10_000
 """Changes that may wait for the disk; one more is refused at once."""
-GROUP = 1000
-"""The most that go into one transaction."""
+GROUP = 256
+"""The most that go into one transaction: while their changes run, the loop waits for the interpreter."""
 LAST_WORDS = 2.0
 """Seconds that closing waits for what is being written."""
 
