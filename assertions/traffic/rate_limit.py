@@ -117,7 +117,7 @@ class RateLimit(Assertion):
             else:
                 tell(exchange, policy, remaining, reset)
             return None
-        return self._judged(exchange, Asked(self._plans.of(exchange), b"", 1), (decision,))
+        return self._usually_over(exchange, policy, decision)
 
     async def _usually(
         self, exchange: Exchange, policy: LimitPolicy, waiting: Coroutine[Any, Any, Decision]
@@ -128,12 +128,23 @@ class RateLimit(Assertion):
             return await settled(self._away(exchange, Asked(self._plans.of(exchange), self.per(exchange), 1), error))
         admitted, remaining, reset, _ = decision
         if not admitted:
-            return await settled(self._judged(exchange, Asked(self._plans.of(exchange), b"", 1), (decision,)))
+            return self._usually_over(exchange, policy, decision)
         if exchange.limits is None:
             exchange.limits = [(policy, remaining, reset, "")]
         else:
             tell(exchange, policy, remaining, reset)
         return None
+
+    def _usually_over(self, exchange: Exchange, policy: LimitPolicy, decision: Decision) -> Outcome:
+        """As `_judged`, for the floods that limits are for."""
+        _, remaining, reset, wait = decision
+        if exchange.limits is not None or self.log_only:
+            return self._judged(exchange, Asked(self._plans.of(exchange), b"", 1), (decision,))
+        exchange.limits = [(policy, remaining, reset, "")]
+        detail, members = self._usual_refusal
+        return Failure(
+            "rate-exceeded", 429, detail, headers=(_retry(wait),), members=members, assertion=self.name,
+        )  # fmt: skip
 
     async def giving(self, exchange: Exchange) -> Outcome:
         """As `evaluate`, with the outputs."""
@@ -375,6 +386,13 @@ class RateLimit(Assertion):
         if self.over != "reject" or self.scope != "cluster":
             return None
         return *plan.limits[0], plan.policies[0]
+
+    @cached_property
+    def _usual_refusal(self) -> tuple[str, Mapping[str, Any]]:
+        plan = self._plans.known
+        assert plan is not None
+        failure = self._refusal("rate-exceeded", f"more than {_said(plan)}", [plan.policies[0].name], 0.0)
+        return failure.detail, failure.members or {}
 
     @cached_property
     def _plans(self) -> Plans:

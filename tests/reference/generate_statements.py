@@ -189,10 +189,8 @@ class Statements:
         chance = self.chance
         limit = chance.one("1/s", "2/s", "3/s", "1/min", "5/min", "2/hour")
         if chance.happens(0.3):
-            limit = chance.one(
-                "[2/s, 3/min]", "[3/s, 5/min, 9/hour]", 'rate(int(request.query.n) ?? 2, "s")',
-                'rate(request.json.n, "min")', '[rate(2, "s") ?? 1/s, 4/min]',
-            )
+            limit = chance.one("[2/s, 3/min]", "[3/s, 5/min, 9/hour]", 'rate(int(request.query.n) ?? 2, "s")',
+                               'rate(request.json.n, "min")', '[rate(2, "s") ?? 1/s, 4/min]')  # fmt: skip
         key = chance.one(
             "", "", ", per: client.ip", f", per: {self.expressions.string(scope, 0)}",
             ", per: [client.ip, request.method]",

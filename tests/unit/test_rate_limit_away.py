@@ -170,6 +170,7 @@ def test_outputs_are_there_whatever_is_away() -> None:
 
 def test_what_is_left_is_not_told_by_a_store_that_is_away() -> None:
     store = MemoryStore()
-    crowd = Crowd("rate_limit_status 8/s -> limit, left\nrespond 204", BenchEnvironment(store=store))
+    body = "rate_limit 9/s, when_down: allow\nrate_limit_status 8/s -> limit, left\nrespond 204"
+    crowd = Crowd(body, BenchEnvironment(store=store))
     store.down = True
     assert crowd.come().status == 503
