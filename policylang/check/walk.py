@@ -24,13 +24,20 @@ Taint: TypeAlias = int | tuple[str, str, str]
 class Frame:
     """What one service, or one global block, shares with the assertions that are expanded in it."""
 
-    __slots__ = ("counters", "name", "slots", "tainted")
+    __slots__ = ("counters", "kept", "name", "slots", "tainted")
 
     def __init__(self, name: str, slots: Slots, tainted: set[Taint] | None = None) -> None:
         self.name = name
         self.slots = slots
         self.tainted: set[Taint] = set() if tainted is None else tainted
         self.counters: dict[str, int] = {}
+        self.kept: dict[str, int] = {}
+
+    def next_of(self, place: str) -> int:
+        """An ordinal that no other statement has, in no arm."""
+        number = self.kept.get(place, 0)
+        self.kept[place] = number + 1
+        return number
 
 
 class Arms:
