@@ -64,11 +64,11 @@ class RateLimit(Assertion):
     With `blackout` a key that was over the limit is refused for so long, also on the other workers and, on a cluster,
     within a second on the other gateways; what is refused meanwhile does not lengthen it.
 
-    While the store is away (`when_down`) each worker keeps to its share of the limit (`local`): it begins a window after
-    the store's last answer, so that all shares together stay below the limit, or on a cluster below twice the limit
-    while some gateways still reach the store. What is over a share fails with 503, as nobody knows whether the limit
-    was reached, and so does everything where a share is below one. `reject` fails everything with 503, `allow` lets
-    everything pass uncounted. The log has it once a second, its lines of exchanges and a metric have each.
+    While the store is away (`when_down`) each worker keeps to its share of the limit (`local`). The share begins a
+    window after the store's last answer, so that all shares together stay below the limit, or on a cluster below twice
+    the limit while some gateways still reach the store. What is over a share fails with 503, as nobody knows whether
+    the limit was reached, and so does everything where a share is below one. `reject` fails everything with 503,
+    `allow` lets everything pass uncounted. The log has it once a second, its lines of exchanges and a metric have each.
 
     The answer carries RateLimit and RateLimit-Policy, each once with all limits that were asked; `fields: legacy` adds
     X-RateLimit-Limit, -Remaining and -Reset (seconds) of the tightest, `fields: hidden` tells callers nothing but when
