@@ -52,12 +52,15 @@ class ConcurrencyLimit(Assertion):
     transaction may touch is not in a second one because somebody was impatient.
 
     While the store is away each worker lets its share pass, the limit divided by the workers that were seen last
-    (`when_down: local`; a share below 1 is nobody), or nobody passes (`reject`): both fail with 503. A gateway that has
-    not reached the store for 10 s cuts what holds a permit beyond that, as others may give the permit away. On a
-    cluster that is empty, as after a restart of all members, nobody passes for 12 s: until then those who hold permits
-    have said so again.
+    (`when_down: local`; a share below 1 is nobody, and so is everybody where none was ever seen), or nobody passes
+    (`reject`): both fail with 503. A gateway that has not reached the store for 10 s cuts what holds a permit beyond
+    that, as others may give the permit away. A cluster that is empty, as after a restart of all members, counts as
+    away for 12 s: until then those who hold permits have said so again.
 
-        let account = xpath(r"string(//acc:id)", in: request, ns: { acc: "urn:acme:accounts" })
+    On a cluster others learn a moment after the answer, a round trip, that a permit is free: a client that asks
+    another gateway faster than that is refused, or waits with `over: wait`.
+
+        let account = xpath(r"//acc:id/text()", in: request, ns: { acc: "urn:acme:accounts" })
         concurrency_limit 1, per: account, over: wait, wait: 2s
     """
 
