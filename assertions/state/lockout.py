@@ -87,7 +87,7 @@ class Lockout(Assertion):
             entered: Entered = await settled(environment.entries.update(self._space, key, change))
             return entered
         except Unavailable as away:
-            if self.when_down == "reject":
+            if self.when_down == "reject" and not self.log_only:
                 raise
             tell(exchange, self._policy, self.after, 0.0, UNCOUNTED)
             self._report(exchange, f"attempts are not counted: {away}")

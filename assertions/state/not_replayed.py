@@ -8,8 +8,8 @@ from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
-from policylang.sdk import Assertion, Duration, Exchange, Expr, Key, Outcome, Space, Unavailable, param, settled
-from policylang.sdk.limits_told import EXCEEDED, LimitPolicy, is_policy_name, tell
+from policylang.sdk import Assertion, Change, Duration, Exchange, Expr, Key, Outcome, Space, Unavailable, param, settled
+from policylang.sdk.limits_told import EXCEEDED, UNCOUNTED, LimitPolicy, is_policy_name, tell
 from policylang.sdk.replays import TOKEN_BYTES, first_of, replay_space, written_id
 from policylang.sdk.seldom import Seldom
 
@@ -39,13 +39,12 @@ class NotReplayed(Assertion):
     log_only: bool = param("Report a replay, but let it pass.", default="false")
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        environment = exchange.environment
-        key = self.id(exchange)
-        seconds = self.within.seconds
-        entry = written_id(os.urandom(TOKEN_BYTES), environment.clock.wall() + seconds)
+        key, environment = self.id(exchange), exchange.environment
+        if self.log_only:
+            return self._tried(exchange, key)
         if environment.entries is not environment.machine:
-            return self._in_cluster(exchange, key, entry)
-        first = environment.entries.update(self._space, key, first_of(entry, seconds), None)
+            return self._asked(exchange, self._in_cluster(exchange, key))
+        first = environment.entries.update(self._space, key, self._change(exchange), None)
         if first.__class__ is CoroutineType:
             return self._asked(exchange, cast(Coroutine[Any, Any, bool], first))
         return self._judged(exchange, cast(bool, first))
@@ -53,32 +52,51 @@ class NotReplayed(Assertion):
     async def _asked(self, exchange: Exchange, waiting: Coroutine[Any, Any, bool]) -> Outcome:
         return self._judged(exchange, await waiting)
 
-    async def _in_cluster(self, exchange: Exchange, key: bytes, entry: bytes) -> Outcome:
+    async def _tried(self, exchange: Exchange, key: bytes) -> Outcome:
+        environment = exchange.environment
+        try:
+            if environment.entries is not environment.machine:
+                first = await self._in_cluster(exchange, key)
+            else:
+                first = await settled(environment.entries.update(self._space, key, self._change(exchange), None))
+        except Unavailable as away:
+            tell(exchange, self._policy, 1, 0.0, UNCOUNTED)
+            self._report(exchange, f"nobody knows whether it is a replay: {away}")
+            return None
+        return self._judged(exchange, first)
+
+    async def _in_cluster(self, exchange: Exchange, key: bytes) -> bool:
         """The machine keeps what it has let pass: members that begin anew are told of it, and until then it knows."""
-        environment, seconds = exchange.environment, self.within.seconds
+        environment, change = exchange.environment, self._change(exchange)
         for _ in range(_LOOKS):
             if environment.whole():
                 break
             await environment.clock.sleep(_LOOK)
-        first = await settled(environment.machine.read(self._space, key)) is None
+        if await settled(environment.machine.read(self._space, key)) is not None:
+            return False
+        first: bool = await settled(environment.entries.update(self._space, key, change, None))
+        if not environment.whole():
+            raise Unavailable("store", "it has begun anew, and is not told yet which ids have passed")
         if first:
-            change = first_of(entry, seconds)
-            first = await settled(environment.entries.update(self._space, key, change, None))
-            if not environment.whole():
-                raise Unavailable("store", "it has begun anew, and is not told yet which ids have passed")
-            if first:
-                await settled(environment.machine.update(self._space, key, change, None))
-        return self._judged(exchange, first)
+            await settled(environment.machine.update(self._space, key, change, None))
+        return first
+
+    def _change(self, exchange: Exchange) -> Change:
+        seconds = self.within.seconds
+        return first_of(written_id(os.urandom(TOKEN_BYTES), exchange.environment.clock.wall() + seconds), seconds)
 
     def _judged(self, exchange: Exchange, first: bool) -> Outcome:
         if first:
             return None
         if self.log_only:
             tell(exchange, self._policy, 0, 0.0, EXCEEDED)
-            if self._seldom.again(exchange.environment.clock.monotonic()):
-                exchange.environment.log("warning", "a replay, let through by log_only", exchange)
+            self._report(exchange, "a replay, let through by log_only")
             return None
         return self.failure("replayed", f"this has come before, within {self.within}")
+
+    def _report(self, exchange: Exchange, text: str) -> None:
+        if self._seldom.again(exchange.environment.clock.monotonic()):
+            exchange.environment.log("warning", text, exchange)
 
     @cached_property
     def _policy(self) -> LimitPolicy:

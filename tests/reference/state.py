@@ -150,6 +150,10 @@ def increment(given: Given, at: Evaluation) -> tuple[Known, ...]:
 
 def not_replayed(call: n.Call, given: Given, at: Evaluation, name: Any) -> None:
     id, seconds = key_text(at.value(given["id"]).value), at.value(given["within"]).value.seconds
+    if at.world.store_away and "log_only" in given:
+        if again(at, call):
+            at.logs.append(("warning", None, False))
+        return
     _reach(at)
     if at.world.ids.get((name, id), -math.inf) > at.world.wall():
         if "log_only" in given:
@@ -182,6 +186,11 @@ def lockout(call: n.Call, given: Given, at: Evaluation, name: Any) -> str:
     for word, plain in (("within", 600.0), ("for", 60.0), ("max", 3600.0)):
         rules[word] = at.value(given[word]).value.seconds if word in given else plain
     key = key_text(at.value(given["key"]).value)
+    if at.world.store_away and rules["log_only"]:
+        if again(at, call):
+            at.logs.append(("warning", None, False))
+        assert call.block is not None
+        return at.block(call.block)
     _reach(at)
     lock = at.world.locks.get((name, key), Lock())
     if lock.forgotten <= at.world.wall():

@@ -278,6 +278,17 @@ def test_a_machine_puts_back_what_all_members_have_forgotten() -> None:
     assert reports == []
 
 
+def test_what_is_only_tried_refuses_nobody_while_the_store_is_away() -> None:
+    text = 'service s "/{id}" {\n not_replayed path.id, within: 60s, log_only: true\n respond 204\n}'
+    for environment in (BenchEnvironment(), clustered()[0]):
+        tree = compiled(text)
+        environment.store.down = True
+        exchange = make_exchange(environment, "GET", "/a")
+        assert drive(tree.handle(exchange), environment.clock).status == 204
+        assert [told[3] for told in exchange.limits or ()] == ["uncounted"]
+        assert [text for _, text in environment.logs] == ["nobody knows whether it is a replay: store: it is down"]
+
+
 def test_long_ids_are_told_apart() -> None:
     environment = BenchEnvironment()
     long = "x" * 3000
@@ -361,7 +372,10 @@ def test_a_guess_whose_client_leaves_counts() -> None:
     assert ask(tree, environment, "/")[0] == 401
 
 
-@pytest.mark.parametrize("rules, status, calls", [("", 503, 0), (", when_down: allow", 401, 20)])
+@pytest.mark.parametrize(
+    "rules, status, calls",
+    [("", 503, 0), (", when_down: allow", 401, 20), (", log_only: true", 401, 20)],
+)
 def test_a_lock_while_the_store_is_away(rules: str, status: int, calls: int) -> None:
     tree = compiled(LOGIN.replace("RULES", rules))
     environment, stub = logins(401, after=0.01)
