@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from crowd import Crowd, Visitor
 from policylang.sdk import Decision
 from policylang.sdk.bench import BenchEnvironment, MemoryStore
 from policylang.sdk.lines import Lines
+from runtime.stores.embedded import EmbeddedStore
+from runtime.stores.folder import LEAST_BYTES, FolderClaim
+from runtime.stores.machine import MachineStore
 
 S = 1_000_000_000
 
@@ -37,9 +41,17 @@ def nobody_waits(crowd: Crowd) -> bool:
 
 @pytest.mark.parametrize("limit", ["3/s", "[3/s, 1000/min]", "3/s, burst: 1s"])
 @pytest.mark.parametrize("seed", range(5))
-def test_they_pass_in_the_order_in_which_they_came_as_early_as_the_limit_allows(limit: str, seed: int) -> None:
+@pytest.mark.parametrize("kind", ["memory", "embedded"])
+def test_they_pass_in_the_order_in_which_they_came_as_early_as_the_limit_allows(
+    limit: str, seed: int, kind: str, tmp_path: Path
+) -> None:
     dice = random.Random(seed)
-    crowd = Crowd(f"rate_limit {limit}, over: shape, wait: 60s\nrespond 204")
+    store: Any = MemoryStore()
+    if kind == "embedded":
+        claim = FolderClaim.take(tmp_path / "store", rates_bytes=LEAST_BYTES)
+        store = MachineStore(EmbeddedStore.open(claim.folder), pytest.fail)
+    crowd = Crowd(f"rate_limit {limit}, over: shape, wait: 60s\nrespond 204", BenchEnvironment(store=store))
+    crowd.clock.advance(3600)
     came: list[Visitor] = []
     for _ in range(60):
         came.append(crowd.come())
@@ -56,6 +68,9 @@ def test_they_pass_in_the_order_in_which_they_came_as_early_as_the_limit_allows(
             earliest = max(began, times[place - 1] if place else 0, times[place - 3] + S if place >= 3 else 0)
             assert earliest <= times[place] <= earliest + 2_000_000, "not later than it must"
     assert nobody_waits(crowd)
+    if kind == "embedded":
+        store.close()
+        claim.release()
 
 
 def test_what_would_wait_longer_is_refused_at_once_and_told_when_to_come() -> None:
