@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from policylang.sdk.outcome import Unavailable
-from policylang.sdk.store import UNKNOWN, Change, Decision, Limit, Space
+from policylang.sdk.store import UNKNOWN, Change, Decision, Limit, Space, own_object
 
 if TYPE_CHECKING:
     from policylang.sdk.exchange import Clock
@@ -139,6 +139,9 @@ class MemoryEntries:
 
     def _change(self, space: Space, key: bytes, change: Change) -> Any:
         before = self._live(space, key)
+        if before is not None:
+            before = bytes(bytearray(before))  # the caller may put the same object a second time, to live longer
+        before = own_object(before)
         answer, value, ttl = change(before)
         entries = self._spaces.setdefault(space, {})
         if value is None:

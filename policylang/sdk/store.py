@@ -13,7 +13,9 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from policylang.sdk.window import Decision
 
-__all__ = ["UNKNOWN", "Change", "Changed", "Decision", "Entries", "Limit", "Rates", "Space", "Store", "settled"]
+__all__ = [
+    "UNKNOWN", "Change", "Changed", "Decision", "Entries", "Limit", "Rates", "Space", "Store", "own_object", "settled",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -98,6 +100,16 @@ class Changed(NamedTuple):
 Change: TypeAlias = Callable[[bytes | None], Changed]
 """From what is there (None: nothing) to what shall be. Pure and quick: it may be called again when another was faster,
 and runs while the store's write lock is held."""
+
+
+class _Own(bytes):
+    pass
+
+
+def own_object(value: bytes | None) -> bytes | None:
+    """What a store gives a `Change`: of one byte or none Python has one object only, and then an equal value that is to
+    be written anew, to live longer, could not be told from the one that was given."""
+    return _Own(value) if value is not None and len(value) < 2 else value
 
 
 class _Unknown:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from policylang.sdk import Change, Unavailable, Waiter
-from policylang.sdk.store import UNKNOWN
+from policylang.sdk.store import UNKNOWN, own_object
 from runtime.cluster.calls import Calls, Missed
 from runtime.cluster.frames import MapRequests, NotOurs, bool_answer, data_answer, packed, packed_key, unpacked
 
@@ -155,7 +155,7 @@ class EntryChange:
 
     def _apply(self) -> None:
         """Make the changes on the bytes, then in the cluster, if they have changed anything."""
-        before = current = self._place.payload(self._raw)
+        before = current = own_object(self._place.payload(self._raw))
         ttl: float | None = None
         batch = []
         for wanted in self._batch:
@@ -170,7 +170,7 @@ class EntryChange:
                 self._resume(wanted.waiter.fail, error)
                 continue
             if value is not current:
-                current, ttl = value, seconds
+                current, ttl = own_object(value), seconds
             batch.append(wanted)
         self._batch = batch or self._batch
         if not batch:

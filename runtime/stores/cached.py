@@ -13,7 +13,8 @@ from zlib import crc32
 import lmdb
 
 from policylang.sdk import Change, Space
-from runtime.stores.kept import HEAD, Kept, Place, Short, expiry, no_room, pages
+from policylang.sdk.store import own_object
+from runtime.stores.kept import HEAD, Kept, Place, expiry, no_room, pages
 
 NUMBER = 8
 """Bytes of an entry's number in the order."""
@@ -65,9 +66,7 @@ class Cached(Kept):
             try:
                 with self._begin(write=True, buffers=True) as txn:
                     found = txn.get(raw)
-                    before = self.live(raw, found)
-                    if before is not None and len(before) < 2:
-                        before = Short(before)
+                    before = own_object(self.live(raw, found))
                     answer, value, seconds = change(before)
                     if value is before and (value is not None or found is None):
                         return answer

@@ -20,6 +20,7 @@ from zlib import crc32
 import lmdb
 
 from policylang.sdk import Change, Clock, Space
+from policylang.sdk.store import own_object
 from runtime.stores import StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -64,13 +65,6 @@ class Place(NamedTuple):
 
     prefix: bytes
     cell: int
-
-
-class Short(bytes):
-    """A value of one byte or none, of which Python has one object only.
-
-    A `change` that gives the object which it was given leaves the entry as it is; another, equal one renews it.
-    """
 
 
 class Kept:
@@ -209,7 +203,7 @@ class Kept:
         found, now = txn.get(raw), self._wall()
         before = None
         if found is not None and int.from_bytes(found[:HEAD]) > now * 1000:
-            before = found[HEAD:] if len(found) > HEAD + 1 else Short(found[HEAD:])
+            before = found[HEAD:] if len(found) > HEAD + 1 else own_object(found[HEAD:])
         answer, value, seconds = change(before)
         if value is None:
             if found is None:

@@ -162,6 +162,22 @@ def test_an_entry_lives_as_long_as_its_space_or_its_own_time(store: Opened, spac
     assert store.ask(entries.read(space, b"short")) == b"1"
 
 
+@pytest.mark.parametrize("value", [b"", b"1", b"12"])
+def test_an_equal_value_lives_anew_and_the_very_one_that_was_given_does_not(
+    store: Opened, space: Space, value: bytes
+) -> None:
+    # Of a value of one byte or none Python has one object only.
+    entries = store.entries
+    for name in (b"kept", b"renewed"):
+        store.ask(entries.update(space, name, put(value, 10.0)))
+    store.clock.offset = 6.0
+    store.ask(entries.update(space, b"kept", keep))
+    store.ask(entries.update(space, b"renewed", put(value, 10.0)))
+    store.clock.offset = 12.0
+    assert store.ask(entries.read(space, b"kept")) is None
+    assert store.ask(entries.read(space, b"renewed")) == value
+
+
 def test_removed_and_made_again(store: Opened, space: Space) -> None:
     entries = store.entries
     for _ in range(3):

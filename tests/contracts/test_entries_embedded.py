@@ -45,19 +45,6 @@ def test_no_key_can_be_chosen_to_equal_a_longer_ones_digest(store: Machine) -> N
     assert store.machine.scan(PASSING, stored) == []
 
 
-@pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.parametrize("value", [b"", b"1", b"12"])
-def test_an_equal_value_is_renewed_and_the_very_one_is_not(store: Machine, kind: str, value: bytes) -> None:
-    # Python has one object only for each value of one byte, and one for that of none.
-    for name, change in (("kept", lambda before: Changed(None, before)), ("renewed", put(value, 10.0))):
-        store.put(SPACES[kind], name.encode(), value, 10.0)
-        store.clock.offset += 6.0
-        store.ask(store.machine.update(SPACES[kind], name.encode(), change))
-        store.clock.offset += 6.0
-        found = store.machine.read(SPACES[kind], name.encode())
-        assert found == (value if name == "renewed" else None)
-
-
 def test_what_is_renewed_for_less_ends_earlier(store: Machine) -> None:
     store.put(PASSING, b"k", b"long", 50.0)
     store.put(PASSING, b"k", b"short", 1.0)
