@@ -97,8 +97,11 @@ class Witness:
 
     def _ended(self, error: Exception | None) -> None:
         self._looking = False
-        if error is not None and not isinstance(error, Unavailable):  # away: at the next poll again
-            self._ledger.report(error)
+        if error is not None:
+            if not isinstance(error, Unavailable):  # away: at the next poll again
+                self._ledger.report(error)
+        elif self._wanted:  # the members have changed meanwhile
+            self.poll()
 
     # --- one look ---
 

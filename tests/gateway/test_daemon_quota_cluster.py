@@ -89,6 +89,31 @@ def test_two_gateways_grant_all_of_it_and_not_one_more(gateways: list[tuple[Daem
     print(f"{statuses[200]} of {LIMIT} at once, the rest once it was given back")
 
 
+@pytest.mark.skipif(not SOAK, reason="it takes three members")
+def test_a_member_that_is_killed_under_load_brings_nothing_back_and_takes_nothing_along(
+    cluster: Members, gateways: list[tuple[Daemon, Path]]
+) -> None:
+    port = gateways[0][0].ports()[0]
+    found: list[Counter[int]] = []
+    load = threading.Thread(target=lambda: found.append(spend_at_both(gateways, "/calls/dan", LIMIT)))
+    load.start()
+    eventually(lambda: left_or(port, LIMIT, "dan") < LIMIT * 0.8, "the load stands still")
+    cluster.members[1].kill()
+    load.join()
+    cluster.heal()
+    granted = found[0][200]
+    assert granted <= LIMIT
+    print(f"{found[0]} while a member of three was killed")
+
+    def rest() -> bool:
+        nonlocal granted
+        granted += spend(port, "/calls/dan", 200)[200]
+        return granted >= LIMIT
+
+    eventually(rest, f"{LIMIT - granted} cannot be had", within=60)
+    assert granted == LIMIT
+
+
 def test_it_stands_where_it_was_when_all_members_were_restarted(
     cluster: Members, gateways: list[tuple[Daemon, Path]]
 ) -> None:
