@@ -42,8 +42,8 @@ class Cache(Assertion):
     `statuses`. The key is this statement (its service and the text of its block), scheme, host, path and query as they
     are here, with `key:` and the fields that `vary:` names; what the upstream's `Vary` names always tells answers
     apart. Whatever else the block goes by, such as a field of the request or the client's address, belongs into `key:`
-    or `vary:`. A request with a body passes by. After another method than these, with a status below 400, what was kept
-    under the same key is forgotten.
+    or `vary:` (`unkeyed-input`, as far as it is written in the block). A request with a body passes by. After another
+    method than these, with a status below 400, what was kept under the same key is forgotten.
 
     `ttl` is how long an answer is used at most, never longer than `max-age`, `s-maxage` or `Expires` of the upstream
     allow. Not kept is what has `Set-Cookie`, `Vary: *`, a `Vary` on what the gateway itself says of the client, or

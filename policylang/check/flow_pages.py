@@ -68,6 +68,26 @@ last statement says that this is meant.
         ignore
     }
 
+unkeyed-input
+What is kept of a block is given to all who ask with the same key: so whatever chooses the answer is a part of it.
+    service items "/items" {
+        cache ttl: 1m {
+            match request.header["X-Region"] {
+                "eu" -> route orders, path: "/eu"
+                else -> route orders
+            }
+        }
+    }
+==
+    service items "/items" {
+        cache ttl: 1m, vary: ["X-Region"] {
+            match request.header["X-Region"] {
+                "eu" -> route orders, path: "/eu"
+                else -> route orders
+            }
+        }
+    }
+
 unreachable
 Every way to this line ends before it, in `respond` or `fail`; or the case stands behind `else`.
     service items "/items" {

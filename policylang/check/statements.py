@@ -15,7 +15,7 @@ from policylang.check.fitting import fit
 from policylang.check.kinds import UNKNOWN, phrase
 from policylang.check.literals import header_value, place_of, status, written_header
 from policylang.check.narrowing import narrow, present_names
-from policylang.check.skipping import skipped
+from policylang.check.skipping import check_skipped
 from policylang.check.special import FAIL, RESPOND, SPECIAL
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix, Label
@@ -50,7 +50,7 @@ def check_call(walk: Walk, node: n.Call) -> p.Statement | None:
     counter = _counter(walk, node, card, bound) if card.waits else ""
     block = _block(walk, node, card)
     if card.skips_block and block is not None:
-        skipped(walk, node, block)
+        check_skipped(walk, node, bound, block)
     given = card.outputs if block is None else {}  # whoever stands around a block gives what the block does
     where = " where it has a block" if card.outputs else ""
     outputs = bind_outputs(walk, node, given, private, card.private_outputs, where)
