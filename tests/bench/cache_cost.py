@@ -87,6 +87,8 @@ def main() -> None:
                 for name, path in PATHS.items():
                     before = gateway.cpu()
                     run = flood(port, path, scripts[name], options.seconds, 64, others)
+                    if not run.answers:
+                        raise SystemExit("not one answer came: the machine has too much else to do")
                     if run.refused or run.broken:
                         raise SystemExit(f"{run.refused} answers were refused, {run.broken} connections broke")
                     cost = spent(before, gateway.cpu()) / run.answers / 1000
