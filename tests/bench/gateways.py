@@ -16,15 +16,19 @@ import os
 import platform
 import signal
 import ssl
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import load
 import provision
 import report
+from members import Members, NoMembers
 from peers import (
     BODY,
     CACHED,
@@ -34,6 +38,7 @@ from peers import (
     GATEWAYS,
     HOT,
     HOT_RATE,
+    MEMBERS,
     OBSERVED,
     PATH,
     SECURE,
@@ -82,6 +87,7 @@ class Bench:
         self.gateway_core, self.load_core = cores()
         self.upstream_port = free_port()
         self.children: list[Child] = []
+        self.members: Members | None = None
         self.upstream = self.start(
             "upstream", upstream(self.place("upstream"), self.upstream_port), self.upstream_port, self.load_core
         )
@@ -98,6 +104,23 @@ class Bench:
         child.pin()
         return child
 
+    def start_member(self) -> str:
+        """A cluster of one beside the load; gives the reason when there is none."""
+        try:
+            self.members = Members(1)
+        except NoMembers as error:
+            return str(error)
+        self.members.start()
+        pid = str(self.members[0].pid)
+        subprocess.run(["taskset", "-a", "-c", "-p", str(self.load_core), pid], capture_output=True, check=True)
+        MEMBERS.append((self.members.name, self.members.addresses))
+        return ""
+
+    def end_member(self) -> None:
+        if self.members is not None:
+            self.members.end()
+            MEMBERS.clear()
+
     def close(self) -> None:
         while self.children:
             self.children.pop().stop()
@@ -105,6 +128,8 @@ class Bench:
     def scenario(self, scenario: str, names: list[str]) -> list[Result]:
         results = {name: Result(name) for name in names}
         running: dict[str, tuple[Child, int]] = {}
+        names = [name for name in names if not (of := GATEWAYS[name].scenarios) or scenario in of]
+        results = {name: results[name] for name in names}
         script = load.wrk_script(self.folder, PATH, list(CLIENTS) if counts(scenario) else [])
         for name in names:
             port = free_port()
@@ -304,6 +329,8 @@ def main() -> int:
         bench = None
         try:
             bench = Bench(Path(folder), options)
+            if "clustered" in names and (reason := bench.start_member()):
+                absent["clustered"] = reason
             scenarios = options.scenario or SCENARIOS
             observed = [one + OBSERVED for one in scenarios if options.observed and one in ("a", "b", SECURE)]
             for scenario in [*scenarios, *observed]:
@@ -313,6 +340,7 @@ def main() -> int:
         finally:
             if bench:
                 bench.close()
+                bench.end_member()
     versions = {name: GATEWAYS[name].version() for name in names if name not in absent}
     figures = {
         "machine": about,

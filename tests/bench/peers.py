@@ -367,7 +367,8 @@ POLICIES = {
 }
 
 
-def polgate(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
+def polgate(scenario: str, folder: Path, port: int, upstream_port: int, store: str = "") -> list[str]:
+    """`store`: what the policy says of it; left out: the embedded one."""
     policy = (HERE / POLICIES[bare(scenario)]).read_text()
     if scenario.endswith(OBSERVED):
         policy = policy.replace('access_log "off"', f'access_log "{folder}/access.log"')
@@ -378,9 +379,23 @@ def polgate(scenario: str, folder: Path, port: int, upstream_port: int) -> list[
         policy = policy.replace("1_000_000/s", f"{limit(scenario)}/s")
     for written, real in (("127.0.0.1:8080", port), ("127.0.0.1:9000", upstream_port)):
         policy = policy.replace(written, f"127.0.0.1:{real}")
+    if store:
+        policy = policy.replace("    workers 1\n", f"    workers 1\n    store {store}\n")
     (folder / "policy.pol").write_text(policy)
     shutil.copy(HERE / "clients.json", folder)
     return [str(ROOT / ".venv" / "bin" / "polgate"), "run", str(folder / "policy.pol")]
+
+
+MEMBERS: list[tuple[str, list[str]]] = []
+"""The cluster that polgate's second entry shares its counters with: its name and its members, once they run."""
+
+
+def clustered(scenario: str, folder: Path, port: int, upstream_port: int) -> list[str]:
+    if not MEMBERS:
+        raise RuntimeError("no Hazelcast member runs")
+    name, members = MEMBERS[0]
+    shown = ", ".join(f'"{member}"' for member in members)
+    return polgate(scenario, folder, port, upstream_port, f'hazelcast, cluster: "{name}", members: [{shown}]')
 
 
 @dataclass(frozen=True)
@@ -390,6 +405,8 @@ class Gateway:
     name: str
     command: Callable[[str, Path, int, int], list[str]]
     version_command: Callable[[], list[str]]
+    scenarios: tuple[str, ...] = ()
+    """Those that it is for; none: all."""
 
     def version(self) -> str:
         try:
@@ -408,5 +425,6 @@ GATEWAYS = {
         Gateway("haproxy", haproxy, lambda: ["haproxy", "-v"]),
         Gateway("envoy", envoy, lambda: [str(envoy_binary()), "--version"]),
         Gateway("polgate", polgate, lambda: [str(ROOT / ".venv" / "bin" / "polgate"), "--version"]),
+        Gateway("clustered", clustered, lambda: [str(ROOT / ".venv" / "bin" / "polgate"), "--version"], ("b", HOT)),
     )
 }

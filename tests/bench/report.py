@@ -17,6 +17,8 @@ TITLES = {
 # Scenario, peer, the most that polgate's CPU may be of that peer's, and what is aimed at.
 GOALS = [("a", "envoy", 0.70, 0.5), ("a", "nginx", 1.9, None), ("b", "envoy", 0.85, 0.65),
          ("a-observed", "envoy", 0.85, None), ("t", "envoy", 0.85, None), ("t-observed", "envoy", 0.85, None)]
+CLUSTER_US = 25
+HIT_SHARE = 0.5
 NOISY = 0.10  # what others may take of either core before the report says so
 
 Result = dict[str, Any]
@@ -88,8 +90,29 @@ def _scenario(scenario: str, results: list[Result], rate: float, markdown: bool)
                 # What else runs only ever adds to a tail, so the quietest rounds say most on a busy machine.
                 line += f"; p99 of the quietest rounds {_least(ours, 'p99_us') / _least(result, 'p99_us'):.2f}"
             lines.append(item + line)
+    if ours and (shared := measured.get("clustered")):
+        both = zip(_values(shared, "cpu_us"), _values(ours, "cpu_us"), strict=False)
+        more = [theirs - mine for theirs, mine in both]
+        line = f"a Hazelcast cluster adds {statistics.median(more):.1f} µs ({min(more):.1f}-{max(more):.1f})"
+        if scenario == "k":
+            line += f", at most {CLUSTER_US} wanted: " + ("met" if statistics.median(more) <= CLUSTER_US else "missed")
+        lines.append(item + line)
     lines += [f"{item}{result['gateway']}: {result['problem']}" for result in results if result["problem"]]
     return [*lines, ""]
+
+
+def _hits(scenarios: dict[str, list[Result]]) -> str:
+    """What an answer from the cache costs beside one that is fetched."""
+    costs = {}
+    for scenario in ("a", "c"):
+        for result in scenarios.get(scenario, ()):
+            if result["gateway"] == "polgate" and result["rounds"]:
+                costs[scenario] = _median(result, "cpu_us")
+    if len(costs) < 2:
+        return ""
+    share = costs["c"] / costs["a"]
+    verdict = "met" if share <= HIT_SHARE else "missed"
+    return f"CPU of an answer from polgate's cache {share:.2f} of a routed one, at most {HIT_SHARE} wanted: {verdict}\n"
 
 
 def _noise(scenarios: dict[str, list[Result]]) -> str:
@@ -112,6 +135,8 @@ def text(figures: dict[str, Any], markdown: bool) -> str:
     lines = []
     for scenario, results in figures["scenarios"].items():
         lines += _scenario(scenario, results, figures["rate"], markdown)
+    if hits := _hits(figures["scenarios"]):
+        lines.append(hits)
     about = figures["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
     lines += [

@@ -12,7 +12,7 @@ import gc
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from policylang.check import check_text
 from policylang.sdk import BodyLimits, Client, Decision, Exchange, Request, Response
 from policylang.sdk.bench import VirtualClock
 from policylang.sdk.circuits import Circuits
+from policylang.sdk.lines import Lines
 from policylang.tree import compile_program
 from policylang.tree.router import Router
 
@@ -41,6 +42,12 @@ FORMS = {
     "split, drawn, route": "split {\n95 -> route orders\n5 -> route orders, method: \"PUT\"\n}",
     "split by a header, route":
         'split by: request.header["X-API-Key"] {\n95 -> route orders\n5 -> route orders, method: "PUT"\n}',
+    "rate_limit, route": "rate_limit 500/s\nroute orders",
+    "rate_limit of a worked-out rate, route":
+        'let n = int(request.header["X-Rate"]) ?? 500\nrate_limit rate(n, "s") ?? 1/s\nroute orders',
+    "rate_limit of three rates, route": "rate_limit [500/s, 9_000/min, 90_000/day]\nroute orders",
+    "rate_limit with outputs, route": "rate_limit 500/s -> limit, remaining\nroute orders",
+    "rate_limit over: shape, route": "rate_limit 500/s, over: shape\nroute orders",
     "circuit_breaker { route }": "circuit_breaker { route orders }",
     "circuit_breaker per client.ip { route }": "circuit_breaker per: client.ip { route orders }",
 }
@@ -64,6 +71,10 @@ class Store:
         return self.decision
 
 
+    def admit_all(self, key: bytes, limits: Sequence[Any], now: int, cost: int = 1, count: bool = True) -> Any:
+        return (self.decision,) * len(limits)
+
+
 class Upstream:
     async def send(self, exchange: Any, call: Any) -> Response:
         return Response(200, [], b"")
@@ -78,6 +89,7 @@ class Environment:
         self.upstreams = {"orders": Upstream()}
 
         self.circuit = Circuits().get
+        self.lines = Lines()
         self.draw = random.random
 
     def log(self, level: str, text: str, exchange: Any) -> None: ...
