@@ -26,6 +26,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ WAIT = 60.0
 FETCH = 300.0
 """Seconds for the jar's 21 MB."""
 HEAP = "192m"
+STARTER = ThreadPoolExecutor(1)
+"""Starts every member, whoever asks: the kernel ends them with the thread that has started them."""
 
 
 class NoMembers(Exception):
@@ -123,7 +126,9 @@ class Member:
     def start(self) -> None:
         assert not self.runs
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = STARTER.submit(
+                subprocess.Popen, self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            ).result()
 
     def kill(self) -> None:
         """A crash."""
