@@ -22,13 +22,21 @@ def ask(call: Callable[[], Any], then: Told, report: Callable[[BaseException], N
     if isinstance(value, CoroutineType):
         _Asked(value, then, report).advance()
     else:
-        then(value, None)
+        _tell(value, None, then, report)
 
 
 def _failed(error: Exception, then: Told, report: Callable[[BaseException], None]) -> None:
     if not isinstance(error, Unavailable):
         report(error)
-    then(None, error)
+    _tell(None, error, then, report)
+
+
+def _tell(value: Any, error: BaseException | None, then: Told, report: Callable[[BaseException], None]) -> None:
+    """A mistake in what follows must not meet whoever has brought the answer."""
+    try:
+        then(value, error)
+    except Exception as mistake:
+        report(mistake)
 
 
 class _Asked:
@@ -45,7 +53,7 @@ class _Asked:
         try:
             waiter = self._coroutine.send(None)
         except StopIteration as stop:
-            self._then(stop.value, None)
+            _tell(stop.value, None, self._then, self._report)
         except Exception as error:
             _failed(error, self._then, self._report)
         else:

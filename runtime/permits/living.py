@@ -73,9 +73,9 @@ class Living:
             self._beat()
 
     def _beat(self) -> None:
+        self._sleep(BEAT).callback = self._beat  # first: whatever goes wrong below, it goes on
         self.check(self._monotonic())
         self.renew()
-        self._sleep(BEAT).callback = self._beat
 
     def check(self, now: int) -> None:
         """Give everything up if it is too long ago that somebody could see that this one lives."""
