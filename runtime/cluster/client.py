@@ -66,6 +66,7 @@ class Cluster:
         self._generation = 0  # of connections: what belongs to a former one is not heard any more
         self._unanswered = 0
         self._began = self._lost = 0.0
+        self._greeted_at = -GREETING_TIMEOUT
         self._told = self._closed = self._telling = False
         self._complaints: dict[str, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -155,7 +156,7 @@ class Cluster:
 
     def _greet(self, client: Any) -> None:
         """Members that have just started are slow at first: they are asked before anybody waits for them."""
-        self._began = self._loop.time()
+        self._began = self._greeted_at = self._loop.time()
         self._unanswered = GREETINGS
         self._loop.call_later(GREETING_TIMEOUT, self._up, client, self._generation)
         greet(client, partial(self._greeted, client, self._generation))
@@ -213,7 +214,7 @@ class Cluster:
         if self.connected:
             self._check_heartbeat(client)
             return
-        if not self._told and now - self._lost > GRACE:
+        if not self._told and now - self._lost > GRACE and now - self._greeted_at > GREETING_TIMEOUT:
             self._told = True
             at = ", ".join(self._settings.members)
             why = f" ({self._overheard.last})" if self._overheard.last else ""
