@@ -148,12 +148,21 @@ class RateLimit(Assertion):
             "rate-exceeded", 429, detail, headers=(_retry(wait),), members=members, assertion=self.name,
         )  # fmt: skip
 
-    async def giving(self, exchange: Exchange) -> Outcome:
+    def giving(self, exchange: Exchange) -> Outcome:
         """As `evaluate`, with the outputs."""
         told: list[Decision] = []
-        outcome = await settled(self._unusual(exchange, told))
-        if outcome is not None:
-            return outcome
+        outcome = self._unusual(exchange, told)
+        if outcome.__class__ is CoroutineType:
+            return self._giving_later(exchange, told, cast("Coroutine[Any, Any, Outcome]", outcome))
+        return self._given(exchange, told) if outcome is None else outcome
+
+    async def _giving_later(
+        self, exchange: Exchange, told: list[Decision], waiting: Coroutine[Any, Any, Outcome]
+    ) -> Outcome:
+        outcome = await waiting
+        return self._given(exchange, told) if outcome is None else outcome
+
+    def _given(self, exchange: Exchange, told: list[Decision]) -> Outcome:
         plan = self._plans.of(exchange)
         if not told:
             return plan.policies[0].quota, 0, Duration(0)
@@ -215,11 +224,15 @@ class RateLimit(Assertion):
 
     def _judged(self, exchange: Exchange, asked: Asked, decisions: Decisions) -> Outcome:
         refused = [place for place, decision in enumerate(decisions) if not decision.admitted]
-        if refused and self.over == "shape" and not self.log_only:
-            return self._wait(exchange, asked, decisions)
-        names = self._tell(exchange, asked, decisions, EXCEEDED if refused and self.log_only else "")
         if not refused:
+            if asked.told is not None:
+                asked.told.extend(decisions)
+            for policy, (_, remaining, reset, _) in zip(asked.plan.policies, decisions, strict=True):
+                tell(exchange, policy, remaining, reset)
             return None
+        if self.over == "shape" and not self.log_only:
+            return self._wait(exchange, asked, decisions)
+        names = self._tell(exchange, asked, decisions, EXCEEDED if self.log_only else "")
         if self.log_only:
             self._report(exchange, f"over the limit of {_said(asked.plan, refused)}, let through by log_only")
             return None
