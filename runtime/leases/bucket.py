@@ -369,7 +369,8 @@ class BucketLeases:
         own = self.used_up(now)
         if not own or not kept or not self.limit:
             return None
-        soon = now + self.window // SPENDING
+        # Where it is asked for all the time, the next grant comes before.
+        soon = now + (1 if self.limit <= EXACT else 2) * self.window // SPENDING
         if self.part * 2 * self._total < WHOLE * own:
             return soon
         empty = min(
