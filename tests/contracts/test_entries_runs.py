@@ -9,11 +9,17 @@ from pathlib import Path
 import lmdb
 import pytest
 from entries_machine import CACHE, LASTING, PASSING, SPACES, Machine, on_this_machine, put
+from opened_entries import HandClock
 
 from policylang.sdk import Unavailable
+from runtime.edge.loop import new_loop
 from runtime.stores import StoreUnavailable
 from runtime.stores.entries import EmbeddedEntries
+from runtime.stores.folder import FolderClaim
+from runtime.stores.machine import SWEEP_BUSY, SWEEP_INTERVAL
+from runtime.stores.opened import Stores
 from runtime.stores.prepared import LAYOUT_KEY, LEAST_BYTES, NEVER, gateway_id
+from runtime.workers.settings import StoreSettings
 
 
 @pytest.fixture
@@ -159,3 +165,43 @@ def test_a_closed_store_is_away(store: Machine) -> None:
             with pytest.raises(Unavailable, match=r"^store$"):
                 ask()
     assert not store.machine.sweep()
+
+
+def test_a_worker_opens_all_of_it_together(tmp_path: Path) -> None:
+    claim = FolderClaim.take(tmp_path / "store", rates_bytes=LEAST_BYTES)
+    loop, clock, told = new_loop(), HandClock(), list[str]()
+    seen: set[bytes] = set()
+    for _ in range(2):
+        stores = Stores.open(claim.folder, StoreSettings(), 1, loop, clock, told.append)
+        assert stores.entries is stores.machine
+        assert stores.gateway == gateway_id(claim.folder)
+        assert len(stores.incarnation) == 8
+        seen.add(stores.incarnation)
+        assert set(stores.room()) == {"rates", "passing", "lasting", "cache"}
+        assert all(0 <= used < most for used, most in stores.room().values())
+        stores.close()
+    assert len(seen) == 2
+    assert stores.room() == {}
+    claim.release()
+    loop.close()
+
+
+def test_sweeps_come_quickly_while_anything_has_much_to_sweep(tmp_path: Path) -> None:
+    claim = FolderClaim.take(tmp_path / "store", rates_bytes=LEAST_BYTES)
+    loop, clock = new_loop(), HandClock()
+    stores = Stores.open(claim.folder, StoreSettings(), 1, loop, clock, print)
+    now = clock.monotonic()
+    assert 0 < stores.sweep(now) <= SWEEP_INTERVAL
+    for number in range(200):
+        stores.machine.update(PASSING, b"%d" % number, put(b"v", 1.0))
+    clock.offset = 2.0
+    delays = []
+    for _ in range(10):
+        now += int(SWEEP_INTERVAL * 1e9)
+        delays.append(stores.sweep(now))
+    assert delays.count(SWEEP_BUSY) == 3
+    assert max(delays) <= SWEEP_INTERVAL
+    assert stores.machine.scan(PASSING) == []
+    stores.close()
+    claim.release()
+    loop.close()
