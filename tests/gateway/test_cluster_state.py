@@ -28,7 +28,7 @@ gateway {{
 @contextlib.contextmanager
 def gateways(folder: Path, members: Members) -> Iterator[list[tuple[Daemon, int]]]:
     with contextlib.ExitStack() as stack:
-        started = []
+        found: list[tuple[Daemon, int]] = []
         for number in range(2):
             place = folder / f"gateway-{number}"
             place.mkdir()
@@ -36,8 +36,8 @@ def gateways(folder: Path, members: Members) -> Iterator[list[tuple[Daemon, int]
             (place / "policy.pol").write_text(
                 GATEWAY.format(folder=place, cluster=members.name, members=shown) + SERVICES
             )
-            started.append(stack.enter_context(daemon(["-m", "runtime.main", "run", "policy.pol"], place)))
-        found = [(one, one.ready()) for one in started]
+            one = stack.enter_context(daemon(["-m", "runtime.main", "run", "policy.pol"], place))
+            found.append((one, one.ready()))
         for _, port in found:
             works(port)
         yield found
