@@ -61,7 +61,9 @@ def drained(used: int, part: int, limit: int, span: int) -> int:
 class Attempt:
     """One change of the entry. Its `change` may be called more than once."""
 
-    __slots__ = ("asks", "before", "first", "guess", "leases", "least", "now", "number", "tries", "used", "wall_ms")
+    __slots__ = (
+        "asks", "before", "first", "guess", "leases", "least", "now", "number", "spare", "tries", "used", "wall_ms",
+    )  # fmt: skip
 
     def __init__(self, leases: BucketLeases, asks: list[Ask], now: int, wall_ms: int, number: int) -> None:
         self.leases = leases
@@ -69,6 +71,7 @@ class Attempt:
         self.now = now
         self.wall_ms = wall_ms
         self.number = number
+        self.spare = leases.spare if asks else 0
         self.used = leases.used_up(now)
         self.before = self.least = leases.part
         self.guess = leases.guess if leases.lucky >= 0 else UNKNOWN
@@ -111,7 +114,7 @@ class Attempt:
                 total += amount
                 own += amount
                 granted += -(-amount // window)
-        extra = 0 if refused else max(0, min(leases.spare - leases.unspent(now), (capacity - total) // window))
+        extra = 0 if refused else max(0, min(self.spare - leases.unspent(now), (capacity - total) // window))
         own += extra * window
         part = self._part(kept, amounts, own)
         units = keeps + granted + extra
@@ -300,14 +303,15 @@ class BucketLeases:
         if limit != self.limit:
             self._used = -(-self._used * limit // self.limit) if self.limit else 0
             self.limit = limit
-        self.spare = self._wanted(asks, now)
+        if asks:
+            self.spare = self._wanted(asks, now)
         attempt = Attempt(self, asks, now, wall_ms, number)
         self.part, self._flying = 0, True  # until it is known
         return attempt
 
     def _wanted(self, asks: list[Ask], now: int) -> int:
         most = spare_of(self.limit, self.me.count)
-        if not most or not asks or self.contact is None:
+        if not most or self.contact is None:
             return 0
         used = self.used + sum(ask.cost for ask in asks)
         pace = 2 * used * (self.window // SPENDING) // max(1, now - self.contact)
@@ -384,7 +388,8 @@ class BucketLeases:
         back = self.stored - held
         soon = now + self.window // SPENDING
         if back >= self.step or (back > 0 and not held and self.limit <= EXACT):
-            return now, True
+            at = now if self.limit <= EXACT else (self.contact or 0) + 2 * self.window // SPENDING
+            return at, at <= now
         if not held:
             return None, False
         if self.look_at is not None:

@@ -44,7 +44,7 @@ FREE_POLLS = 16
 class Attempt:
     """One change of the entry. Its `change` may be called more than once; what it found stands in `found`."""
 
-    __slots__ = ("asks", "base", "first", "guess", "leases", "now", "number", "tries", "wall_ms")
+    __slots__ = ("asks", "base", "first", "guess", "leases", "now", "number", "spare", "tries", "wall_ms")
 
     def __init__(self, leases: WindowLeases, asks: list[Ask], now: int, wall_ms: int, number: int) -> None:
         self.leases = leases
@@ -53,6 +53,7 @@ class Attempt:
         self.wall_ms = wall_ms
         self.number = number
         self.base = leases.held(now)
+        self.spare = leases.spare if asks else 0
         self.guess = leases.guess if leases.lucky >= 0 else UNKNOWN
         self.first: bytes | None = None
         self.tries = 0
@@ -86,7 +87,7 @@ class Attempt:
             if passes and ask.count and not ask.dead:
                 total += ask.cost
                 granted += ask.cost
-        extra = 0 if refused else max(0, min(leases.spare - leases.unspent(now), limit - total))
+        extra = 0 if refused else max(0, min(self.spare - leases.unspent(now), limit - total))
         units = self.base + inherited + granted + extra
         stored = 0 if mine is None else mine[2]
         if not (granted or extra or dropped or units != stored or (leases.fence and units)):
@@ -243,13 +244,13 @@ class WindowLeases:
     def begin(self, asks: list[Ask], now: int, wall_ms: int, number: int) -> Attempt:
         if asks:
             self.limit = asks[-1].limit
-        self.spare = self._wanted(asks, now)
+            self.spare = self._wanted(asks, now)
         return Attempt(self, asks, now, wall_ms, number)
 
     def _wanted(self, asks: list[Ask], now: int) -> int:
         """Twice as much as was spent of late in the time that a lease may be spent in; a cold key begins slowly."""
         most = spare_of(self.limit, self.me.count)
-        if not most or not asks or self.contact is None:
+        if not most or self.contact is None:
             return 0
         used = self.used + sum(ask.cost for ask in asks)
         pace = 2 * used * (self.window // SPENDING) // max(1, now - self.contact)
