@@ -71,8 +71,7 @@ class Cached(Kept):
                     if value is before and (value is not None or found is None):
                         return answer
                     if found is not None:
-                        txn.delete(bytes(found[HEAD:CHECKED]), db=self._order)
-                        txn.delete(raw)
+                        self._remove(txn, raw, found)
                     # Whatever becomes of the new one, the old one is over.
                     self._versions[place.cell] = txn.id()
                     if value is None or len(value) > self._largest:
@@ -151,9 +150,15 @@ class Cached(Kept):
         for key in keys:
             value = txn.get(key)
             if value is not None and int.from_bytes(value[:HEAD]) <= now:
-                txn.delete(bytes(value[HEAD:CHECKED]), db=self._order)
-                deleted += txn.delete(key)
+                self._remove(txn, key, value)
+                deleted += 1
         return deleted
+
+    def _remove(self, txn: Any, raw: bytes, value: Any) -> None:
+        number = bytes(value[HEAD:CHECKED])
+        if len(number) == NUMBER:  # one that is torn may have none; who evicts looks for no more than is there
+            txn.delete(number, db=self._order)
+        txn.delete(raw)
 
 
 def _sum(raw: bytes, head: Any, payload: bytes) -> bytes:

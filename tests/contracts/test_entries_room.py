@@ -95,7 +95,7 @@ def test_what_is_too_large_for_the_cache_replaces_the_old_one_with_nothing(store
 
 
 def test_an_entry_of_the_cache_is_read_whole_or_not_at_all(store: Machine) -> None:
-    for key in (b"torn", b"moved", b"cut", b"well"):
+    for key in (b"torn", b"moved", b"cut", b"short", b"well"):
         store.put(CACHE, key, b"value of " + key)
     cache = store.machine._cache
     with cache._begin(write=True) as txn:
@@ -104,9 +104,10 @@ def test_an_entry_of_the_cache_is_read_whole_or_not_at_all(store: Machine) -> No
         txn.put(b"s\0torn", bytes(torn))
         txn.put(b"s\0moved", txn.get(b"s\0well"))
         txn.put(b"s\0cut", txn.get(b"s\0cut")[:15])
-    assert [store.machine.read(CACHE, key) for key in (b"torn", b"moved", b"cut")] == [None] * 3
+        txn.put(b"s\0short", b"")
+    assert [store.machine.read(CACHE, key) for key in (b"torn", b"moved", b"cut", b"short")] == [None] * 4
     assert store.machine.scan(CACHE) == [(b"well", b"value of well")]
-    for key in (b"torn", b"moved", b"cut"):
+    for key in (b"torn", b"moved", b"cut", b"short"):
         assert store.put(CACHE, key, b"new") is None
         assert store.machine.read(CACHE, key) == b"new"
 
