@@ -15,6 +15,8 @@ from policylang.sdk.seldom import Seldom
 
 _LOOKS, _LOOK = 5, 0.02
 """How often, and after how many seconds each, to look whether the cluster is whole before it is an error."""
+_SKEW = 2.0
+"""Seconds that an id is remembered for longer in a cluster: so much may the clock of another gateway be ahead."""
 
 
 class NotReplayed(Assertion):
@@ -23,8 +25,9 @@ class NotReplayed(Assertion):
     Of all requests that bring one id, through whichever worker or gateway and however close together, one passes; the
     others are refused until `within` is over, and so are those that come after a restart. What the id may be, a
     token's `jti`, a nonce, a signature, and that it is not older than `within`, is for other statements to say. A
-    policy that uses ids for two things counts them apart, unless the statements have one `name`. While the store is
-    away nothing passes: it fails with 503, within the store's deadline.
+    policy that uses ids for two things counts them apart, unless the statements have one `name`. Each id takes room in
+    the store, so let it stand behind what says who is asking. While the store is away nothing passes: it fails with
+    503, within the store's deadline.
 
         not_replayed request.header["X-Nonce"] ?? "", within: 5m
     """
@@ -67,7 +70,7 @@ class NotReplayed(Assertion):
 
     async def _in_cluster(self, exchange: Exchange, key: bytes) -> bool:
         """The machine keeps what it has let pass: members that begin anew are told of it, and until then it knows."""
-        environment, change = exchange.environment, self._change(exchange)
+        environment, change = exchange.environment, self._change(exchange, _SKEW)
         for _ in range(_LOOKS):
             if environment.whole():
                 break
@@ -81,8 +84,8 @@ class NotReplayed(Assertion):
             await settled(environment.machine.update(self._space, key, change, None))
         return first
 
-    def _change(self, exchange: Exchange) -> Change:
-        seconds = self.within.seconds
+    def _change(self, exchange: Exchange, more: float = 0.0) -> Change:
+        seconds = self.within.seconds + more
         return first_of(written_id(os.urandom(TOKEN_BYTES), exchange.environment.clock.wall() + seconds), seconds)
 
     def _judged(self, exchange: Exchange, first: bool) -> Outcome:
@@ -108,7 +111,7 @@ class NotReplayed(Assertion):
 
     @cached_property
     def _space(self) -> Space:
-        return replay_space(self.within.seconds)
+        return replay_space(self.within.seconds + _SKEW)
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

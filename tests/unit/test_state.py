@@ -226,7 +226,9 @@ def test_a_machine_knows_what_it_has_let_pass_when_all_members_begin_anew() -> N
     members.forget()
     assert ask(ONCE, environment, "/a")[0] == 403
     assert ask(ONCE, environment, "/b")[0] == 204
-    environment.clock.advance(60)
+    environment.clock.advance(61)
+    assert ask(ONCE, environment, "/a")[0] == 403, "the clock of a gateway may be 2 s ahead"
+    environment.clock.advance(1)
     assert ask(ONCE, environment, "/a")[0] == 204
 
 
@@ -270,7 +272,7 @@ def test_a_machine_puts_back_what_all_members_have_forgotten() -> None:
     replays = Replays(members, environment.machine, environment.clock, reports.append)
     drive(replays.put_back(), environment.clock)
     assert [ask(ONCE, other, f"/{number}")[0] for number in range(50)] == [403] * 50
-    environment.clock.advance(30)
+    environment.clock.advance(32)
     assert ask(ONCE, other, "/7")[0] == 204, "it lives no longer than it was to"
     members.forget()
     drive(replays.put_back(), environment.clock)
