@@ -37,7 +37,7 @@ _SECTION = Struct("<8sIIQI")
 _KIND = b"w"
 _LONGEST_NEXT = (1 << 32) - 1
 
-FREE_POLLS = 16
+FREE_POLLS = 256
 """So often in a row a refused key is looked at at once, when a unit may have become free at any moment."""
 
 
