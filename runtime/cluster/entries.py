@@ -34,6 +34,8 @@ Members would keep adding until their heap is full, and then end.
 """
 SIZE_INTERVAL = 5.0
 """Seconds between two looks at how many a map has, while keys are added."""
+AGAIN = 0.005
+"""Seconds until a read is tried again whose member's connection was closed."""
 SCANNED_AT_ONCE = 256
 """Entries of a listing in one answer."""
 MOST_SCANNED = 1_000
@@ -54,24 +56,9 @@ class ClusterEntries:
         self._places: dict[Space, _Place] = {}
 
     async def read(self, space: Space, key: bytes) -> bytes | None:
-        place = self._place(space)
-        waiter: Waiter[bytes | None] = Waiter()
-
-        def answered(stored: bytes | None, missed: Missed | None) -> None:
-            if missed is not None:
-                waiter.fail(place.failed(missed.why))
-                return
-            try:
-                raw = raw_of(stored)
-            except NotOurs as error:
-                waiter.fail(place.not_ours(error))
-                return
-            place.note(key, raw)
-            waiter.fire(place.payload(raw))
-
-        number, kept = packed_key(key)
-        place.calls.ask(place.requests.get(kept), number, False, data_answer, answered)
-        return await waiter
+        reading = _Reading(self._place(space), key, self._deadlines)
+        reading.ask()
+        return await reading.waiter
 
     async def update(self, space: Space, key: bytes, change: Change, guess: object = UNKNOWN) -> Any:
         place = self._place(space)
@@ -187,6 +174,51 @@ class _Place:
 
     def not_ours(self, error: NotOurs) -> Unavailable:
         return self.failed(f"an entry of the map `{self.name}` is not polgate's own ({error}): it is not read")
+
+
+class _Reading:
+    """Somebody who reads. A call whose connection is closed is made again: the key's copy is elsewhere."""
+
+    __slots__ = ("_deadlines", "_kept", "_key", "_number", "_place", "_tries", "waiter")
+
+    def __init__(self, place: _Place, key: bytes, deadlines: Deadlines) -> None:
+        self.waiter: Waiter[bytes | None] = Waiter()
+        self._place = place
+        self._key = key
+        self._number, self._kept = packed_key(key)
+        self._deadlines = deadlines
+        self._tries = 0
+
+    @property
+    def over(self) -> bool:
+        return self.waiter.done
+
+    def expire(self) -> None:
+        self.waiter.fail(self._place.failed("no answer in time"))
+
+    def ask(self) -> None:
+        place = self._place
+        if not self.waiter.done:
+            place.calls.ask(place.requests.get(self._kept), self._number, False, data_answer, self._answered)
+
+    def _answered(self, stored: bytes | None, missed: Missed | None) -> None:
+        place = self._place
+        if missed is not None:
+            if missed.unsent or missed.late:
+                self.waiter.fail(place.failed(missed.why))
+                return
+            if not self._tries:  # from now on all tries share one time
+                self._deadlines.add(self)
+            self._tries += 1
+            place.calls.loop.call_later(AGAIN, self.ask)
+            return
+        try:
+            raw = raw_of(stored)
+        except NotOurs as error:
+            self.waiter.fail(place.not_ours(error))
+            return
+        place.note(self._key, raw)
+        self.waiter.fire(place.payload(raw))
 
 
 class _Listed:

@@ -77,10 +77,8 @@ class Silence:
         if self._misses:
             ended = self._misses.pop((owner, write), None), self._misses.pop((partition, write), None)
             if any(misses is not None and misses.silent for misses in ended):
-                # Whoever was silent because of the same member may be asked at once.
-                self._next = 0.0
-                for misses in self._misses.values():
-                    misses.probe = misses.first
+                # Others were silent because of the same member: all are asked, and found silent anew if they are.
+                self._misses.clear()
 
     def clear(self) -> None:
         """All is new: the members are others."""

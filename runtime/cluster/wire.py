@@ -17,6 +17,11 @@ class _Protocol(HazelcastProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _do_write(self) -> None:
+        """What was to be written in this turn of the loop, unless the connection has ended in it."""
+        if not self._transport.is_closing():
+            super()._do_write()  # type: ignore[no-untyped-call]
+
 
 class _Connection(AsyncioConnection):
     def _create_protocol(self) -> _Protocol:
