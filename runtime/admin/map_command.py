@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -19,6 +20,10 @@ from runtime.admin.printed import NotGranted, run_printed
 
 COMMAND = "map"
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_HELP = {
+    "name": "the map's, as the policy declares it", "key": "the entry's key, as text",
+    "value": "JSON; `-` reads it from standard input",
+}  # fmt: skip
 
 
 def add_command(commands: Any) -> None:
@@ -38,7 +43,7 @@ def add_command(commands: Any) -> None:
         action = which.add_parser(name, help=about, description=about.capitalize() + ".")
         for each in takes:
             word = each.lstrip("?")
-            action.add_argument(word, nargs="?" if each != word else None, metavar=word.upper())
+            action.add_argument(word, nargs="?" if each != word else None, metavar=word.upper(), help=_HELP[word])
         if "key" in takes or "?key" in takes:
             kind = action.add_mutually_exclusive_group()
             kind.add_argument("--json-key", dest="kind", action="store_const", const="json", default="text",
@@ -80,7 +85,8 @@ def _lines(found: argparse.Namespace, address: AdminAddress, token: str) -> Iter
         entry = asked("GET", place)
         yield _of_entry(entry) if plain else json.dumps(entry, ensure_ascii=False)
     elif found.action == "set":
-        asked("PUT", place, found.value.encode("utf-8", "surrogateescape"))
+        value = sys.stdin.buffer.read() if found.value == "-" else found.value.encode("utf-8", "surrogateescape")
+        asked("PUT", place, value)
         yield "set" if plain else "{}"
     else:
         there = asked("DELETE", place)["removed"]

@@ -34,7 +34,7 @@ ANSWER_DEADLINE = 30.0
 LINGER = 1.0
 """Seconds in which a client may read its answer before what it still sends would break the connection."""
 WAITING = 4
-"""Reloads that may wait at a time."""
+"""Requests that may wait for a reload or a worker at a time."""
 FOLD = 10.0
 """Seconds between looks for the counters that dead workers have left."""
 PAUSE = 1.0
@@ -234,7 +234,7 @@ class AdminServer:
         if isinstance(answer, Answer):
             self._begin(connection, answer)
         elif self._working >= WAITING:
-            busy = Refused(503, "too-many-reloads", f"{WAITING} reloads are waited for", ("Retry-After", "1"))
+            busy = Refused(503, "busy", f"{WAITING} others wait for a reload or a worker", ("Retry-After", "1"))
             self._begin(connection, problem(busy))
         else:
             self._working += 1

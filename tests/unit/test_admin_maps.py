@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import io
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -256,6 +257,14 @@ def test_the_command(unix: Listener, capsys: pytest.CaptureFixture[str]) -> None
     assert unknown == "polgate: no map `nothing` of this policy lives in the store"
     assert no_json.startswith("polgate: the value is not JSON")
     assert no_time == "polgate: `soon` is no time: write one such as 90s, 10m or 2h"
+
+
+def test_a_value_may_come_from_standard_input(unix: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"pin": 7}\n')))
+    assert command(unix, "set", "plain", "ann", "-") == 0
+    key = map_key(PLAIN, "ann")
+    found: Any = unix.operated.environment.entries.read(PLAIN.space, key)  # type: ignore[attr-defined]
+    assert drive(found).endswith(b'{"pin":7}')
 
 
 def test_nobody_to_ask(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
