@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_admin_server import TOKEN, Listener, Operated
 
@@ -90,6 +90,7 @@ KEYS = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(KEYS)
 def test_a_key_is_told_as_it_was_given(value: Any) -> None:
     stored = map_key(PLAIN, value)
@@ -202,6 +203,7 @@ def test_while_it_ends_nothing_is_changed_any_more(tcp: Listener) -> None:
     assert asked(tcp, "GET", "/maps/plain")[0] == 200
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="/maps%?&=+aé \x00", max_size=20), st.sampled_from(["GET", "PUT", "DELETE", "PATCH"]))
 def test_any_path_is_a_question_or_refused(path: str, method: str) -> None:
     target, _, query = path.partition("?")
