@@ -80,7 +80,8 @@ class _Reply:
         return self._then is None
 
     def set_result(self, answer: Any) -> None:
-        self._calls.silence.answered(self._owner, self._partition, self._write)
+        if self._then is not None:  # else it is late, and who is late may as well be silent
+            self._calls.silence.answered(self._owner, self._partition, self._write)
         self._end(answer, None)
 
     def set_exception(self, error: BaseException) -> None:

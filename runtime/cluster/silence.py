@@ -14,6 +14,8 @@ PROBE = 0.25
 """Seconds between two calls that look whether a silent one answers again."""
 PROBE_GAP = 0.05
 """Seconds between two such calls of all: whoever makes one waits for the whole deadline."""
+FORGOTTEN = 1.0
+"""Seconds after which two misses have nothing to do with each other: nobody has asked in between."""
 MOST_WATCHED = 5_000
 """Members and partitions that have missed something; beyond, all is forgotten and seen anew."""
 
@@ -21,10 +23,10 @@ Who: TypeAlias = tuple[UUID | int | None, bool]
 
 
 class _Misses:
-    __slots__ = ("first", "probe", "silent")
+    __slots__ = ("first", "last", "probe", "silent")
 
     def __init__(self, first: float) -> None:
-        self.first = first
+        self.first = self.last = first
         self.probe = first
         self.silent = False
 
@@ -68,12 +70,17 @@ class Silence:
             misses = self._misses.get(who)
             if misses is None:
                 self._misses[who] = _Misses(now)
-            elif not misses.silent and now - misses.first >= self._spell:
-                misses.silent = True
-                misses.probe = now + PROBE
+                continue
+            if not misses.silent:
+                if now - misses.last > FORGOTTEN:
+                    misses.first = now
+                elif now - misses.first >= self._spell:
+                    misses.silent = True
+                    misses.probe = now + PROBE
+            misses.last = now
 
     def answered(self, owner: UUID | None, partition: int, write: bool) -> None:
-        """A call was answered, if late."""
+        """A call was answered in time."""
         if self._misses:
             ended = self._misses.pop((owner, write), None), self._misses.pop((partition, write), None)
             if any(misses is not None and misses.silent for misses in ended):

@@ -54,6 +54,15 @@ def test_changes_whose_copy_nobody_takes_are_missed_by_partition() -> None:
     assert all(silence.may_ask(ONE, partition, WRITE, 2.2) for partition in range(1)), "who answers speaks for others"
 
 
+def test_misses_long_after_each_other_are_no_silence() -> None:
+    silence = Silence(0.1)
+    for now in (1.0, 5.0, 9.0):
+        silence.missed(ONE, 1, READ, now)
+        assert silence.may_ask(ONE, 1, READ, now)
+    silence.missed(ONE, 1, READ, 9.5)
+    assert not silence.may_ask(ONE, 1, READ, 9.5)
+
+
 def test_it_does_not_grow_for_ever() -> None:
     silence = Silence(0.1)
     for number in range(3 * MOST_WATCHED):
