@@ -37,7 +37,9 @@ class SharedMap:
 
     def __post_init__(self) -> None:
         life = lifetime(self.ttl)
-        object.__setattr__(self, "space", Space(f"map.{self.name}.{life:g}", "lasting", life))
+        # What was stored as private is never found by a policy that no longer says so.
+        name = f"{'private-map' if self.private else 'map'}.{self.name}.{life:g}"
+        object.__setattr__(self, "space", Space(name, "lasting", life))
 
     @property
     def counter(self) -> str:

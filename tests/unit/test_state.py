@@ -111,6 +111,7 @@ def test_a_reload_that_changes_little_keeps_the_entries() -> None:
     assert ask(compiled(text.format(ttl="30m")), environment, "/put")[0] == 204
     assert ask(compiled(text.format(ttl="45m")), environment, "/get") == (200, 1)
     assert ask(compiled(text.format(ttl="2h")), environment, "/get")[0] == 403, "a map of another kind begins empty"
+    assert SharedMap("m", 60, private=True).space != SharedMap("m", 60).space, "what was private stays so"
 
 
 def test_lifetimes_are_few_and_cover_all() -> None:
