@@ -37,8 +37,8 @@ from runtime.leases.asks import (
     Holder,
     Section,
     Seen,
-    spare_of,
 )
+from runtime.leases.leased import Leased
 
 _HEAD = Struct("<cI")
 """Kind, limit."""
@@ -153,7 +153,7 @@ class Attempt:
         return max(due, free - lacking)
 
 
-class BucketLeases:
+class BucketLeases(Leased):
     """What one holder knows of one key. Times are its own monotonic ns.
 
     `part`: its part of the draining, of WHOLE. `others`: the others' amount when the entry was last seen. `look_at`:
@@ -161,36 +161,28 @@ class BucketLeases:
     """
 
     __slots__ = (
-        "_alone", "_alone_since", "_at", "_flying", "_last", "_spent", "_total", "_used", "burst", "contact",
-        "fence", "free", "free_until", "full_until", "grace", "guess", "limit", "look_at", "lucky", "me", "number",
-        "others", "part", "reserved", "seen", "spare", "stored", "used", "window",
+        "_alone", "_alone_since", "_at", "_flying", "_last", "_spent", "_total", "_used", "burst", "fence", "guess",
+        "look_at", "lucky", "number", "others", "part", "seen", "stored",
     )  # fmt: skip
 
     def __init__(self, me: Holder, window: int, burst: int, grace: int, limit: int) -> None:
-        self.me = me
-        self.window = window
+        super().__init__(me, window, grace, limit)
         self.burst = burst
-        self.grace = grace
-        self.limit = limit
         self._used = 0  # as of `_at`
         self._at = 0
         self._spent = 0  # units that are not yet in `_used`, the last of them at `_last`
         self._last = 0
         self.part = 0
         self._flying = False
-        self.free = self.free_until = self.reserved = self.stored = 0
+        self.stored = 0
         self.number: int | None = None
         self.guess: bytes | None = None
         self.fence = False
         self.lucky = 0
         self.seen: dict[bytes, Seen] = {}
-        self.contact: int | None = None
         self.others = 0
-        self.full_until = 0
         self._total = 0
         self.look_at: int | None = None
-        self.spare = 0
-        self.used = 0
         self._alone: bytes | None = None
         self._alone_since = -1
 
@@ -240,9 +232,6 @@ class BucketLeases:
             wait = max(1_000_000, self.contact + self._excess(cost) // self.limit - now)
         return Decision(False, min(left, max(0, cost - 1)), reset, wait / 1e9)
 
-    def unspent(self, now: int) -> int:
-        return self.free if now < self.free_until else 0
-
     def used_up(self, now: int) -> int:
         """What this holder has used up and is not drained."""
         if self._spent:
@@ -251,24 +240,6 @@ class BucketLeases:
         self._used = drained(self._used, self.part, self.limit, now - self._at)
         self._at = max(self._at, now)
         return self._used
-
-    def reserve(self, units: int, limit: int, now: int) -> int | None:
-        """Set aside what is leased; gives the time until which it may be spent, None where there is not so much."""
-        if units > self.free or now >= self.free_until or limit != self.limit:
-            return None
-        self.free -= units
-        self.reserved += units
-        return self.free_until
-
-    def unreserve(self, units: int, now: int, until: int) -> None:
-        """It was not spent; it may be until then."""
-        self.reserved -= units
-        self.full_until = 0
-        if self.limit > EXACT:
-            until = min(until, now + self.window // SPENDING)
-            self.free, self.free_until = (
-                (self.free + units, min(until, self.free_until)) if self.unspent(now) else (units, until)
-            )
 
     def held(self, now: int) -> int:
         """Above 0 while this holder has anything to remember."""
@@ -304,18 +275,10 @@ class BucketLeases:
             self._used = -(-self._used * limit // self.limit) if self.limit else 0
             self.limit = limit
         if asks:
-            self.spare = self._wanted(asks, now)
+            self.spare = self.wanted(asks, now)
         attempt = Attempt(self, asks, now, wall_ms, number)
         self.part, self._flying = 0, True  # until it is known
         return attempt
-
-    def _wanted(self, asks: list[Ask], now: int) -> int:
-        most = spare_of(self.limit, self.me.count)
-        if not most or self.contact is None:
-            return 0
-        used = self.used + sum(ask.cost for ask in asks)
-        pace = 2 * used * (self.window // SPENDING) // max(1, now - self.contact)
-        return min(most, pace, 2 * self.spare + 1)
 
     def lost(self, attempt: Attempt) -> None:
         self.fence = True

@@ -28,8 +28,8 @@ from runtime.leases.asks import (
     Holder,
     Section,
     Seen,
-    spare_of,
 )
+from runtime.leases.leased import Leased
 from runtime.leases.runs import Runs
 
 _SECTION = Struct("<8sIIQI")
@@ -99,7 +99,7 @@ class Attempt:
         return Changed(Found(verdicts, extra, others, inherited, value, kept, True, units), value)
 
 
-class WindowLeases:
+class WindowLeases(Leased):
     """What one holder knows of one key. All times are its own monotonic ns, but for `wall_ms`.
 
     `limit`: the one asked for last. `stored`: units of the own section, as far as is known. `others`: those of all
@@ -108,37 +108,26 @@ class WindowLeases:
     """
 
     __slots__ = (
-        "_again", "_last", "_runs", "_spent", "contact", "fence", "free", "free_until", "full_until", "grace", "guess",
-        "limit", "lucky", "me", "number", "others", "polls", "reserved", "seen", "sent", "spare", "stored", "used",
-        "window",
+        "_again", "_last", "_runs", "_spent", "fence", "guess", "lucky", "number", "others", "polls", "seen", "sent",
+        "stored",
     )  # fmt: skip
 
     look_at: int | None = None
 
     def __init__(self, me: Holder, window: int, grace: int, limit: int) -> None:
-        self.me = me
-        self.grace = grace
-        self.window = window
-        self.limit = limit
+        super().__init__(me, window, grace, limit)
         self._runs = Runs(window)
         self._spent = 0  # and not yet in `_runs`, the last of it at `_last`
         self._last = 0
-        self.free = 0
-        self.free_until = 0
-        self.reserved = 0
         self.number: int | None = None
         self.guess: bytes | None = None
         self.fence = False
         self.lucky = 0
         self.seen: dict[bytes, Seen] = {}
         self.sent: int | None = None
-        self.contact: int | None = None
         self.stored = self.others = 0
-        self.full_until = 0
         self._again = 0  # when a refused one may try again
         self.polls = 0
-        self.spare = 0
-        self.used = 0  # since the last contact
 
     # --- without asking ---
 
@@ -185,31 +174,10 @@ class WindowLeases:
         waits = [self._release(now) - now]
         return waits + [max(0, seen.since + self.window // SPENDING - now) for seen in self.seen.values() if seen.since]
 
-    def reserve(self, units: int, limit: int, now: int) -> int | None:
-        """Set aside what is leased; gives the time until which it may be spent, None where there is not so much."""
-        if units > self.free or now >= self.free_until or limit != self.limit:
-            return None
-        self.free -= units
-        self.reserved += units
-        return self.free_until
-
-    def unreserve(self, units: int, now: int, until: int) -> None:
-        """It was not spent; it may be until then."""
-        self.reserved -= units
-        self.full_until = 0
-        if self.limit > EXACT:
-            until = min(until, now + self.window // SPENDING)
-            self.free, self.free_until = (
-                (self.free + units, min(until, self.free_until)) if self.unspent(now) else (units, until)
-            )
-
     def held(self, now: int) -> int:
         """The units that this holder has: spent within the last T, reserved, or still to be spent."""
         self._fold()
         return self._runs.live(now) + self.reserved + self.unspent(now)
-
-    def unspent(self, now: int) -> int:
-        return self.free if now < self.free_until else 0
 
     def spend(self, units: int, now: int) -> None:
         self._fold()
@@ -244,17 +212,8 @@ class WindowLeases:
     def begin(self, asks: list[Ask], now: int, wall_ms: int, number: int) -> Attempt:
         if asks:
             self.limit = asks[-1].limit
-            self.spare = self._wanted(asks, now)
+            self.spare = self.wanted(asks, now)
         return Attempt(self, asks, now, wall_ms, number)
-
-    def _wanted(self, asks: list[Ask], now: int) -> int:
-        """Twice as much as was spent of late in the time that a lease may be spent in; a cold key begins slowly."""
-        most = spare_of(self.limit, self.me.count)
-        if not most or self.contact is None:
-            return 0
-        used = self.used + sum(ask.cost for ask in asks)
-        pace = 2 * used * (self.window // SPENDING) // max(1, now - self.contact)
-        return min(most, pace, 2 * self.spare + 1)
 
     def lost(self, attempt: Attempt) -> None:
         """The store did not answer: the change may have happened, or happen yet."""
