@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reference import limiting, sending, state
+from reference import amounts, caching, limiting, sending, state
 from reference import values as v
 from reference.message import Message, Response
 from reference.values import Failing, Known
@@ -30,6 +30,8 @@ PARAMETERS = {
     "compress": ("message",),
     **state.PARAMETERS,
     **limiting.PARAMETERS,
+    **amounts.PARAMETERS,
+    **caching.PARAMETERS,
     "probe.refuse": ("name",),
     "probe.error": (),
     "probe.away": (),
@@ -148,7 +150,8 @@ def _probe_give(given: dict[str, n.Expr], at: Evaluation) -> tuple[Known, ...]:
 _MODELS: dict[str, Any] = {
     "api_key": _api_key, "compress": _compress, "limit_size": _limit_size, "log": _log,
     "lookup": state.lookup, "store": state.store, "remember": state.remember, "forget": state.forget,
-    "increment": state.increment, "route": sending.route, "mirror": sending.mirror,
+    "increment": state.increment, "cache_lookup": caching.cache_lookup, "cache_store": caching.cache_store,
+    "cache_remove": caching.cache_remove, "route": sending.route, "mirror": sending.mirror,
     "probe.refuse": _probe_refuse, "probe.error": _probe_error, "probe.away": _probe_away,
     "probe.defect": _probe_defect, "probe.pause": _probe_pause, "probe.give": _probe_give,
 }  # fmt: skip

@@ -10,9 +10,10 @@ from typing import Any
 
 from reference.generate import FILES
 from reference.generate_messages import Exchange
-from reference.interpreter import Result, World, interpret
+from reference.interpreter import Result, interpret
 from reference.policy import Policy
 from reference.real import Answer, Real
+from reference.world import World
 
 SECRETS = ("s3cr3t", "t2", "YTpi", "sid=s1", "quoted")
 
@@ -37,7 +38,7 @@ class Pair:
         world.pass_time(message.later)
         world.draw = message.draw
         world.answers, world.store_away = list(message.answers), message.store_away
-        result = interpret(self.plain, world, copy.deepcopy(message.request), message.client)
+        result = interpret(self.plain, world, copy.deepcopy(message.request), message.client, message.outlasts)
         if world.unclear:
             return [], result, answer
         found = list(differences(result, answer, self.parallel))
@@ -114,7 +115,7 @@ def told(headers: list[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, value in headers:
         name = name.lower()
-        if name.startswith("x-") or name in ("retry-after", "www-authenticate", "allow"):
+        if name.startswith("x-") or name in ("retry-after", "www-authenticate", "allow", "age", "cache-status"):
             found.setdefault(name, []).append(value)
         elif name == "content-type":
             found.setdefault(name, []).append(value.split(";")[0])

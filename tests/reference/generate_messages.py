@@ -30,12 +30,14 @@ class Exchange:
     later: float
     store_away: bool
     draw: float
+    outlasts: int = 0
+    """How many messages more come before its answer's last byte has left."""
 
     def describe(self) -> str:
         request = self.request
         lines = [f"after {self.later} s from {self.client[0]}: {request.method} {request.path}"
                  f"{'' if request.query_string is None else '?' + request.query_string} host {request.host}"
-                 f"{' (store away)' if self.store_away else ''}, drawing {self.draw}"]
+                 f"{' (store away)' if self.store_away else ''}, drawing {self.draw}, outlasting {self.outlasts}"]
         lines += [f"    {name}: {value}" for name, value in request.headers]
         lines.append(f"    body{' (streams)' if request.streams else ''}: {request.body!r}")
         for answer in self.answers:
@@ -49,6 +51,9 @@ class Exchange:
 
 def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
     body, content_type = make_body(dice)
+    method = dice.choice(("GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE"))
+    if method in ("GET", "HEAD") and dice.random() < 0.5:
+        body, content_type = b"", None
     headers = [] if content_type is None else [("Content-Type", content_type)]
     body, coding = packed(dice, body)
     headers += coding
@@ -68,7 +73,7 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
     if streams and dice.random() < 0.5:
         headers.append(("Content-Length", str(len(body))))
     request = Request(
-        method=dice.choice(("GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE")), path=dice.choice(paths),
+        method=method, path=dice.choice(paths),
         query_string=dice.choice(QUERIES),
         host=dice.choice(("api.example", "api.example", "other.example", "deep.wild.example")), id="id-1",
         headers=headers, body=body, streams=streams,
@@ -91,6 +96,7 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
     return Exchange(
         request, (dice.choice(("192.0.2.1", "10.1.2.3", "2001:db8::7")), 40000), answers,
         dice.choice((0, 0, 0.3, 0.7, 1, 2.5, 61)), dice.random() < 0.05, dice.choice((0.0, 0.2, 0.5, 0.949, 0.999)),
+        dice.choice((0, 0, 0, 0, 1, 4)),
     )  # fmt: skip
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from reference import assertions, limiting, names, sending, splits, state, writing
+from reference import amounts, assertions, caching, limiting, names, sending, splits, state, writing
 from reference.expressions import Record, evaluate, reads_body, reads_message
 from reference.message import Message, Request, Response
 from reference.policy import GLOBAL, Policy, key_of, place
@@ -31,8 +32,8 @@ from reference.values import (
     wrong_type,
 )
 from reference.walk import walk
+from reference.world import World
 
-from policylang.sdk import BodyLimits
 from policylang.syntax import nodes as n
 
 PASSED, RESPONDED, CANCELLED = "passed", "responded", "cancelled"
@@ -46,50 +47,6 @@ class State:
     request: Request
     response: Response | None = None
     user: Any = None
-
-
-@dataclass
-class World:
-    """What outlives one exchange: time, counters, and what the upstreams will answer."""
-
-    now: int = 0
-    """Nanoseconds."""
-    name: str = ""
-    version: str = ""
-    node: str = ""
-    store_away: bool = False
-    bodies: BodyLimits = field(default_factory=lambda: BodyLimits(body=1 << 20))
-    counters: dict[Any, list[int]] = field(default_factory=dict)
-    answers: list[Any] = field(default_factory=list)
-    """Responses or names of failures, given to `route` in turn; the last one again and again."""
-    answered: int = 0
-    draw: float = 0.0
-    """What is drawn while the exchange is evaluated, by each who draws."""
-    circuits: dict[Any, sending.Circuit] = field(default_factory=dict)
-    entries: dict[Any, tuple[Any, float]] = field(default_factory=dict)
-    """Of maps: a value, and until when it is there."""
-    ids: dict[Any, float] = field(default_factory=dict)
-    locks: dict[Any, state.Lock] = field(default_factory=dict)
-    blackouts: dict[Any, int] = field(default_factory=dict)
-    """Until when (nanoseconds) a key is refused: what a statement has seen of it, and what the store has."""
-    reported: dict[Any, int] = field(default_factory=dict)
-    """When a statement has reported last."""
-    uncertain: bool = False
-    """A `parallel` failed while another branch may have counted: the exchanges that follow cannot be compared."""
-    unclear: bool = False
-    """Something happened whose outcome is not laid down: this exchange cannot be compared either."""
-
-    def monotonic(self) -> int:
-        return self.now
-
-    def wall(self) -> float:
-        return self.now / 1e9
-
-    def pass_time(self, seconds: float) -> None:
-        self.now += round(seconds * 1e9)
-
-    def next_answer(self, upstream: str) -> Any:
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
 @dataclass
@@ -126,6 +83,8 @@ class Evaluation:
         self.limits: list[list[Any]] = []
         """Whose, the name, what is left, whether callers are told."""
         self.upstream_calls: list[Any] = []
+        self.ends: list[Callable[[int], None]] = []
+        """What is done when the answer has left: each is given its status."""
         self.skipped: list[tuple[int, int]] = []
         """Lines of what a failed `parallel` may have cancelled, or not."""
 
@@ -397,7 +356,7 @@ class Evaluation:
         for node in walk(branch):
             if isinstance(node, n.Call) and node.name in self.policy.assertions:
                 self._skip_declared(self.policy.assertions[node.name])
-            if isinstance(node, n.Call) and node.name == "rate_limit":
+            if isinstance(node, n.Call) and node.name in ("rate_limit", "quota", "concurrency_limit"):
                 self.world.uncertain = True
 
     def _skip_declared(self, declared: n.AssertionDeclaration) -> None:
@@ -465,18 +424,31 @@ class Evaluation:
         if call.name in limiting.PARAMETERS:
             return self._limit(call)
         if call.name == "circuit_breaker":
-            name = (self.call_path[0], self.policy.ordinals[(*self.call_path, place(call))])
+            name: Any = (self.call_path[0], self.policy.ordinals[(*self.call_path, place(call))])
             return sending.circuit_breaker(call, assertions.by_name(call), self, name)
-        if call.name in ("lockout", "not_replayed"):
+        if call.name == "cache":
+            return caching.cache(call, assertions.by_name(call), self, (*self.call_path, place(call)))
+        if call.name in ("lockout", "not_replayed", *amounts.PARAMETERS):
             given = assertions.by_name(call)
             name = (self.call_path[0], key_of(call), self.policy.ordinals[(*self.call_path, place(call))])
             if "name" in given:
                 name = ("named", self.value(given["name"]).value)
-            if call.name == "lockout":
-                return state.lockout(call, given, self, name)
-            state.not_replayed(call, given, self, name)
-            return PASSED
+            return self._counting(call, given, name)
         return self._bind(call, assertions.run(call, self))
+
+    def _counting(self, call: n.Call, given: dict[str, n.Expr], name: Any) -> str:
+        statement = (*self.call_path, place(call))
+        match call.name:
+            case "lockout":
+                return state.lockout(call, given, self, name)
+            case "not_replayed":
+                state.not_replayed(call, given, self, name)
+                return PASSED
+            case "concurrency_limit":
+                return amounts.concurrency_limit(call, given, self, name, statement)
+            case "quota":
+                return self._bind(call, amounts.quota(given, self, name, statement))
+        return self._bind(call, amounts.quota_status(given, self, name))
 
     def _bind(self, call: n.Call, outputs: tuple[Known, ...]) -> str:
         for output, known in zip(call.outputs, outputs, strict=False):
@@ -586,6 +558,11 @@ def keep_what_arrived(now: Message, kept: Message) -> None:
 
 
 def interpret(
-    policy: Policy, world: World, request: Request, client: tuple[str, int] = ("192.0.2.1", 40000)
+    policy: Policy, world: World, request: Request, client: tuple[str, int] = ("192.0.2.1", 40000), outlasts: int = 0
 ) -> Result:
-    return Evaluation(policy, world, request, client).handle()
+    """`outlasts`: how many exchanges come before its answer's last byte has left."""
+    one = Evaluation(policy, world, request, client)
+    result = one.handle()
+    world.under_way += [(outlasts, partial(end, result.status)) for end in one.ends]
+    world.end_those_due()
+    return result

@@ -24,7 +24,7 @@ PARAMETERS = {
     "rate_limit_status": ("limit", "per", "burst", "name", "scope"),
 }  # fmt: skip
 _NS = 1_000_000_000
-_SHARE = 2
+SHARE = 2
 """What part of a limit is this process's own while the store is away."""
 
 
@@ -34,7 +34,7 @@ class _Limit:
     def __init__(self, at: Evaluation, rate: Rate, counter: Any, key: str, alone: bool) -> None:
         self.rate = rate
         self.window = rate.window * _NS
-        self.most = rate.count // _SHARE if alone else rate.count
+        self.most = rate.count // SHARE if alone else rate.count
         # What is counted in minutes says nothing of seconds.
         self._moments = at.world.counters.setdefault((counter, key, rate.window, alone), [])
         self._now = at.world.monotonic()
@@ -71,14 +71,14 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
     key, secret = _key(given, at)
     hidden = hidden or private or secret
     name = at.value(given["name"]).value if "name" in given else None
-    counter, only_log = at.counter_name(name), _flag(given, "log_only", at)
-    down = _word(given, "when_down", "local")
+    counter, only_log = at.counter_name(name), flag(given, "log_only", at)
+    down = word(given, "when_down", "local")
     names = [f"{name or 'default'}-{rate.unit}" if len(rates) > 1 else name or "default" for rate in rates]
     told = [(statement, rate) for rate in rates]
     if cost == 0:
         if at.world.store_away:
             if down == "reject" and not only_log:
-                raise _away()
+                raise store_away()
             return _outputs([(rates[0].count, 0, 0.0)], hidden)
         limits = [_Limit(at, rate, counter, key, False) for rate in rates]
         return _outputs([(one.most, one.left(), one.reset()) for one in limits], hidden)
@@ -90,13 +90,13 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
             end = at.world.blackouts[rest] = at.world.blackouts.get((counter, key), 0)
         if end > at.world.now:
             for identity, called in zip(told, names, strict=True):
-                _tell(at, identity, called, 0, shown=_word(given, "fields", "") != "hidden")
+                tell(at, identity, called, 0, shown=word(given, "fields", "") != "hidden")
             raise _over((end - at.world.now) / _NS, "in-blackout")
     began, least = at.world.now, 0.001
     while True:
         if at.world.store_away:
             if down == "reject" and not only_log:
-                raise _away()
+                raise store_away()
             if again(at, statement):
                 at.logs.append(("warning", None, False))
             if down != "local":
@@ -106,7 +106,7 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
         if not refused:
             for one in limits:
                 one.count(cost)
-        if not refused or _word(given, "over", "reject") != "shape" or only_log or at.world.store_away:
+        if not refused or word(given, "over", "reject") != "shape" or only_log or at.world.store_away:
             break
         seconds = max(one.wait(cost) for one in refused)
         longest = at.value(given["wait"]).value.seconds if "wait" in given else 5
@@ -115,7 +115,7 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
         at.world.pass_time(max(least, math.ceil(seconds * 1000) / 1000))
         least = min(2 * least, 0.05)
     for identity, called, one in zip(told, names, limits, strict=True):
-        _tell(at, identity, called, max(0, one.left()), shown=_word(given, "fields", "") != "hidden")
+        tell(at, identity, called, max(0, one.left()), shown=word(given, "fields", "") != "hidden")
     outputs = _outputs([(one.rate.count, max(0, one.left()), one.reset()) for one in limits], hidden)
     if not refused:
         return outputs
@@ -125,7 +125,7 @@ def rate_limit(given: Given, at: Evaluation, statement: Any) -> tuple[Known, ...
         return outputs
     wait = max(one.wait(cost) for one in refused)
     if at.world.store_away:
-        raise _away(wait)
+        raise store_away(wait)
     if pause:
         at.world.blackouts[statement, key] = at.world.blackouts[counter, key] = at.world.now + round(pause * _NS)
     raise _over(max(wait, pause))
@@ -136,7 +136,7 @@ def rate_limit_status(given: Given, at: Evaluation, statement: Any) -> tuple[Kno
     key, secret = _key(given, at)
     name = at.value(given["name"]).value if "name" in given else None
     if at.world.store_away:
-        raise _away()
+        raise store_away()
     limits = [_Limit(at, rate, at.counter_name(name), key, False) for rate in rates]
     return _outputs([(one.most, max(0, one.left()), one.reset()) for one in limits], hidden or secret)
 
@@ -175,7 +175,7 @@ def key_text(value: Any) -> str:
     return json.dumps([v.kind_of(value), v.as_text(value)])
 
 
-def _tell(at: Evaluation, identity: Any, name: str, remaining: int, shown: bool) -> None:
+def tell(at: Evaluation, identity: Any, name: str, remaining: int, shown: bool) -> None:
     """For the answer's fields: one entry for each rate of a statement, the least that it has left, under a name that
     no other has."""
     for told in at.limits:
@@ -208,15 +208,15 @@ def _over(seconds: float, name: str = "rate-exceeded") -> Failing:
     return Failing(name, 429, headers=(("Retry-After", str(max(1, math.ceil(seconds)))),))
 
 
-def _away(seconds: float = 1.0) -> Failing:
+def store_away(seconds: float = 1.0) -> Failing:
     headers = (("Retry-After", str(max(1, math.ceil(seconds)))),)
     return Failing("store-away", 503, kind="away", headers=headers)
 
 
-def _word(given: Given, name: str, usual: str) -> str:
+def word(given: Given, name: str, usual: str) -> str:
     node = given.get(name)
     return node.name if isinstance(node, n.Name) else usual
 
 
-def _flag(given: Given, name: str, at: Evaluation) -> bool:
+def flag(given: Given, name: str, at: Evaluation) -> bool:
     return name in given and at.value(given[name]).value is True

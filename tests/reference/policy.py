@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from reference.amounts import USUAL_KEYS
 from reference.assertions import by_name
 from reference.expressions import evaluate
 from reference.state import declared
@@ -79,10 +80,12 @@ class Policy:
                 per = by_name(node).get("per")
                 text = "client.ip" if per is None else per.span.text
                 self.ordinals[(*path, place(node))] = max(0, seen.get(text, 0) - 1)
-            case n.Call(name="circuit_breaker"):
+            case n.Call(name="quota_status"):
+                self.ordinals[(*path, place(node))] = max(0, seen.get(key_of(node), 0) - 1)
+            case n.Call(name="circuit_breaker" | "cache"):
                 self.ordinals[(*path, place(node))] = len(self.ordinals)
                 self._number(node.block, path, seen)
-            case n.Call(name="lockout" | "not_replayed"):
+            case n.Call(name="lockout" | "not_replayed" | "quota" | "concurrency_limit"):
                 text = key_of(node)
                 self.ordinals[(*path, place(node))] = seen.get(text, 0)
                 seen[text] = seen.get(text, 0) + 1
@@ -124,9 +127,12 @@ def by_text(split: n.Split) -> str:
 
 
 def key_of(call: n.Call) -> str:
-    """What tells counters of `lockout` and `not_replayed` apart in one service, besides their order."""
+    """What tells counters of `lockout`, `not_replayed`, `quota` and `concurrency_limit` apart in one service, besides
+    their order."""
     given = by_name(call)
-    return f"{call.name} {' '.join((given.get('key') or given['id']).span.text.split())}"
+    key = given.get("key") or given.get("id") or given.get("per")
+    text = USUAL_KEYS[call.name] if key is None else " ".join(key.span.text.split())
+    return f"{call.name.removesuffix('_status')} {text}"
 
 
 def place(statement: n.Statement) -> str:

@@ -38,6 +38,9 @@ from policylang.sdk import static_types as t
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.lines import Lines
 from policylang.sdk.memory import MemoryEntries
+from policylang.sdk.memory_caches import MemoryCaches
+from policylang.sdk.memory_permits import MemoryPermits
+from policylang.sdk.memory_quotas import MemoryQuotas
 from policylang.sdk.message import Field
 from policylang.sdk.store import Limit
 from policylang.sdk.window import admit_window, standing
@@ -285,7 +288,12 @@ class Environment:
 
     def __post_init__(self) -> None:
         self.store = Store(self.clock)
-        self.entries = self.machine = MemoryEntries(self.clock, self.store)  # type: ignore[arg-type]
+        store: Any = self.store
+        self.entries = self.machine = MemoryEntries(self.clock, store)
+        self.permits = MemoryPermits(self.clock, store)
+        self.quotas = MemoryQuotas(store)
+        self.caches = MemoryCaches(self.clock, store)
+        self.under_way: list[tuple[int, list[Any]]] = []
         self.upstreams: dict[str, Upstream] = {}
         self.drawn = 0.0
         self.circuit = Circuits().get
@@ -364,6 +372,11 @@ class Real:
         if response.body is None:
             assert isinstance(response.source, Body)
             response.body = response.source.data
+        environment.under_way.append((message.outlasts, exchange.ends or []))
+        for _, ends in [each for each in environment.under_way if each[0] == 0]:
+            for end in ends:
+                end()
+        environment.under_way = [(left - 1, ends) for left, ends in environment.under_way if left > 0]
         failure = exchange.failure
         headers = texts(response.headers)
         return Answer(
