@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from reference import values as v
-from reference.limiting import SHARE, store_away, flag, tell, word, again, key_text
+from reference.limiting import SHARE, again, flag, key_text, store_away, tell, word
 from reference.values import Failing, Known
 
 from policylang.sdk.values import Duration, Ip, Rate, Size
@@ -98,29 +98,20 @@ def concurrency_limit(call: n.Call, given: Given, at: Evaluation, counter: Any, 
     if limit < 0 or limit != int(limit):
         raise v.wrong_type("limit")
     log_only, name = flag(given, "log_only", at), at.value(given["name"]).value if "name" in given else "concurrency"
-    out, running = at.world.permits, 0
-    if at.world.store_away:
-        if word(given, "when_down", "local") == "local":
-            if again(at, statement):
-                at.logs.append(("warning", None, False))
-            tell(at, (statement, limit), name, 0, shown=False)
-            limit //= SHARE
-        else:
-            limit = 0
-    elif out[counter, key] >= limit and word(given, "over", "") == "wait" and not log_only:
+    out, away = at.world.permits, at.world.store_away
+    alone = away and word(given, "when_down", "local") == "local"
+    most = 0 if away and not alone else limit // SHARE if alone else limit
+    if not away and out[counter, key] >= most and word(given, "over", "") == "wait" and not log_only:
         at.world.pass_time(at.value(given["wait"]).value.seconds if "wait" in given else 2)
-    granted = out[counter, key] < limit
+    granted = out[counter, key] < most
+    if (alone or (log_only and not granted)) and again(at, statement):
+        at.logs.append(("warning", None, False))
+    if alone or (log_only and not granted and not away):
+        tell(at, (statement, limit), name, 0, shown=False)
     if not granted and not log_only:
-        raise store_away() if at.world.store_away else Failing("too-many-concurrent", 429, headers=(("Retry-After", "1"),))
-    if not granted:
-        if not at.world.store_away:
-            tell(at, (statement, limit), name, 0, shown=False)
-        if again(at, statement):
-            at.logs.append(("warning", None, False))
-    else:
-        out[counter, key] += 1
-    if not at.world.store_away:
-        running = out[counter, key] if granted else limit
+        raise store_away() if away else Failing("too-many-concurrent", 429, headers=(("Retry-After", "1"),))
+    out[counter, key] += granted
+    running = 0 if away else out[counter, key] if granted else limit
 
     def end(status: int) -> None:
         out[counter, key] -= granted

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reference import values as v
-from reference.limiting import store_away, flag, again, key_text
+from reference.limiting import again, flag, key_text, store_away
 from reference.message import Response
 from reference.values import Interval, Known
 from reference.walk import walk
