@@ -348,10 +348,13 @@ class _Share:
 
     def _ask(self, one: KeyRate, cost: int, most: int, now: int, count: bool) -> Decision:
         rates = self._rates
-        since = [at for at in (one.away_since, rates.away_since) if at is not None]
-        if rates.away_since is None and not one.known_away(now):
-            since = []  # others may be granted something at this moment
-        decision = one.leases.alone(cost, most, now, max(since) if since else now, count)
+        if one.known_away(now) and one.away_since is not None:
+            since = one.away_since  # whatever the store says of other keys meanwhile
+        elif rates.away_since is not None:
+            since = max(rates.away_since, one.away_since or 0)
+        else:
+            since = now  # others may be granted something at this moment
+        decision = one.leases.alone(cost, most, now, since, count)
         if count:
             one.mind()
         return decision
