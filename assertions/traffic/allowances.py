@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from policylang.sdk import Exchange, Rate, Size, wrong_type
@@ -13,6 +12,8 @@ from policylang.sdk.quotas import Quotas
 
 MOST: Final = 10**18
 """The highest quota."""
+MOST_KNOWN: Final = 1000
+"""Worked-out limits of one statement that are held."""
 UNNAMED: Final = "default"
 """The policy's name in fields where a quota has none."""
 
@@ -39,17 +40,21 @@ class Allowance:
         return period
 
 
-@lru_cache(maxsize=1024)
-def _worked_out(rate: Rate, zone: str, name: str | None, shown: bool) -> Allowance:
-    return Allowance(rate, zone, name, shown)
+def allowance_of(known: dict[Rate, Allowance], value: Any, zone: str, name: str | None, shown: bool) -> Allowance:
+    """Of a limit worked out from a message. `known`: those of the same statement, as each statement is told of apart.
 
-
-def allowance_of(value: Any, zone: str, name: str | None, shown: bool) -> Allowance:
-    """Of a limit worked out from a message. Raises Failed where it is none."""
-    try:
-        return _worked_out(value, zone, name, shown)
-    except ValueError as error:
-        raise wrong_type(str(error)) from None
+    Raises Failed where it is none.
+    """
+    found = known.get(value)
+    if found is None:
+        try:
+            found = Allowance(value, zone, name, shown)
+        except ValueError as error:
+            raise wrong_type(str(error)) from None
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[value] = found
+    return found
 
 
 def quotas_of(exchange: Exchange, scope: str) -> Quotas:

@@ -140,7 +140,7 @@ class Quota(Assertion):
         allowance, period, key, units = asked
         granted, remaining, epoch, overdrawn = taken
         reset = _until_end(exchange, period)
-        if granted:
+        if granted or not units:  # nothing fits also where the limit was lowered below what is used
             tell(exchange, allowance.policy, remaining, reset, UNCOUNTED if overdrawn else "")
             if overdrawn:
                 self._report(exchange, f"the store is away: what is used of {asked.said} is counted later")
@@ -181,7 +181,11 @@ class Quota(Assertion):
         return None
 
     def _worked_out(self, exchange: Exchange) -> Allowance:
-        return allowance_of(self.limit(exchange), self.zone, self.name_, self.fields == "standard")
+        return allowance_of(self._known, self.limit(exchange), self.zone, self.name_, self.fields == "standard")
+
+    @cached_property
+    def _known(self) -> dict[Rate, Allowance]:
+        return {}
 
     @cached_property
     def _overdraws(self) -> bool:
