@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 
+from reference import generate_counting as counting
 from reference.generate_expressions import Chance, Name, Scope
-from reference.generate_messages import Exchange, make_exchange
+from reference.generate_messages import Exchange, make_exchange, make_exchanges
 from reference.generate_statements import Declared, Lines, Statements, indented
 
 CLIENTS = {
@@ -73,6 +74,25 @@ class Generator:
             parts += ["global after {", *indented(lines), "}"]
         return "\n".join(parts) + "\n"
 
+    def counting_policy(self) -> str:
+        """Of little else than what counts and what keeps."""
+        self.chance.daring = 0.05
+        self.paths = ["/a/7"]
+        make, scope, lines = self.statements, Scope(captures=("id",)), Lines()
+        for _ in range(self.dice.randint(1, 4)):
+            form = self.dice.choice((
+                counting.quota, counting.quota, counting.permit, counting.value, counting.value, counting.with_permit,
+                counting.cached,
+            ))  # fmt: skip
+            if form in (counting.with_permit, counting.cached):
+                made, scope, _ = form(make, scope, 2)
+            else:
+                made, scope, _ = form(make, scope)
+            lines += made
+        if not scope.response or self.chance.happens(0.3):
+            lines.append(make.respond(scope))
+        return "\n".join([*HEAD.splitlines(), 'service counting "/a/{id}" {', *indented(lines), "}"]) + "\n"
+
     def service(self, place: str, captures: tuple[str, ...]) -> Lines:
         scope = Scope(captures=captures)
         lines, after, ends = self.statements.block(scope, self.dice.choice((1, 2, 2, 3)), self.dice.randint(1, 5))
@@ -125,3 +145,6 @@ class Generator:
 
     def messages(self, count: int) -> list[Exchange]:
         return [make_exchange(self.dice, self.paths) for _ in range(count)]
+
+    def counted_messages(self, count: int) -> list[Exchange]:
+        return make_exchanges(self.dice, self.paths, count)

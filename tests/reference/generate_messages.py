@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reference.message import Request, Response
@@ -98,6 +98,27 @@ def make_exchange(dice: random.Random, paths: list[str]) -> Exchange:
         dice.choice((0, 0, 0.3, 0.7, 1, 2.5, 61)), dice.random() < 0.05, dice.choice((0.0, 0.2, 0.5, 0.949, 0.999)),
         dice.choice((0, 0, 0, 0, 1, 4)),
     )  # fmt: skip
+
+
+def make_exchanges(dice: random.Random, paths: list[str], count: int) -> list[Exchange]:
+    """Many of them simple, and of the same things: for what is kept, and what is counted."""
+    made: list[Exchange] = []
+    for _ in range(count):
+        message = make_exchange(dice, paths)
+        if dice.random() < 0.5:
+            message = plain_question(message)
+        if made and dice.random() < 0.5:
+            message = replace(message, request=dice.choice(made[-3:]).request)
+        made.append(message)
+    return made
+
+
+def plain_question(message: Exchange) -> Exchange:
+    """One whose answer a cache may keep."""
+    headers = [pair for pair in message.request.headers if pair[0] != "Authorization"]
+    request = replace(message.request, method="GET", headers=headers, body=b"", streams=False)
+    answers = [answer if isinstance(answer, str) else replace(answer, status=200) for answer in message.answers]
+    return replace(message, request=request, answers=answers)
 
 
 def packed(dice: random.Random, body: bytes) -> tuple[bytes, list[tuple[str, str]]]:

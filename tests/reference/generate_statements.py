@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from reference import generate_counting as counting
+from reference.generate_counting import TYPES
 from reference.generate_expressions import HEADERS, QUERIES, Chance, Expressions, Name, Scope
 
 STATUSES = ("400", "401", "403", "404", "405", "422", "429", "500", "503")
-TYPES = ("string", "string?", "number", "boolean", "json", "list")
 OBSERVERS = ("log", "mirror")
 QUOTED_PUT, QUOTED_HOST = '"PUT"', '"up.internal"'
 
@@ -27,6 +28,8 @@ class Declared:
 
 
 Lines = list[str]
+Made = tuple[Lines, Scope, bool]
+"""Lines, what may be read after them, and whether they can succeed."""
 
 
 class Statements:
@@ -69,8 +72,10 @@ class Statements:
         form = dice.choice((
             self.all, self.any, self.any, self.none, self.parallel, self.if_, self.if_, self.match, self.match,
             self.for_, self.try_, self.try_, self.else_, self.else_, self.else_, self.taken_back, self.split,
-            self.circuit, self.lockout,
+            self.circuit, self.lockout, counting.cached, counting.with_permit,
         ))  # fmt: skip
+        if form in (counting.cached, counting.with_permit):
+            return form(self, scope, depth)
         return form(scope, depth)
 
     # --- leaves ---
@@ -147,7 +152,7 @@ class Statements:
         chance, expressions = self.chance, self.expressions
         choice = chance.one(
             "api_key", "api_key", "allow_ip", "deny_ip", "limit_size", "log", "rate_limit", "rate_limit", "route",
-            "route", "mirror", "probe", "probe", "state", "state",
+            "route", "mirror", "probe", "probe", "state", "state", "quota", "permit", "value",
         )  # fmt: skip
         match choice:
             case "api_key" if scope.may_write:
@@ -169,11 +174,17 @@ class Statements:
                 sizes = ("10B", "60B", "1KB", "1MiB") if scope.response_body else ("10B", "4KB", "1MiB")
                 return [f"limit_size {message}, {chance.one(*sizes)}"], scope, True
             case "rate_limit":
-                return [self.rate_limit(scope)], scope, True
+                return [counting.rate_limit(self, scope)], scope, True
             case "route" if scope.may_route:
                 return self.route(scope)
             case "state" if scope.may_route:
-                return self.state(scope)
+                return counting.entry(self, scope)
+            case "quota" if scope.may_write:
+                return counting.quota(self, scope)
+            case "permit" if scope.may_write:
+                return counting.permit(self, scope)
+            case "value" if scope.may_write:
+                return counting.value(self, scope)
             case "mirror":
                 share = chance.one("", "", ", share: 0.5", ", share: 1")
                 return [f"mirror {chance.one('one', 'two')}{self.asked(scope)}{share}"], scope, True
@@ -184,60 +195,6 @@ class Statements:
     def log(self, scope: Scope) -> str:
         level = self.chance.one("", "", ", level: warning", ", level: debug")
         return f"log {self.expressions.template(scope, 1)}{level}"
-
-    def rate_limit(self, scope: Scope) -> str:
-        chance = self.chance
-        limit = chance.one("1/s", "2/s", "3/s", "1/min", "5/min", "2/hour")
-        if chance.happens(0.3):
-            limit = chance.one("[2/s, 3/min]", "[3/s, 5/min, 9/hour]", 'rate(int(request.query.n) ?? 2, "s")',
-                               'rate(request.json.n, "min")', '[rate(2, "s") ?? 1/s, 4/min]')  # fmt: skip
-        key = chance.one(
-            "", "", ", per: client.ip", f", per: {self.expressions.string(scope, 0)}",
-            ", per: [client.ip, request.method]",
-            f", per: [{self.expressions.string(scope, 0)}, {self.expressions.number(scope, 0)}]",
-        )  # fmt: skip
-        name = chance.one("", "", "", ', name: "shared"', ', name: "other"')
-        if chance.happens(0.1):
-            return f"rate_limit_status {limit}{key}{name}"
-        more = chance.one(
-            "", "", "", ", when_down: reject", ", when_down: allow", ", fields: hidden", ", fields: legacy",
-            ", by: 2", f", by: {self.expressions.number(scope, 0)}", ", blackout: 3s",
-            ", blackout: 3s, when_down: reject", ", scope: node",
-        )  # fmt: skip
-        return f"rate_limit {limit}{key}{name}{more}{', log_only: true' if chance.happens(0.1) else ''}"
-
-    def state(self, scope: Scope) -> tuple[Lines, Scope, bool]:
-        """Not in branches of `parallel`, which would share entries."""
-        chance, expressions = self.chance, self.expressions
-        hidden = chance.happens(0.6)
-        there = f'in: map("{"hidden" if hidden else "table"}")'
-        key = chance.one("client.ip", "client.ip", "request.method", "[client.ip, request.method]")
-        if hidden:
-            key = chance.one(key, key, expressions.string(scope, 0), f"[{expressions.number(scope, 0)}, client.ip]")
-        value = chance.one("1", "1", "2.5", '"text"', "client.ip", "[1, none]", '{ a: "b", t: 5s }')
-        if hidden:
-            value = chance.one(value, expressions.make(chance.one(*TYPES), scope, 1))
-        ttl = chance.one("", "", ", ttl: 1s", ", ttl: 20s", ", ttl: duration(request.query.n) ?? 5s")
-        choice = chance.one("store", "store", "lookup", "lookup", "remember", "forget", "increment", "not_replayed")
-        if choice == "store":
-            return [f"store {key}, {value}, {there}{ttl}"], scope, True
-        if choice == "remember":
-            return [f"remember {key}, {there}{chance.one('', f', value: {value}')}{ttl}"], scope, True
-        if choice == "forget":
-            return [f"forget {chance.one(key, expressions.maybe_string(scope, 0))}, {there}"], scope, True
-        if choice == "not_replayed":
-            named = chance.one("", "", ', name: "ids"', ", log_only: true")
-            return [f"not_replayed {key}, within: {chance.one('1s', '50s')}{named}"], scope, True
-        if choice == "increment":
-            name, by = self.new_name("sum"), chance.one("", "", ", by: 2", ", by: -0.5")
-            return [f"increment {key}, {there}{by}{ttl} -> {name}"], scope.bound(Name(name, "number")), True
-        name = self.new_name("found")
-        key = chance.one(key, key, expressions.maybe_string(scope, 0))
-        how = chance.one("", ", optional: true", ", optional: true", ", once: true", ", optional: true, once: true")
-        line = f"lookup {key}, {there}{how}"
-        if chance.happens(0.3):
-            return [line], scope, True
-        return [f"{line} -> {name}"], scope.bound(Name(name, "json")), True
 
     def route(self, scope: Scope) -> tuple[Lines, Scope, bool]:
         retries = f", retries: {self.chance.one('0', '1')}" if self.chance.happens(0.1) else ""
