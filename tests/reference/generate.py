@@ -80,14 +80,11 @@ class Generator:
         self.paths = ["/a/7"]
         make, scope, lines = self.statements, Scope(captures=("id",)), Lines()
         for _ in range(self.dice.randint(1, 4)):
-            form = self.dice.choice((
-                counting.quota, counting.quota, counting.permit, counting.value, counting.value, counting.with_permit,
-                counting.cached,
-            ))  # fmt: skip
-            if form in (counting.with_permit, counting.cached):
-                made, scope, _ = form(make, scope, 2)
+            if self.chance.happens(0.3):
+                made, scope, _ = self.dice.choice((counting.with_permit, counting.cached))(make, scope, 2)
             else:
-                made, scope, _ = form(make, scope)
+                leaves = (counting.quota, counting.quota, counting.permit, counting.value, counting.value)
+                made, scope, _ = self.dice.choice(leaves)(make, scope)
             lines += made
         if not scope.response or self.chance.happens(0.3):
             lines.append(make.respond(scope))

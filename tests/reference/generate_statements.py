@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from reference import generate_counting as counting
 from reference.generate_counting import TYPES
@@ -72,10 +73,8 @@ class Statements:
         form = dice.choice((
             self.all, self.any, self.any, self.none, self.parallel, self.if_, self.if_, self.match, self.match,
             self.for_, self.try_, self.try_, self.else_, self.else_, self.else_, self.taken_back, self.split,
-            self.circuit, self.lockout, counting.cached, counting.with_permit,
+            self.circuit, self.lockout, partial(counting.cached, self), partial(counting.with_permit, self),
         ))  # fmt: skip
-        if form in (counting.cached, counting.with_permit):
-            return form(self, scope, depth)
         return form(scope, depth)
 
     # --- leaves ---

@@ -38,10 +38,12 @@ def arm_taken(split: n.Split, at: Evaluation) -> n.Case:
 
 
 def place_of_key(value: Any, private: bool, decision: bytes) -> Fraction:
-    """The key as a number from 0 to 1: in 53 bits of its hash."""
+    """The key as a number from 0 to 1: in 53 bits of its hash. What is private or long is hashed before."""
     key = key_bytes(value)
     if private:
-        key = hashlib.blake2b(key, digest_size=16, person=decision).digest()
+        key = b"h" + hashlib.blake2b(key, digest_size=16, person=decision).digest()
+    elif len(decision + key) > 256:
+        key = b"#" + hashlib.blake2b(decision + key, digest_size=32).digest()
     digest = hashlib.blake2b(decision + key, digest_size=8).digest()
     return Fraction(int.from_bytes(digest, "big") // 2**11, 2**53)
 
@@ -50,7 +52,7 @@ def key_bytes(value: Any) -> bytes:
     """A letter for the type, then the value; the elements of a list each with their length."""
     match kind_of(value):
         case "string" | "ip":
-            return b"s" + value.encode()
+            return b"s" + str(value).encode()
         case "boolean":
             return b"b1" if value else b"b0"
         case "number":

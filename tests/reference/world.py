@@ -24,7 +24,7 @@ class World:
     node: str = ""
     store_away: bool = False
     bodies: BodyLimits = field(default_factory=lambda: BodyLimits(body=1 << 20))
-    counters: dict[Any, list[int]] = field(default_factory=dict)
+    counters: dict[Any, list[tuple[int, int]]] = field(default_factory=dict)
     answers: list[Any] = field(default_factory=list)
     """Responses or names of failures, given to `route` in turn; the last one again and again."""
     answered: int = 0
