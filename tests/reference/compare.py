@@ -73,7 +73,7 @@ def differences(plain: Result, real: Answer, parallel: bool) -> Iterable[str]:
     found = [(one.split(";")[0], one.split(";r=")[1].split(";")[0]) for one in shown]
     if limits != found and not parallel:
         yield f"limits: {limits}, the tree {found}"
-    if [in_short(call) for call in plain.calls] != [in_short(call) for call in real.calls]:
+    if laid_down(plain.calls, plain) != laid_down(real.calls, plain):
         yield f"upstream calls: {plain.calls}, the tree {real.calls}"
 
 
@@ -94,6 +94,11 @@ def same_journal(plain: Result, real: Answer, parallel: bool) -> bool:
     wanted, found = Counter(plain.journal), Counter(real.journal)
     more = [line for _, line, _ in found - wanted]
     return not wanted - found and all(any(a <= line <= b for a, b in plain.skipped) for line in more)
+
+
+def laid_down(calls: list[Any], plain: Result) -> list[Any]:
+    """A branch of `parallel` that was given up may have sent its copy, or not."""
+    return [in_short(call) for call in calls if not (plain.skipped and call[0].startswith("copy to "))]
 
 
 def in_short(call: Any) -> Any:
