@@ -34,6 +34,7 @@ class Budget:
     def watch(self) -> None:
         """There are requests, or will be: count them by the second."""
         if self.due == NEVER:
+            self._roll()  # what comes now belongs to this second, not to those before it
             self.due = self._wheel.now + _SECOND
             self._wheel.hasten(self)
 

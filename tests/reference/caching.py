@@ -1,7 +1,7 @@
 """Simple models of `cache` and of the values that `cache_store` keeps: dictionaries with a moment of their end.
 
 What an upstream says of being kept (Cache-Control, Vary, Set-Cookie and their like), and what is packed on its way, is
-left to tests/caching: messages that have it are not compared.
+left to tests/unit/test_caching*.py: messages that have it are not compared.
 """
 
 from __future__ import annotations
