@@ -37,8 +37,10 @@ TICK: Final = 0.5
 TRUST_WAIT: Final = 0.1
 """Seconds that a lease waits to hear that the cluster still has its records, after its members have changed."""
 TRUST_LOOKS: Final = 5
-ROUNDS: Final = 20
-"""Leases that one request waits for, others being quicker each time, until the store counts as away."""
+ROUNDS: Final = 1000
+PATIENCE: Final = 2_000_000_000
+"""Leases, and nanoseconds, that one request waits for, others being quicker each time, until the store counts as away.
+Near the end leases are small, and whoever asks at that moment takes from them first."""
 STATES: Final = 20_000
 """Keys whose leasing is remembered in a process."""
 
@@ -124,7 +126,10 @@ class Ledger:
 
     async def _wait(self, state: _Key, limit: int, units: int, overdraw: bool) -> Taken:
         space = self.held[state.unit]
+        until = self._clock.monotonic() + PATIENCE
         for _ in range(ROUNDS):
+            if self._clock.monotonic() > until:
+                break
             waiter: Waiter[None] = Waiter()
             wish = (units, limit, waiter)
             state.waiting.append(wish)

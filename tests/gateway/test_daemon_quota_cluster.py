@@ -146,4 +146,5 @@ def test_an_operators_word_reaches_both_gateways(gateways: list[tuple[Daemon, Pa
     assert spend(one.ports()[0], "/calls/cyd", 3) == {429: 3}
     assert command(folder, "reset", "plan", "cyd")
     eventually(lambda: left_or(two.ports()[0], 0, "cyd") == LIMIT, "the other gateway has not heard of it")
+    eventually(lambda: spend(two.ports()[0], "/calls/cyd", 1)[200] == 1, "the other gateway remembers a refusal")
     assert spend(two.ports()[0], "/calls/cyd", 3) == {200: 3}
