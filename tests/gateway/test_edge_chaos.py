@@ -124,6 +124,8 @@ def test_chaos(seed: int, fast: bool) -> None:
             assert not pool.queue and not made.defects
             made.advance(10)
             await made.until(lambda: pool.open == 0)
+            for _ in range(20):  # a server that failed too often comes back in its time, which sets no further alarm
+                made.advance(60)
             assert not made.edge.wheel._slots
             assert all(status in (200, 400, 499, 502, 504) for _, status, _, _ in made.done)
             assert sum(status == 200 for _, status, _, _ in made.done) > CLIENTS
