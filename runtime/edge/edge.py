@@ -138,9 +138,17 @@ class Edge:
             server.close()
         self._servers.clear()
 
-    def drain(self) -> None:
-        """From now on answers say `Connection: close`, and connections without a request are closed."""
+    def drain(self, fresh: bool = True) -> None:
+        """From now on answers say `Connection: close`, and connections without a request are closed.
+
+        `fresh`: those too that have not asked for anything yet. Clients ask again when a kept connection closes, but
+        take it for a failure when a new one does.
+        """
         self.draining = self.parting = True
+        if not fresh:
+            for connection in [one for one in self.connections if one.status]:
+                connection.drain()
+            return
         for handshake in list(self.handshakes):
             handshake.abortConnection()
         for connection in list(self.connections):
@@ -149,7 +157,8 @@ class Edge:
     async def emptied(self) -> None:
         """Until no connection is left."""
         if self.connections:
-            self._emptied = self.loop.create_future()
+            if self._emptied is None:
+                self._emptied = self.loop.create_future()
             await self._emptied
 
     def abort(self) -> None:

@@ -42,7 +42,9 @@ MEASURE = 1.0
 FLUSH = 0.1
 """Seconds that a log line may wait for company."""
 SETTLE = 0.25
-"""Seconds that a connection accepted last has to send its request, before those without one are closed."""
+"""Seconds before connections that were asked over, and are not now, are closed."""
+FRESH = 2.0
+"""Seconds that one has which was accepted last and was not asked over yet: its client may be slow, not idle."""
 GIVE_BACK = 0.5
 """Seconds that a store has to hear of the permits of exchanges that have ended."""
 GC_THRESHOLDS = (20_000, 20, 100)
@@ -299,10 +301,15 @@ class Gateway:
         self.edge.draining = self.edge.parting = True
         deadline = self.loop.time() + timeout
         await asyncio.sleep(min(SETTLE, timeout))
+        self.edge.drain(fresh=False)
+        await self._emptied(min(deadline, self.loop.time() + FRESH - SETTLE))
         self.edge.drain()
-        if self.edge.connections:
-            await asyncio.wait([self.loop.create_task(self.edge.emptied())], timeout=deadline - self.loop.time())
+        await self._emptied(deadline)
         await self.cut()
+
+    async def _emptied(self, until: float) -> None:
+        if self.edge.connections:
+            await asyncio.wait([self.loop.create_task(self.edge.emptied())], timeout=until - self.loop.time())
 
     async def cut(self) -> None:
         """Close everything now."""

@@ -457,6 +457,21 @@ async def test_one_connection_too_many_is_503() -> None:
 
 
 @both_loops
+async def test_a_connection_that_was_not_asked_over_yet_is_not_closed_with_those_that_were() -> None:
+    async with bench() as made:
+        kept, new = await made.connect(), await made.connect()
+        kept.send(request("GET /"))
+        await kept.answer()
+        await made.until(lambda: len(made.edge.connections) == 2)
+        made.edge.drain(fresh=False)
+        assert await kept.rest() == b""
+        new.send(request("GET /late"))
+        answer = await new.answer()
+        assert (answer.status, answer["connection"]) == (200, "close")
+        assert await new.rest() == b""
+
+
+@both_loops
 async def test_draining_answers_what_was_asked_and_closes() -> None:
     release: Waiter[None] = Waiter()
 
