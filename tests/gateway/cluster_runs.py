@@ -172,10 +172,10 @@ def report(run: Run) -> str:
     return "\n".join(lines)
 
 
-def keeps_its_promises(run: Run, *, whole: bool = False, strict: bool = False) -> None:
+def keeps_its_promises(run: Run, *, whole: bool = False) -> None:
     """Upper bounds and deadlines, and with `whole` (nothing failed) the lower bounds.
 
-    `strict`: nobody else is on the cores. Else what the machine takes from the gateways may cost some decisions.
+    One in 200 may be 503 even then: a call that missed its deadline at the first moment of the flood.
     """
     said = report(run)
     print(said)
@@ -184,13 +184,13 @@ def keeps_its_promises(run: Run, *, whole: bool = False, strict: bool = False) -
         assert calm <= limit, said
         assert all_of_it < 2 * limit, said
         if whole:
-            assert len(run.admitted(key)) >= (0.98 if strict else 0.94) * exact(run, key), said
+            assert len(run.admitted(key)) >= 0.98 * exact(run, key), said
     assert len(run.admitted("quota")) <= QUOTA, said
     if whole:
         assert len(run.admitted("quota")) == QUOTA, said
     if whole:
         unanswered = sum(answer.status == 503 for one in run.answers.values() for answer in one)
-        assert unanswered <= (0.005 if strict else 0.02) * sum(map(len, run.answers.values())), said
+        assert unanswered <= 0.005 * sum(map(len, run.answers.values())), said
     for one in run.answers.values():
         for answer in one:
             if answer.status == 0:
