@@ -57,10 +57,11 @@ STATEMENTS: dict[type[n.Node], StatementCheck] = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`program` is None when a diagnostic is an error."""
+    """`program` is None when a diagnostic is an error. `files`: what was read, as it was written."""
 
     program: p.Program | None
     diagnostics: list[Diagnostic]
+    files: tuple[n.File, ...] = ()
 
 
 def check_files(
@@ -87,7 +88,7 @@ def check_files(
         found for found in report.diagnostics if (id(found.span.source), found.span.start) not in said
     ]
     diagnostics.sort(key=lambda d: (order.get(id(d.span.source), len(order)), d.span.start, d.span.end))
-    return Checked(None if diagnostics else program, diagnostics)
+    return Checked(None if diagnostics else program, diagnostics, tuple(loaded.files))
 
 
 def check_text(

@@ -18,6 +18,8 @@ from policylang.syntax.parser import parse
 class Loaded:
     declarations: list[n.Declaration] = field(default_factory=list)
     sources: list[Source] = field(default_factory=list)
+    files: list[n.File] = field(default_factory=list)
+    """One for each source."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
     """Syntax errors."""
     broken: list[str] = field(default_factory=list)
@@ -59,6 +61,7 @@ def _opened(path: str, text: str, loaded: Loaded) -> _Open:
     source = Source(path, text)
     file, found = parse(source)
     loaded.sources.append(source)
+    loaded.files.append(file)
     loaded.diagnostics += found
     if found:
         loaded.broken.append(text)

@@ -178,6 +178,10 @@ class Builder:
     def global_block(self, b: int, e: int, when: int, body: n.Block) -> n.Global:
         return n.Global(self.span(b, e), self.tokens.text(when), body, doc=self.doc(b))
 
+    def test_table(self, b: int, e: int, title: n.Text, name: int, rows: n.Expr, body: n.Block) -> n.Test:
+        where = self.tokens.span(name)
+        return n.Test(self.span(b, e), title, body, self.token_name(name), where, rows, doc=self.doc(b))
+
     def test(self, b: int, e: int, title: n.Text, body: n.Block) -> n.Test:
         return n.Test(self.span(b, e), title, body, doc=self.doc(b))
 

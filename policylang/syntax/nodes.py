@@ -418,8 +418,13 @@ class Global(Declaration):
 
 @record
 class Test(Declaration):
+    """`test TITLE { … }`, or with rows `test TITLE for NAME in ROWS { … }`: a test for each of them."""
+
     title: Text
     body: Block
+    name: str | None = None
+    name_span: Span | None = None
+    rows: Expr | None = None
 
 
 @record

@@ -122,7 +122,10 @@ class _Printer:
             case n.Global():
                 return self._with_block(f"global {d.when} ", d.body, 0)
             case n.Test():
-                return self._with_block(f"test {written(d.title)} ", d.body, 0)
+                title = f"test {written(d.title)} "
+                if d.rows is not None:
+                    title = self._plain(f"{title}for {d.name} in ", d.rows, 0, 2) + " "
+                return self._with_block(title, d.body, 0)
             case _:
                 raise TypeError(type(d).__name__)
 

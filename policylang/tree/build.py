@@ -62,7 +62,7 @@ def word_of(statement: p.Statement) -> str:
 
 
 def place_of(statement: p.Statement) -> Place:
-    return Place(word_of(statement), statement.span)
+    return Place(word_of(statement), statement.span, statement)
 
 
 # --- rows ---

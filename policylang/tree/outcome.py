@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from types import CoroutineType
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from policylang.check.program import Statement
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.outcome import Failed, Failure, Kind, Unavailable
 from policylang.sdk.waiter import Waiter
@@ -35,11 +36,12 @@ _RECOVERABLE = (Kind.REFUSAL, Kind.ERROR)
 class Place:
     """Where a statement stands: what the journal's entries name. `name` is the statement's word or the assertion's."""
 
-    __slots__ = ("column", "file", "line", "name", "span")
+    __slots__ = ("column", "file", "line", "name", "span", "statement")
 
-    def __init__(self, name: str, span: Span) -> None:
+    def __init__(self, name: str, span: Span, statement: Statement | None = None) -> None:
         self.name = name
         self.span = span
+        self.statement = statement
         self.file = span.source.name
         self.line, self.column = span.source.position(span.start)
 

@@ -198,7 +198,10 @@ def fork_of(exchange: Exchange, writes: Writes) -> Exchange:
     fork.slots = exchange.slots.copy()
     fork.failure = exchange.failure
     fork.service = exchange.service
-    fork.journal = None if exchange.journal is None else []
+    journal = exchange.journal
+    if journal is not None:
+        branch = getattr(journal, "branch", None)  # a journal that notes more than entries
+        fork.journal = [] if branch is None else branch(fork)
     return fork
 
 

@@ -1,0 +1,130 @@
+"""Looking through programs and syntax trees: what nearly every rule does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from policylang.check import program as p
+from policylang.record import record
+from policylang.syntax import nodes as n
+from policylang.tree.facts import blocks, parts
+
+AUTHENTICATES = frozenset({"api_key"})
+"""Assertions that find out who the caller is; those whose card has the effect `user` do too."""
+
+
+@record
+class Visit:
+    """A statement on its way: `parents` are the statements around it, the outermost first; `block` is the one that it
+    stands in, at `index`. `place`: `before`, `after`, `service`, `failure`."""
+
+    statement: p.Statement
+    parents: tuple[p.Statement, ...]
+    block: p.Block
+    index: int
+    place: str
+    service: p.Service | None
+
+    @property
+    def before(self) -> tuple[p.Statement, ...]:
+        """What stands before it in its own block."""
+        return self.block.statements[: self.index]
+
+    @property
+    def after(self) -> tuple[p.Statement, ...]:
+        return self.block.statements[self.index + 1 :]
+
+
+def statements(
+    block: p.Block, place: str, service: p.Service | None, parents: tuple[p.Statement, ...] = ()
+) -> Iterator[Visit]:
+    """Every statement of a block and of what it holds, outer before inner."""
+    for index, statement in enumerate(block.statements):
+        yield Visit(statement, parents, block, index, place, service)
+        for inner in blocks(statement):
+            yield from statements(inner, place, service, (*parents, statement))
+
+
+def within(statement: p.Statement) -> Iterator[p.Statement]:
+    """It and every statement inside it."""
+    yield statement
+    for block in blocks(statement):
+        for inner in block.statements:
+            yield from within(inner)
+
+
+def own_expressions(statement: p.Statement) -> Iterator[p.Expr]:
+    """The expressions of the statement itself, whole: conditions, arguments, values, keys of what it writes."""
+    for name in statement.__dataclass_fields__:
+        yield from _expressions(getattr(statement, name))
+
+
+def _expressions(value: Any) -> Iterator[p.Expr]:
+    if isinstance(value, p.Expr):
+        yield value
+    elif isinstance(value, p.Bound):
+        yield value.value
+    elif isinstance(value, p.NamedPlace):
+        yield value.key
+    elif isinstance(value, p.Case):
+        yield from value.patterns
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _expressions(each)
+
+
+def expressions(statement: p.Statement) -> Iterator[p.Expr]:
+    """As `own_expressions`, each with all that it is made of."""
+    for expr in own_expressions(statement):
+        yield from parts(expr)
+
+
+def argument(statement: p.Statement, name: str) -> p.Expr | None:
+    """The value of a parameter of a catalog's assertion; a default counts as given. None where it has none."""
+    if isinstance(statement, p.Invoke):
+        for bound in statement.args:
+            if bound.param.name == name:
+                return bound.value
+    return None
+
+
+def constant(expr: p.Expr | None) -> Any:
+    """The value that is known when the policy is loaded, else None."""
+    return expr.value if isinstance(expr, p.Const) else None
+
+
+def calls(statement: p.Statement, *names: str) -> bool:
+    """Whether it is a call of one of these assertions of the catalog."""
+    return isinstance(statement, p.Invoke) and statement.card.name in names
+
+
+def authenticates(statement: p.Statement) -> bool:
+    return isinstance(statement, p.Invoke) and (
+        "user" in statement.card.effects or statement.card.name in AUTHENTICATES
+    )
+
+
+def text_of(expr: p.Expr) -> str:
+    """An expression as it is written, on one line."""
+    return " ".join(expr.span.text.split())
+
+
+def nodes(node: Any) -> Iterator[n.Node]:
+    """A node of the syntax tree and all below it, outer before inner."""
+    waiting = [node]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, tuple):
+            waiting.extend(reversed(each))
+        elif isinstance(each, n.Node):
+            yield each
+            waiting.extend(
+                getattr(each, name) for name in reversed(each.__dataclass_fields__) if name != "span"
+            )
+
+
+__all__ = [
+    "AUTHENTICATES", "Visit", "argument", "authenticates", "calls", "constant", "expressions", "nodes",
+    "own_expressions", "parts", "statements", "text_of", "within",
+]  # fmt: skip

@@ -1,0 +1,86 @@
+"""A policy as rules see it: the checked program, the text it came from, and facts that many rules ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any
+
+from policylang.catalog import Catalog
+from policylang.check import program as p
+from policylang.lint import look
+from policylang.lint.look import Visit
+from policylang.sdk.shared_map import SharedMap
+from policylang.syntax import nodes as n
+
+
+class Policy:
+    """`program` has no errors. `files` are what it was read from, in the order of the program's sources.
+
+    The program is what is meant (names resolved, constants folded, each call of a user's assertion expanded in place);
+    the files are what is written. Ask the program, unless the question is how it is written.
+    """
+
+    def __init__(self, program: p.Program, files: tuple[n.File, ...], catalog: Catalog) -> None:
+        self.program = program
+        self.files = files
+        self.catalog = catalog
+
+    # --- what is meant ---
+
+    @cached_property
+    def visits(self) -> tuple[Visit, ...]:
+        """Every statement of services and globals, outer before inner, in text order."""
+        found: list[Visit] = []
+        for place, blocks in (("before", self.program.before), ("after", self.program.after)):
+            for block in blocks:
+                found += look.statements(block, place, None)
+        for service in self.program.services:
+            found += look.statements(service.body, "service", service)
+            if service.on_failure is not None:
+                found += look.statements(service.on_failure, "failure", service)
+        return tuple(found)
+
+    def of_service(self, service: p.Service) -> Iterator[Visit]:
+        """What runs for a request of this service until it is answered: `global before`, then its own block."""
+        for visit in self.visits:
+            if visit.place == "before" or (visit.place == "service" and visit.service is service):
+                yield visit
+
+    @cached_property
+    def public(self) -> bool:
+        """Whether strangers can reach it: some `listen` is not on loopback, or nothing says where it listens."""
+        return any(not _loopback(each.values["address"]) for each in self.listens) or not self.program.gateway
+
+    @property
+    def listens(self) -> list[p.Setting]:
+        return [each for each in self.program.gateway if each.name == "listen"]
+
+    @cached_property
+    def shared_maps(self) -> dict[str, SharedMap]:
+        return {each.name: each for each in self.program.maps}
+
+    # --- what is written ---
+
+    @cached_property
+    def declarations(self) -> tuple[n.Declaration, ...]:
+        return tuple(each for file in self.files for each in file.declarations)
+
+    @cached_property
+    def nodes(self) -> tuple[n.Node, ...]:
+        """Every node of every file, outer before inner."""
+        return tuple(node for each in self.declarations for node in look.nodes(each))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Every bare name that stands in an expression, or is called: what declares one of them may be used by it."""
+        return frozenset(node.name for node in self.nodes if isinstance(node, (n.Name, n.Call, n.CallExpr)))
+
+
+def _loopback(address: Any) -> bool:
+    host = str(address).rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
