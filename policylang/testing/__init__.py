@@ -1,1 +1,1 @@
-"""Tests of policies: `test` declarations in `*_test.pol`, run on the very tree that serves, in surroundings of their own."""
+"""Tests of policies: `test` in `*_test.pol`, run on the very tree that serves, in surroundings of their own."""
