@@ -46,6 +46,9 @@ class Rule:
     severity: ClassVar[Severity] = Severity.WARNING
     options: ClassVar[Mapping[str, Any]] = {}
     """What the configuration may set, with the usual values: numbers, texts, booleans, lists of texts."""
+    in_every_policy: ClassVar[bool] = False
+    """Whether a finding in a file that several policies import stands only when it is found in each of them: what is
+    unused in one may be used in the other."""
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
         """`options`: those that the configuration sets, of the names and types in `options`."""

@@ -11,6 +11,7 @@ from importlib import import_module
 
 COMMANDS = {
     "check": "find every mistake in policies",
+    "lint": "say what an expert reviewer would say of policies",
     "fmt": "lay policies out in the one way",
     "tree": "show the assertion tree a policy compiles to",
     "explain": "tell about an assertion, function, statement or diagnostic",

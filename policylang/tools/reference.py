@@ -8,9 +8,11 @@ from importlib.resources import files
 from inspect import cleandoc
 
 from policylang.catalog import load_catalog
+from policylang.lint.known import all_rules
 from policylang.sdk.card import Card, FunctionCard, ParamCard
 from policylang.sdk.certificate import Certificate
 from policylang.sdk.static_types import RECORDS, Type
+from policylang.tools.rule_pages import rule_page
 
 
 @cache
@@ -29,6 +31,7 @@ def page(name: str) -> str | None:
         written_pages().get(name),
         *[setting_page(place, cards[name]) for place, cards in settings().items() if name in cards],
         diagnostic_pages().get(name),
+        rule_page(name),
     ]
     found = [text for text in pages if text]
     return "\n".join(found) if found else None
@@ -38,7 +41,8 @@ def names() -> list[str]:
     """Everything that has a page."""
     catalog = load_catalog()
     set_there = [name for cards in settings().values() for name in cards]
-    return sorted({*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages(), *set_there})
+    pages = {*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages(), *set_there}
+    return sorted(pages | {rule.name for rule in all_rules()})
 
 
 def special_and_plain() -> dict[str, FunctionCard]:
