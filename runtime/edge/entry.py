@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from policylang.sdk import Client, Exchange, Field
+from policylang.sdk.paths import BadPath, normal_path
 from runtime.edge.forwarded import believe
 from runtime.edge.forwarding import NOTICED, Seen, inspect, opening
 from runtime.edge.peer import Peer
 from runtime.edge.request import ReceivedRequest, Trace
 from runtime.edge.stream import BodyStream
 from runtime.wire.fields import HTTP_1_1
+from runtime.wire.limits import WireError
 from runtime.wire.memo import KnownFields, Rest
-from runtime.wire.path import normal_path
 from runtime.wire.request import RequestHead
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ class Entry:
         edge = self._edge
         path = head.path
         if path != b"*":
-            path = normal_path(path)
+            try:
+                path = normal_path(path)
+            except BadPath as why:
+                raise WireError(400, "bad-path", f"the path is refused: {why}") from None
         headers = head.headers
         known = head.known
         seen = edits = None
@@ -122,13 +126,16 @@ class Entry:
         if edge.traced:
             request.trace = trace = Trace()
             trace.peer = self.peer
-            if seen is not None:
-                trace.trace_id = seen.trace_id
             if edge.timing and (self.timed if exchange.client is self.client else exchange.client.ip in edge.timed):
                 trace.timed = True
                 request.streams = request.streams or []  # which keeps the answer from taking the short way
             if edge.journal is not None:
                 exchange.journal = edge.journal()
+            if seen is not None:
+                trace.trace_id = seen.trace_id
+                if seen.token and edge.grant is not None:
+                    trace.grant = edge.grant(exchange, seen.token)
+                    request.streams = request.streams or []  # as above
         else:
             request.trace = None
         return exchange

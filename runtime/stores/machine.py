@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from policylang.sdk import Decision, Unavailable
+from policylang.sdk.alone import Alone
 from policylang.sdk.store import Limit
 from policylang.sdk.window import standing
 from runtime.stores import StoreFull, StoreUnavailable
-from runtime.stores.alone import Alone
 from runtime.stores.embedded import SWEPT_PER_TRANSACTION, EmbeddedStore
 
 SWEEP_INTERVAL = 1.0

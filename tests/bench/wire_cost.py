@@ -15,9 +15,10 @@ from typing import Any
 
 import httptools
 
+from policylang.sdk.paths import normal_path
 from runtime.wire.fields import Field
 from runtime.wire.limits import WireError, WireLimits
-from runtime.wire.path import normal_path, path_segments, query_pairs
+from runtime.wire.path import path_segments, query_pairs
 from runtime.wire.request import RequestHead, RequestReader
 from runtime.wire.response import ResponseHead, ResponseReader
 from runtime.wire.write import request_head_bytes, response_head_bytes

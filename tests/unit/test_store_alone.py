@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from policylang.sdk import Unavailable
+from policylang.sdk.alone import LOOKED_AT, Alone
 from policylang.sdk.store import Limit
-from runtime.stores.alone import LOOKED_AT, Alone
 from runtime.stores.embedded import EmbeddedStore
 from runtime.stores.folder import FolderClaim
 from runtime.stores.machine import MachineStore
