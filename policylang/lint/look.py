@@ -25,6 +25,8 @@ class Visit:
     index: int
     place: str
     service: p.Service | None
+    outer: Visit | None = None
+    """The statement that holds the block."""
 
     @property
     def before(self) -> tuple[p.Statement, ...]:
@@ -37,13 +39,15 @@ class Visit:
 
 
 def statements(
-    block: p.Block, place: str, service: p.Service | None, parents: tuple[p.Statement, ...] = ()
-) -> Iterator[Visit]:
+    block: p.Block, place: str, service: p.Service | None, parents: tuple[p.Statement, ...] = (),
+    outer: Visit | None = None,
+) -> Iterator[Visit]:  # fmt: skip
     """Every statement of a block and of what it holds, outer before inner."""
     for index, statement in enumerate(block.statements):
-        yield Visit(statement, parents, block, index, place, service)
+        visit = Visit(statement, parents, block, index, place, service, outer)
+        yield visit
         for inner in blocks(statement):
-            yield from statements(inner, place, service, (*parents, statement))
+            yield from statements(inner, place, service, (*parents, statement), visit)
 
 
 def within(statement: p.Statement) -> Iterator[p.Statement]:
@@ -89,9 +93,37 @@ def argument(statement: p.Statement, name: str) -> p.Expr | None:
     return None
 
 
+def given(statement: p.Statement, name: str) -> p.Expr | None:
+    """As `argument`, but None where the policy does not say it."""
+    if isinstance(statement, p.Invoke):
+        for bound in statement.args:
+            if bound.param.name == name:
+                written = bound.text and bound.value.span.source is statement.span.source
+                return bound.value if written else None
+    return None
+
+
 def constant(expr: p.Expr | None) -> Any:
     """The value that is known when the policy is loaded, else None."""
     return expr.value if isinstance(expr, p.Const) else None
+
+
+def bound(statement: p.Statement) -> Iterator[tuple[int, p.Expr | p.Invoke | int]]:
+    """The slots that the statement itself gives a value, and what that is: an expression, an output, another slot."""
+    if isinstance(statement, p.Let):
+        yield statement.slot, statement.value
+    elif isinstance(statement, p.For):
+        yield statement.slot, statement.iterable
+    elif isinstance(statement, p.SetPlace) and isinstance(statement.place, p.SlotPlace):
+        yield statement.place.slot, statement.value
+    elif isinstance(statement, p.Invoke):
+        for slot in statement.outputs:
+            if slot is not None:
+                yield slot, statement
+    elif isinstance(statement, p.Expand):
+        yield from statement.arguments
+        for inner, outer in statement.outputs:
+            yield outer, inner
 
 
 def calls(statement: p.Statement, *names: str) -> bool:
@@ -125,6 +157,6 @@ def nodes(node: Any) -> Iterator[n.Node]:
 
 
 __all__ = [
-    "AUTHENTICATES", "Visit", "argument", "authenticates", "calls", "constant", "expressions", "nodes",
+    "AUTHENTICATES", "Visit", "argument", "authenticates", "bound", "calls", "constant", "expressions", "given", "nodes",
     "own_expressions", "parts", "statements", "text_of", "within",
 ]  # fmt: skip

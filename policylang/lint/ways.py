@@ -1,0 +1,106 @@
+"""What has happened before a statement, what happens after it, and where a value comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policylang.check import program as p
+from policylang.lint.look import Visit, parts
+from policylang.lint.policy import Policy
+from policylang.tree.facts import blocks
+
+
+def earlier(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
+    """What has passed before it on every way that leads to it, the nearest first: not the alternatives of an `any`, nor
+    what runs beside it."""
+    at: Visit | None = visit
+    while at is not None:
+        if not _alternatives(at):
+            yield from reversed(at.before)
+        at = at.outer
+    if visit.place == "service":
+        for block in reversed(policy.program.before):
+            yield from reversed(block.statements)
+
+
+def later(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
+    """What may run when it has passed, to the exchange's end; of a loop the loop itself, which runs again."""
+    at: Visit | None = visit
+    while at is not None:
+        if not _alternatives(at):
+            yield from at.after
+        if at.outer is not None and isinstance(at.outer.statement, p.For):
+            yield at.outer.statement
+        at = at.outer
+    if visit.place == "before":
+        for service in policy.program.services:
+            yield from service.body.statements
+    if visit.place != "after":
+        for block in policy.program.after:
+            yield from block.statements
+
+
+def _alternatives(visit: Visit) -> bool:
+    around = visit.parents[-1] if visit.parents else None
+    return isinstance(around, p.Group) and around.kind != "all"
+
+
+def certain(statement: p.Statement) -> Iterator[p.Statement]:
+    """It, and what inside it has passed whenever it has passed itself."""
+    yield statement
+    if isinstance(statement, p.Expand) or (isinstance(statement, p.Group) and statement.kind in ("all", "parallel")):
+        for inner in statement.body.statements:
+            yield from certain(inner)
+
+
+def never_passes(block: p.Block) -> bool:
+    """Whether it always ends in an answer or a failure."""
+    return any(_leaves(statement) for statement in block.statements)
+
+
+def _leaves(statement: p.Statement) -> bool:
+    if isinstance(statement, (p.Respond, p.Fail)):
+        return True
+    if isinstance(statement, p.If):
+        return statement.orelse is not None and all(never_passes(block) for block in blocks(statement))
+    if isinstance(statement, p.Group) and statement.kind == "any":
+        return all(_leaves(each) for each in statement.body.statements)
+    if isinstance(statement, (p.Match, p.Try, p.Else)):
+        return all(never_passes(block) for block in blocks(statement))
+    return isinstance(statement, (p.Group, p.Expand)) and never_passes(statement.body)
+
+
+def sources(policy: Policy, service: p.Service | None, expr: p.Expr) -> Iterator[p.Expr | p.Invoke]:
+    """All that an expression is made of, with what the names in it were made of, and the calls that gave them."""
+    frame = service.name if service is not None else ""
+    seen: set[int] = set()
+    waiting: list[p.Expr | p.Invoke | int] = [expr]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, int):
+            if each not in seen:
+                seen.add(each)
+                waiting += policy.bindings.get((frame, each), [])
+        elif isinstance(each, p.Invoke):
+            yield each
+        else:
+            for part in parts(each):
+                yield part
+                if isinstance(part, p.SlotRef):
+                    waiting.append(part.slot)
+
+
+def meaning(policy: Policy, service: p.Service | None, expr: p.Expr) -> p.Expr:
+    """The expression that a name was bound to, where it is one name and one binding; else itself."""
+    frame = service.name if service is not None else ""
+    for _ in range(16):
+        if not isinstance(expr, p.SlotRef):
+            break
+        given = policy.bindings.get((frame, expr.slot), [])
+        if len(given) != 1 or not isinstance(given[0], p.Expr):
+            break
+        expr = given[0]
+    return expr
+
+
+__all__ = ["certain", "earlier", "later", "meaning", "never_passes", "sources"]
