@@ -157,6 +157,8 @@ def _body(
             var = Var(parameter.name, -1, kind, parameter.name_span, "parameter", private, const=const)
         else:
             slot = inner.slot(parameter.name)
+            if private:
+                inner.frame.hidden.add(slot)
             arguments.append((slot, _typed(value, kind, parameter.name, definition.name)))
             var = Var(parameter.name, slot, kind, parameter.name_span, "parameter", private)
         inner.state.names[parameter.name] = var

@@ -26,6 +26,8 @@ def bind_name(
 ) -> int:
     """Bind a name from here on; gives its slot. Reports one that cannot be bound here."""
     slot = walk.slot(name)
+    if private:
+        walk.frame.hidden.add(slot)
     if not usable(walk, name, span, kind) and is_reserved(walk, name):
         return slot  # the name goes on to mean what it means
     walk.state.bind(Var(name, slot, type, span, kind, private, optional))

@@ -146,6 +146,8 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
         hash=_hash(unit.surroundings),
         files=dict(unit.surroundings.files),
         maps=tuple(each.value for each in unit.maps.values() if isinstance(each.value, SharedMap)),
+        private_slots=frozenset(shared.hidden | {each for each in shared.tainted if isinstance(each, int)}),
+        private_fields=frozenset(each for each in shared.tainted if isinstance(each, tuple)),
     )
 
 

@@ -345,6 +345,8 @@ class Service:
     on_failure: Block | None
     slot_names: tuple[str, ...]
     """One name for each slot of this service's frame; its globals' slots come first."""
+    private_slots: frozenset[int] = frozenset()
+    """Those that may hold something private."""
 
 
 @record
@@ -382,3 +384,7 @@ class Program:
     """Everything that was read for it (policies, maps, schemas), by path: what the supervisor hands to its workers."""
     maps: tuple[SharedMap, ...] = ()
     """Those that live in the store."""
+    private_slots: frozenset[int] = frozenset()
+    """Those of the globals that may hold something private."""
+    private_fields: frozenset[tuple[str, str, str]] = frozenset()
+    """Parts of messages, `(message, kind, name)`, that some statement writes a private value to."""

@@ -28,13 +28,14 @@ class Globals:
         self.slots = Slots()
         self.user = False
         self.tainted: set[Taint] = set()
+        self.hidden: set[int] = set()
         self.counters: dict[str, int] = {}
         self.names: list[Var] = []
 
 
 def check_global(unit: Unit, shared: Globals, node: n.Global) -> p.Block:
     shared.slots.forget()
-    frame = Frame("global", shared.slots, shared.tainted)
+    frame = Frame("global", shared.slots, shared.tainted, shared.hidden)
     frame.counters = shared.counters
     walk = Walk(unit, frame, node.when, closed="`global after`" if node.when == "after" else "")
     if node.when == "after":
@@ -50,7 +51,7 @@ def check_global(unit: Unit, shared: Globals, node: n.Global) -> p.Block:
 
 def check_service(unit: Unit, shared: Globals, claims: Claims, node: n.Service) -> p.Service:
     slots = Slots(shared.slots.names)
-    frame = Frame(node.name, slots, set(shared.tainted))
+    frame = Frame(node.name, slots, set(shared.tainted), set(shared.hidden))
     head_walk = Walk(unit, frame, "constant")
     given, _ = assign(head_walk, _SERVICE, node.args, node.name_span)
     paths = _paths(head_walk, given)
@@ -70,7 +71,8 @@ def check_service(unit: Unit, shared: Globals, claims: Claims, node: n.Service) 
         on_failure = _on_failure(unit, frame, entry, walk.state, captures, node.on_failure)
     shared.tainted |= {each for each in frame.tainted if isinstance(each, tuple)}
     return p.Service(
-        node.span, node.name, tuple(paths), methods, host, body, on_failure, tuple(slots.names)
+        node.span, node.name, tuple(paths), methods, host, body, on_failure, tuple(slots.names),
+        frame.private_slots | shared.hidden,
     )
 
 

@@ -22,16 +22,27 @@ Taint: TypeAlias = int | tuple[str, str, str]
 
 
 class Frame:
-    """What one service, or one global block, shares with the assertions that are expanded in it."""
+    """What one service, or one global block, shares with the assertions that are expanded in it.
 
-    __slots__ = ("counters", "kept", "name", "slots", "tainted")
+    `hidden`: the slots that were bound to something private.
+    """
 
-    def __init__(self, name: str, slots: Slots, tainted: set[Taint] | None = None) -> None:
+    __slots__ = ("counters", "hidden", "kept", "name", "slots", "tainted")
+
+    def __init__(
+        self, name: str, slots: Slots, tainted: set[Taint] | None = None, hidden: set[int] | None = None
+    ) -> None:
         self.name = name
         self.slots = slots
         self.tainted: set[Taint] = set() if tainted is None else tainted
+        self.hidden: set[int] = set() if hidden is None else hidden
         self.counters: dict[str, int] = {}
         self.kept: dict[str, int] = {}
+
+    @property
+    def private_slots(self) -> frozenset[int]:
+        """The slots that may hold something private at some time."""
+        return frozenset(self.hidden | {each for each in self.tainted if isinstance(each, int)})
 
     def next_of(self, place: str) -> int:
         """An ordinal that no other statement has, in no arm."""

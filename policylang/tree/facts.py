@@ -19,24 +19,28 @@ def parts(expr: p.Expr) -> Iterator[p.Expr]:
     while waiting:
         each = waiting.pop()
         yield each
-        if isinstance(each, p.BinaryOp):
-            waiting += (each.left, each.right)
-        elif isinstance(each, p.MemberOf):
-            waiting += (each.base, each.key)
-        elif isinstance(each, p.Named):
-            waiting.append(each.key)
-        elif isinstance(each, p.UnaryOp):
-            waiting.append(each.operand)
-        elif isinstance(each, p.IfExpr):
-            waiting += (each.condition, each.then, each.orelse)
-        elif isinstance(each, p.ListOf):
-            waiting += each.items
-        elif isinstance(each, p.MapOf):
-            waiting += [value for _, value in each.entries]
-        elif isinstance(each, p.Template):
-            waiting += [part for part in each.parts if not isinstance(part, str)]
-        elif isinstance(each, p.FunctionCall):
-            waiting += each.args
+        waiting += children(each)
+
+
+def children(expr: p.Expr) -> tuple[p.Expr, ...]:
+    """What an expression is made of itself, in the order of the text."""
+    if isinstance(expr, p.BinaryOp):
+        return (expr.left, expr.right)
+    if isinstance(expr, p.MemberOf):
+        return (expr.base, expr.key)
+    if isinstance(expr, p.Named):
+        return (expr.key,)
+    if isinstance(expr, p.UnaryOp):
+        return (expr.operand,)
+    if isinstance(expr, p.IfExpr):
+        return (expr.condition, expr.then, expr.orelse)
+    if isinstance(expr, p.ListOf):
+        return expr.items
+    if isinstance(expr, p.MapOf):
+        return tuple(value for _, value in expr.entries)
+    if isinstance(expr, p.Template):
+        return tuple(part for part in expr.parts if not isinstance(part, str))
+    return expr.args if isinstance(expr, p.FunctionCall) else ()
 
 
 def touches(expr: p.Expr) -> int:

@@ -34,14 +34,18 @@ _RECOVERABLE = (Kind.REFUSAL, Kind.ERROR)
 
 
 class Place:
-    """Where a statement stands: what the journal's entries name. `name` is the statement's word or the assertion's."""
+    """Where a statement stands: what the journal's entries name. `name` is the statement's word or the assertion's.
 
-    __slots__ = ("column", "file", "line", "name", "span", "statement")
+    `plan`: what a journal of values reads there (see `policylang.trace.plan`), once somebody has made one.
+    """
+
+    __slots__ = ("column", "file", "line", "name", "plan", "span", "statement")
 
     def __init__(self, name: str, span: Span, statement: Statement | None = None) -> None:
         self.name = name
         self.span = span
         self.statement = statement
+        self.plan: Any = None
         self.file = span.source.name
         self.line, self.column = span.source.position(span.start)
 

@@ -1,0 +1,180 @@
+"""What must not be shown of an exchange.
+
+The language says which expressions are private. Beyond that, whatever came as a credential is hidden by its value,
+wherever it turns up: a header field that an assertion authenticates by may be read plainly elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote
+
+from policylang.check import program as p
+from policylang.sdk.exchange import Exchange
+from policylang.sdk.message import Field
+from policylang.sdk.outcome import Failed
+from policylang.sdk.static_types import PRIVATE_HEADERS
+from policylang.trace.plan import own_expressions, paths
+from policylang.tree.facts import blocks, parts
+from policylang.tree.values import PRIVATE
+
+HEADERS = frozenset({"x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token", "x-amz-security-token"})
+"""Fields that are credentials by custom, whatever the policy does with them."""
+PARAMETERS = frozenset({"api_key", "apikey", "api-key", "access_token", "token", "key", "password", "secret", "sig",
+                        "signature", "code"})  # fmt: skip
+"""The same of a query's parameters."""
+SHORTEST = 6
+"""Characters of a credential that is looked for inside other texts; a shorter one is hidden where it stands alone."""
+
+Frame = str
+"""A service's name, "" for the globals'."""
+
+
+class Hidden:
+    """What a program takes for credentials. `headers` in lower case."""
+
+    def __init__(self, program: p.Program) -> None:
+        self.program = program
+        self._headers = set(PRIVATE_HEADERS | HEADERS)
+        self._parameters = set(PARAMETERS)
+        self._slots: set[int] = set()
+        self.constants: set[str] = set()
+        for message, kind, name in program.private_fields:
+            if kind == "header" and name:
+                self._headers.add(name)
+            elif kind == "query" and name and message == "request":
+                self._parameters.add(name)
+        for service in program.services:
+            late = () if service.on_failure is None else (service.on_failure,)
+            self._look_through((*program.before, service.body, *late))
+        self._look_through((*program.before, *program.after))
+        self.headers = frozenset(self._headers)
+        self.parameters = frozenset(self._parameters)
+
+    def slots(self, service: str) -> frozenset[int]:
+        """The variables of a service that may hold something private."""
+        found = next((each.private_slots for each in self.program.services if each.name == service), frozenset())
+        return found | self.program.private_slots
+
+    def _look_through(self, found: Iterable[p.Block]) -> None:
+        """Names of what is given to assertions that authenticate, also by way of variables."""
+        self._slots = set()
+        statements = [each for block in found for each in _all(block)]
+        for statement in statements:
+            for expr in own_expressions(statement):
+                self._note_constants(expr)
+            if isinstance(statement, p.Invoke) and "user" in statement.card.effects:
+                for bound in statement.args:
+                    self._taken(bound.value)
+        moves = [pair for statement in statements for pair in _moves(statement)]
+        known = -1
+        while known != len(self._slots):
+            known = len(self._slots)
+            for slot, expr in moves:
+                if slot in self._slots:
+                    self._taken(expr)
+
+    def _taken(self, expr: p.Expr) -> None:
+        for path in paths(expr):
+            if isinstance(path, p.Named) and isinstance(path.key, p.Const):
+                name = str(path.key.value)
+                if path.kind == "header":
+                    self._headers.add(name.lower())
+                elif path.kind == "query":
+                    self._parameters.add(name)
+            elif isinstance(path, p.SlotRef):
+                self._slots.add(path.slot)
+
+    def _note_constants(self, expr: p.Expr) -> None:
+        for part in parts(expr):
+            if isinstance(part, p.Const) and part.private and isinstance(part.value, str) and part.value:
+                self.constants.add(part.value)
+
+
+def _all(block: p.Block) -> Iterator[p.Statement]:
+    for statement in block.statements:
+        yield statement
+        for inner in blocks(statement):
+            yield from _all(inner)
+
+
+def _moves(statement: p.Statement) -> Iterator[tuple[int, p.Expr]]:
+    if isinstance(statement, p.Let):
+        yield statement.slot, statement.value
+    elif isinstance(statement, p.SetPlace) and isinstance(statement.place, p.SlotPlace):
+        yield statement.place.slot, statement.value
+    elif isinstance(statement, p.Expand):
+        yield from statement.arguments
+
+
+_known: list[Hidden] = []
+
+
+def hidden_of(program: p.Program) -> Hidden:
+    for found in _known:
+        if found.program is program:
+            return found
+    made = Hidden(program)
+    _known.append(made)
+    del _known[:-4]
+    return made
+
+
+class Mask:
+    """Hides the credentials of one exchange."""
+
+    def __init__(self, hidden: Hidden, exchange: Exchange) -> None:
+        self.hidden = hidden
+        self.slots = hidden.slots(exchange.service)
+        self._texts = set(hidden.constants)
+        request, response = exchange.request, exchange.response
+        for fields in (request.received_headers, request.headers, () if response is None else response.headers):
+            for lower, _, value in fields:
+                if lower.decode("latin-1") in hidden.headers:
+                    self._texts.update(_credentials(lower, value.decode("utf-8", "replace")))
+        try:
+            self._texts.update(value for name, value in request.query if name.lower() in hidden.parameters)
+        except Failed:
+            pass  # a query that nobody can read: `query` hides it whole
+        self._texts.discard("")
+        self._long = [text for text in self._texts if len(text) >= SHORTEST]
+
+    def hides(self, text: str) -> bool:
+        return text in self._texts or any(each in text for each in self._long)
+
+    def text(self, text: str) -> str:
+        return PRIVATE if self.hides(text) else text
+
+    def within(self, text: str) -> str:
+        """A text that goes on for long, such as a body, with the credentials in it replaced."""
+        for each in sorted(self._long, key=len, reverse=True):
+            text = text.replace(each, PRIVATE)
+        return PRIVATE if text in self._texts else text
+
+    def path(self, path: str) -> str:
+        return "/".join(PRIVATE if self.hides(unquote(segment)) else segment for segment in path.split("/"))
+
+    def query(self, query: bytes | None) -> str | None:
+        if query is None:
+            return None
+        found = []
+        for pair in query.decode("utf-8", "replace").split("&"):
+            name, mark, value = pair.partition("=")
+            plain = unquote(value.replace("+", " "))
+            hide = unquote(name).lower() in self.hidden.parameters or self.hides(plain) or self.hides(unquote(name))
+            found.append(f"{self.text(name)}{mark}{PRIVATE}" if hide else pair)
+        return "&".join(found)
+
+    def field(self, field: Field) -> str:
+        """A header field's value."""
+        value = field[2].decode("utf-8", "replace")
+        return PRIVATE if field[0].decode("latin-1") in self.hidden.headers else self.text(value)
+
+
+def _credentials(lower: bytes, value: str) -> Iterator[str]:
+    yield value
+    if lower in (b"authorization", b"proxy-authorization"):
+        yield value.partition(" ")[2].strip()
+    elif lower in (b"cookie", b"set-cookie"):
+        for pair in value.split(";") if lower == b"cookie" else (value.partition(";")[0],):
+            yield pair.partition("=")[2].strip().strip('"')
