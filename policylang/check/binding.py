@@ -35,7 +35,7 @@ def bind_name(
 
 
 def is_reserved(walk: Walk, name: str) -> bool:
-    return name in CONTEXT or (name == "failure" and walk.place == "failure")
+    return name in CONTEXT or (name == "failure" and walk.knows_failure)
 
 
 def usable(walk: Walk, name: str, span: Span, kind: str = "let") -> bool:

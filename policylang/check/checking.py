@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from policylang.catalog import Catalog, load_catalog
@@ -114,14 +114,20 @@ def check_text(
 # --- the whole -----------------------------------------------------------------------------------
 
 
-def _program(unit: Unit, loaded: Loaded) -> p.Program:
-    named = _Named(unit)
-    for node in loaded.declarations:
+def declare(unit: Unit, declarations: Iterable[n.Declaration]) -> Named:
+    """Give every declaration its name, and work out what services are checked against: maps, constants, assertions."""
+    named = Named(unit)
+    for node in declarations:
         named.add(node)
     for declared in named.maps:
         unit.maps[declared.name] = declared_map(unit, declared)
     unit.work_out_constants()
     define_all(unit)
+    return named
+
+
+def _program(unit: Unit, loaded: Loaded) -> p.Program:
+    named = declare(unit, loaded.declarations)
     gateway = gateway_settings(unit, named.gateway)
     upstreams = tuple(upstream_settings(unit, node) for node in unit.upstreams.values())
     shared = Globals()
@@ -152,13 +158,13 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
 
 
 def _after(
-    unit: Unit, named: _Named, shared: Globals, slots: list[str], counters: dict[str, int]
+    unit: Unit, named: Named, shared: Globals, slots: list[str], counters: dict[str, int]
 ) -> list[p.Block]:
     shared.slots, shared.counters = Slots(slots), dict(counters)
     return [check_global(unit, shared, node) for node in named.globals if node.when == "after"]
 
 
-class _Named:
+class Named:
     """Every declaration under its name; two of one name, and names that are taken, are reported."""
 
     def __init__(self, unit: Unit) -> None:

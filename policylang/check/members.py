@@ -38,7 +38,8 @@ def context_value(walk: Walk, span: Span, word: str) -> p.Expr:
     if word == "now":
         return p.ContextValue(span, t.TIME, False, "now", "")
     if word == "failure":
-        return p.ContextValue(span, t.FAILURE, False, "failure", "")
+        kind = t.FAILURE if walk.place == "failure" else t.FAILURE.maybe()
+        return p.ContextValue(span, kind, False, "failure", "")
     walk.error(
         "not-a-value", span, f"`{word}` is not a value by itself", help=f"take a part of it, such as `{_PARTS[word]}`"
     )
@@ -129,7 +130,7 @@ def check_index(walk: Walk, node: n.Index) -> p.Expr:
 
 
 def _is_context(walk: Walk, word: str) -> bool:
-    return (word in CONTEXT or (word == "failure" and walk.place == "failure")) and word not in walk.state.names
+    return (word in CONTEXT or (word == "failure" and walk.knows_failure)) and word not in walk.state.names
 
 
 def _context_member(walk: Walk, span: Span, root: n.Name, name: str, name_span: Span) -> p.Expr:
@@ -145,7 +146,7 @@ def _context_member(walk: Walk, span: Span, root: n.Name, name: str, name_span: 
     if kind is None:
         _unknown_member(walk, name_span, f"`{word}`", name, list(record))
         return unknown(span)
-    if word == "user" and not walk.state.user:
+    if (word == "user" and not walk.state.user) or (word == "failure" and walk.place != "failure"):
         kind = kind.maybe()
     return p.ContextValue(span, kind, False, word, name)
 

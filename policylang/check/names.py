@@ -16,7 +16,7 @@ def check_name(walk: Walk, node: n.Name) -> p.Expr:
     var = walk.state.names.get(word)
     if var is not None:
         return read(walk, var, node.span)
-    if word in CONTEXT or (word == "failure" and walk.place == "failure"):
+    if word in CONTEXT or (word == "failure" and walk.knows_failure):
         return context_value(walk, node.span, word)
     constant = walk.unit.constant(word)
     if constant is not None:

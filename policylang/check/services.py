@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from policylang.check import program as p
@@ -59,7 +60,7 @@ def check_service(unit: Unit, shared: Globals, claims: Claims, node: n.Service) 
     methods = _methods(head_walk, given)
     for path in paths:
         claims.claim(unit.report, node.name, host, methods, path)
-    captures = _captures(paths)
+    captures = captures_of(paths)
     walk = Walk(unit, frame, "service", captures=captures)
     walk.state.user = shared.user
     walk.state.end(shared.names, "inside `global before`", "block", True)
@@ -168,7 +169,7 @@ def _texts(walk: Walk, node: n.Expr, value: p.Expr, what: str) -> list[tuple[Spa
     return found
 
 
-def _captures(paths: list[p.PathPattern]) -> dict[str, bool]:
+def captures_of(paths: Sequence[p.PathPattern]) -> dict[str, bool]:
     """What `path` has: true where every path of the service captures it."""
     sets = [{segment[0] for segment in path.segments if isinstance(segment, tuple) and segment} for path in paths]
     names = dict.fromkeys(name for captured in sets for name in sorted(captured))

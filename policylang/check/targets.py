@@ -97,7 +97,7 @@ def _place(walk: Walk, node: n.Expr, verb: str) -> tuple[p.Place | None, tuple[T
     root = base.name
     if root in ("request", "response"):
         return _message_place(walk, node, base, verb)
-    if root in CONTEXT or (root == "failure" and walk.place == "failure"):
+    if root in CONTEXT or (root == "failure" and walk.knows_failure):
         walk.error(f"cannot-{verb}", node.span, f"`{root}` can be read, not changed",
                    help="`set` and `remove` change your own names, and parts of `request` and `response`")  # fmt: skip
         return None, ()

@@ -75,7 +75,8 @@ class Arms:
 
 class Walk:
     """`place`: `service`, `failure` (its `on failure`), `before`, `after`, `assertion`, `default` (of a parameter),
-    `balance` (what an upstream hashes) or `constant`. `captures`: what `path` has; None where there is no `path`.
+    `balance` (what an upstream hashes), `constant`, or `asked` (of an exchange, by somebody else than its policy).
+    `captures`: what `path` has; None where there is no `path`.
     `closed`: why no `respond` may stand here, else "". `definition`: the user's assertion that this is the body of;
     `expanding` when for one call of it.
     """
@@ -139,6 +140,11 @@ class Walk:
             "not-a-value", span, "this map lives in the store: it can be asked, and is no value",
             help=f"ask for an entry: `lookup key, in: {span.text} -> entry`",
         )  # fmt: skip
+
+    @property
+    def knows_failure(self) -> bool:
+        """Whether `failure` is a name here; only where it is `asked` it may be none."""
+        return self.place == "failure" or self.place == "asked"
 
     # --- statements ---
 
