@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from policylang.diagnostics import Fix, Label, Severity
+from policylang.diagnostics import Edit, Fix, Label, Severity
 from policylang.record import record
 from policylang.source import Span
 
@@ -60,4 +60,4 @@ class Rule:
         raise TypeError(f"{type(self).__name__} has no check")
 
 
-__all__ = ["CATEGORIES", "Category", "Finding", "Fix", "Label", "Rule", "Severity"]
+__all__ = ["CATEGORIES", "Category", "Edit", "Finding", "Fix", "Label", "Rule", "Severity"]

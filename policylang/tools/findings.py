@@ -8,12 +8,14 @@ from importlib import import_module
 
 from policylang.diagnostics import Diagnostic
 
-RENDERERS = {"text": "text", "json": "as_json", "sarif": "sarif", "github": "github"}
+RENDERERS = {"text": "text", "json": "as_json", "sarif": "sarif", "github": "github", "junit": "junit"}
 
 
-def show(diagnostics: Sequence[Diagnostic], format: str, color: bool) -> None:
+def show(diagnostics: Sequence[Diagnostic], format: str, color: bool, files: Sequence[str] = ()) -> None:
+    """`files`: what was read, as some formats tell of that too."""
     render = import_module(f"policylang.diagnostics.{RENDERERS[format]}").render
-    written: str = render(diagnostics, color=color) if format == "text" else render(diagnostics)
+    given: dict[str, dict[str, object]] = {"text": {"color": color}, "junit": {"files": files}}
+    written: str = render(diagnostics, **given.get(format, {}))
     if written:
         print(written.rstrip("\n"))
     if diagnostics and format == "text":

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import os
 import sys
-import tempfile
 
 from policylang.diagnostics import Diagnostic
 from policylang.source import Source
@@ -14,6 +11,7 @@ from policylang.syntax.printer import fmt_text
 from policylang.tools.check_command import read
 from policylang.tools.findings import show
 from policylang.tools.main import FINDINGS, FINE, USAGE, use_color
+from policylang.tools.rewriting import difference, replace
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -40,40 +38,14 @@ def run(found: argparse.Namespace) -> int:
         elif found.check or found.diff:
             if result != text:
                 code = max(code, FINDINGS)
-                _difference(file, text, result, found.diff)
+                print(difference(file, text, result, "laid out") if found.diff else file)
         elif file == "-":
             sys.stdout.write(result)
         elif result != text:
-            _replace(file, result)
+            replace(file, result)
             print(f"{file}: laid out anew", file=sys.stderr)
     return code
 
 
 def _complain(diagnostics: list[Diagnostic], color: str) -> None:
     show(diagnostics, "text", use_color(color))
-
-
-def _difference(file: str, before: str, after: str, whole: bool) -> None:
-    if not whole:
-        print(file)
-        return
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), file, f"{file} (laid out)"
-    )
-    sys.stdout.writelines(line if line.endswith("\n") else line + "\n" for line in lines)
-
-
-def _replace(file: str, text: str) -> None:
-    """Through a new file beside it, so that a full disk or a crash leaves the old one whole."""
-    target = os.path.realpath(file)
-    handle, fresh = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".pol-fmt-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(fresh, os.stat(target).st_mode & 0o7777)
-        os.replace(fresh, target)
-    except BaseException:
-        os.unlink(fresh)
-        raise

@@ -93,6 +93,7 @@ def use_color(choice: str) -> bool:
 
 def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--format", choices=("text", "json", "sarif", "github"), default="text", help="how findings are written"
-    )
+        "--format", choices=("text", "json", "sarif", "github", "junit"), default="text",
+        help="how findings are written",
+    )  # fmt: skip
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour the text")

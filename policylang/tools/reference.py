@@ -60,9 +60,10 @@ def settings() -> dict[str, dict[str, Card]]:
 
 def diagnostic_pages() -> dict[str, str]:
     from policylang.check.pages import PAGES as CHECKED
+    from policylang.lint.configured import PAGES as CONFIGURED
     from policylang.syntax.pages import PAGES as READ
 
-    return {**READ, **CHECKED}
+    return {**READ, **CHECKED, **CONFIGURED}
 
 
 # --- one page ---
