@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Collection, Mapping
+from typing import Any, ClassVar
 
 from policylang.sdk import Assertion, Exchange, Expr, Message, Outcome, Response, Size, param
 
@@ -32,3 +32,7 @@ class LimitSize(Assertion):
             return None
         name = "response-too-large" if isinstance(message, Response) else "request-too-large"
         return self.failure(name, f"the body is longer than {self.limit}")
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        return (f"{given['message']}-too-large",) if "message" in given else cls.failures

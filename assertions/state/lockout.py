@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -140,6 +140,10 @@ class Lockout(Assertion):
     def _space(self) -> Space:
         life = lifetime(2 * max(self.within.seconds, self.max.seconds))
         return Space(f"lockout.{life:g}", "passing", life)
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        return () if given.get("log_only") else cls.failures
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar, cast
 
@@ -52,6 +52,10 @@ class Lookup(Assertion):
         if entry is not None:
             return value_of(entry)
         return None if self.optional else self.failure("no-entry", "there is no such entry")
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        return () if given.get("optional") else cls.failures
 
 
 def _taken(before: bytes | None) -> Changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, cast
@@ -112,6 +112,10 @@ class NotReplayed(Assertion):
     @cached_property
     def _space(self) -> Space:
         return replay_space(self.within.seconds + _SKEW)
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        return () if given.get("log_only") else cls.failures
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, Literal, TypeAlias, cast
@@ -201,6 +201,10 @@ class ConcurrencyLimit(Assertion):
     @cached_property
     def _seldom(self) -> Seldom:
         return Seldom()
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        return () if given.get("log_only") else cls.failures
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
@@ -194,6 +194,10 @@ class Quota(Assertion):
     @cached_property
     def _seldom(self) -> Seldom:
         return Seldom()
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        return () if given.get("log_only") else cls.failures
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

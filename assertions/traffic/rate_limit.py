@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from functools import cached_property
 from types import CoroutineType
 from typing import Any, ClassVar, Literal, cast
@@ -438,6 +438,12 @@ class RateLimit(Assertion):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value // 1 or value < 0:
             raise wrong_type("`by` takes a whole number from 0 on")
         return min(int(value), MAX_LIMIT)
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        if given.get("log_only"):
+            return ()
+        return cls.failures if given.get("blackout") is not None else ("rate-exceeded",)
 
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:

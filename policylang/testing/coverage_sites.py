@@ -1,0 +1,164 @@
+"""What tests of a policy should have seen: its statements as they are written, each with its goals.
+
+A statement of a user's assertion is one, however often it is called; what is a goal of it for one call is a goal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from policylang.check import program as p
+from policylang.record import record
+from policylang.source import Span
+from policylang.testing.coverage import ASKED, PASSED, key_of
+from policylang.testing.coverage_arms import arms_of, matches_all, passes, responds
+from policylang.tree.build import word_of
+
+RESPONDED = "responded"
+
+
+@record
+class Scope:
+    """What statements stand in: a service, its `on failure`, a global, a user's assertion. `asked`: the key of a
+    service's count."""
+
+    key: str
+    kind: str
+    name: str
+    span: Span
+    asked: str = ""
+
+
+@record
+class Goal:
+    """`label` is what a report calls it, on the line of `span`."""
+
+    name: str
+    label: str
+    span: Span
+
+
+class Site:
+    """One statement of the text. `outer` is the key of what it stands in, `arm` on which arm, `before` are the keys of
+    what stands before it there. `depth` from 0. `labels`: what its arms are called, goals or not."""
+
+    __slots__ = ("arm", "before", "depth", "goals", "key", "labels", "outer", "scope", "span", "statement", "word")
+
+    def __init__(
+        self, statement: p.Statement, key: str, outer: str, arm: str, before: tuple[str, ...], depth: int, scope: str
+    ) -> None:
+        self.key = key
+        self.statement = statement
+        self.span = statement.span
+        self.word = word_of(statement)
+        self.outer = outer
+        self.arm = arm
+        self.before = before
+        self.depth = depth
+        self.scope = scope
+        self.goals: dict[str, Goal] = {}
+        self.labels: dict[str, tuple[str, Span]] = {}
+
+
+class Sites:
+    """Of one or more programs: what they share stands here once."""
+
+    def __init__(self, programs: Iterable[p.Program]) -> None:
+        self.scopes: dict[str, Scope] = {}
+        self.sites: dict[str, Site] = {}
+        self.calls: dict[str, dict[str, None]] = {}
+        """Of a user's assertion, by its scope: the keys of its calls."""
+        for program in programs:
+            self._program(program)
+
+    def _program(self, program: p.Program) -> None:
+        for kind, blocks in (("global before", program.before), ("global after", program.after)):
+            for block in blocks:
+                self._scope(kind, "", block)
+        for service in program.services:
+            self._scope("service", service.name, service.body)
+            if service.on_failure is not None:
+                self._scope("on failure", service.name, service.on_failure)
+
+    def _scope(self, kind: str, name: str, block: p.Block) -> None:
+        scope = self._opened(kind, name, block)
+        self._statements(block.statements, scope.key, "", 0, scope.key)
+
+    def _opened(self, kind: str, name: str, block: p.Block) -> Scope:
+        key = f"{kind}:{block.span.source.name}:{block.span.start}"
+        asked = ASKED + name if kind in ("service", "on failure") else ""
+        return self.scopes.setdefault(key, Scope(key, kind, name, block.span, asked))
+
+    def _statements(
+        self, statements: tuple[p.Statement, ...], outer: str, arm: str, depth: int, scope: str
+    ) -> None:
+        before: tuple[str, ...] = ()
+        for statement in statements:
+            key = key_of(statement)
+            site = self.sites.get(key)
+            if site is None:
+                site = self.sites[key] = Site(statement, key, outer, arm, before, depth, scope)
+            for goal in goals_of(statement):
+                site.goals.setdefault(goal.name, goal)
+            before = (*before, key)
+            for each in arms_of(statement):
+                site.labels.setdefault(each.name, (each.label, each.span))
+                if isinstance(statement, p.Expand):
+                    inner = self._opened("assertion", statement.name, statement.body)
+                    self.calls.setdefault(inner.key, {})[key] = None
+                    self._statements(each.statements, inner.key, "", 0, inner.key)
+                else:
+                    self._statements(each.statements, key, each.name, depth + 1, scope)
+
+
+# --- goals ---------------------------------------------------------------------------------------
+
+
+def goals_of(statement: p.Statement) -> Iterator[Goal]:
+    """What this statement can come to and tests should have seen. Errors, what is away and defects are none."""
+    span = statement.span
+    if isinstance(statement, p.Invoke):
+        for name in refusals_of(statement):
+            yield Goal(f"refusal:{name}", name, span)
+    elif isinstance(statement, p.Require):
+        if not (isinstance(statement.condition, p.Const) and statement.condition.value is True):
+            yield Goal("refusal:requirement-not-met", "requirement-not-met", span)
+    elif isinstance(statement, p.Let):
+        if not statement.optional and statement.value.type.optional:
+            yield Goal("error:missing-value", "missing-value", span)
+    elif isinstance(statement, p.Fail):
+        name = statement.name or "failed"
+        yield Goal(f"refusal:{name}", name, span)
+    elif isinstance(statement, p.Match):
+        if not matches_all(statement):
+            yield Goal("refusal:no-match", "no-match", span)
+    elif isinstance(statement, p.Group) and statement.kind == "none" and any(map(passes, statement.body.statements)):
+        yield Goal("refusal:not-refused", "not-refused", span)
+    if isinstance(statement, p.Respond) or (_tells(statement) and not passes(statement) and responds(statement)):
+        yield Goal(RESPONDED, RESPONDED, span)
+    elif passes(statement) and _tells(statement):
+        yield Goal(PASSED, PASSED, span)
+    for arm in arms_of(statement):
+        if arm.goal:
+            yield Goal(f"arm:{arm.name}", arm.label, arm.span)
+
+
+def _tells(statement: p.Statement) -> bool:
+    """Whether that it passed is a goal of its own: of others their arms say it, or what they hold."""
+    if isinstance(statement, p.Group):
+        return statement.kind == "none"
+    return not isinstance(statement, (p.If, p.Match, p.Try, p.Else))
+
+
+def refusals_of(statement: p.Invoke) -> tuple[str, ...]:
+    """The refusals that this call can give, in the order of its card."""
+    card = statement.card
+    given: dict[str, Any] = {}
+    for bound in statement.args:
+        if isinstance(bound.value, p.Const):
+            given[bound.param.name] = bound.value.value
+        elif isinstance(bound.value, p.MessageRef):
+            given[bound.param.name] = bound.value.message
+    possible = card.make.refusals(given)  # type: ignore[attr-defined]
+    return tuple(name for name in card.failures if name in possible)
