@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform, get_type_hints
 
@@ -89,6 +89,12 @@ class Assertion:
     def check(cls, constants: Mapping[str, Any]) -> str | None:
         """Where parameters constrain each other: a sentence for the author when these constants cannot be right."""
         return None
+
+    @classmethod
+    def refusals(cls, given: Mapping[str, Any]) -> Collection[str]:
+        """Which of `failures` a call can give: what tests of it should have seen. `given` are its arguments that are
+        known when the policy is loaded, by name; a message is its name there."""
+        return cls.failures
 
     def evaluate(self, exchange: Exchange) -> Outcome:
         raise TypeError(f"{type(self).__name__} has no evaluate")
