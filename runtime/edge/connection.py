@@ -149,7 +149,7 @@ class ServerConnection(Outgoing):
             if self.deadline != NEVER:
                 return  # bytes of a head that trickle in do not put off its deadline
             self.due = self.deadline = wheel.now + edge.header_ticks
-        elif edge.draining:
+        elif edge.draining and self.status:  # one that has not asked yet is left to `Edge.drain`
             self.end(asked=True)
             return
         else:

@@ -472,6 +472,18 @@ async def test_a_connection_that_was_not_asked_over_yet_is_not_closed_with_those
 
 
 @both_loops
+async def test_what_is_accepted_in_the_turn_in_which_draining_begins_is_served() -> None:
+    async with bench() as made:
+        made.edge.drain(fresh=False)
+        new = await made.connect()
+        await made.until(lambda: len(made.edge.connections) == 1)
+        new.send(request("GET /late"))
+        answer = await new.answer()
+        assert (answer.status, answer["connection"]) == (200, "close")
+        assert await new.rest() == b""
+
+
+@both_loops
 async def test_draining_answers_what_was_asked_and_closes() -> None:
     release: Waiter[None] = Waiter()
 
