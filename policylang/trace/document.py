@@ -56,11 +56,16 @@ def document(exchange: Exchange, program: Program) -> dict[str, Any]:
     cut = max(0, len(journal) - MOST_ENTRIES)
     first = MOST_ENTRIES // 2
     kept = [*range(min(first, len(journal))), *range(min(first, len(journal)) + cut, len(journal))]
-    notes = journal.notes if isinstance(journal, Recorded) else []
+    notes: list[Note] = journal.notes if isinstance(journal, Recorded) else []
+    begun = journal.begun if isinstance(journal, Recorded) else {}
     entries, parts = [], set()
     for number in kept:
-        note = notes[number] if number < len(notes) else None
-        entry, part = _entry(journal[number], note, exchange, outline, mask)
+        entry, part = _entry(journal[number], outline)
+        if number < len(notes):
+            at, now, _ = notes[number]
+            before = begun[number] if number in begun else notes[number - 1][1]
+            entry |= {"at": at - exchange.started, "took": max(0, now - before)}
+            entry |= _values(journal[number], notes[number], exchange, outline, mask)
         entries.append(entry)
         parts.add(part)
     found["parts"] = [_part(part) for part in _parts(outline, exchange, parts)]
@@ -118,9 +123,7 @@ def _place(span: Span) -> dict[str, Any]:
     return {"file": span.source.name, "line": line, "column": column, "end_line": end_line, "end_column": end_column}
 
 
-def _entry(
-    entry: Entry, note: Note | None, exchange: Exchange, outline: Outline, mask: Mask
-) -> tuple[dict[str, Any], int]:
+def _entry(entry: Entry, outline: Outline) -> tuple[dict[str, Any], int]:
     place, outcome = entry
     spot = outline.spot(place.statement)
     found: dict[str, Any] = {"word": place.name, **_place(place.span), "depth": 0 if spot is None else spot.depth}
@@ -130,22 +133,14 @@ def _entry(
         found["outcome"] = {RESPONDED: "responded", CANCELLED: "cancelled"}.get(outcome, "passed")
     if spot is not None and spot.body is not None:
         found["body"] = _place(spot.body)
-    if note is not None:
-        found["at"], found["took"] = note.at, note.took
-        reads, binds = _values(entry, note, exchange, outline, mask)
-        if reads:
-            found["reads"] = reads
-        if binds:
-            found["binds"] = binds
     return found, -1 if spot is None else spot.part
 
 
-def _values(
-    entry: Entry, note: Note, exchange: Exchange, outline: Outline, mask: Mask
-) -> tuple[dict[str, str], dict[str, str]]:
+def _values(entry: Entry, note: Note, exchange: Exchange, outline: Outline, mask: Mask) -> dict[str, dict[str, str]]:
+    """`reads` and `binds`, where there are any."""
     reads: dict[str, str] = {}
     binds: dict[str, str] = {}
-    values = iter(note.values)
+    values = iter(note[2] or ())
     for item in plan_of(entry.place).items:
         text = PRIVATE
         if not item.private:
@@ -158,7 +153,7 @@ def _values(
             reads[item.name] = text
         elif entry.outcome is None:
             binds[item.name or _name(item.slot, exchange, outline)] = text
-    return reads, binds
+    return {name: values for name, values in (("reads", reads), ("binds", binds)) if values}
 
 
 def _name(slot: int | None, exchange: Exchange, outline: Outline) -> str:

@@ -197,7 +197,7 @@ def _read(text: str, before: str, after: str) -> tuple[n.Declaration, ...]:
 
 
 def _no(text: str, message: str, help: str) -> Diagnostic:
-    return Diagnostic("syntax-error", Span(Source(NAME, text), 0, len(text)), message, help=help)
+    return Diagnostic("unexpected-text", Span(Source(NAME, text), 0, len(text)), message, help=help)
 
 
 def _moved(found: list[Diagnostic], text: str, shift: int) -> list[Diagnostic]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from policylang.sdk.exchange import Exchange
 from policylang.trace.plan import plan_of
@@ -18,25 +18,20 @@ MOST_NOTES = 10_000
 """Entries of one journal that are noted; those after them have neither times nor values."""
 
 
-class Note(NamedTuple):
-    """`at`: ns on the exchange's clock since it began. `took`: ns of this machine since the entry before.
-
-    `values`: of the place's plan, as they are: references, of which nobody makes text until it is asked for.
-    """
-
-    at: int
-    took: int
-    values: Any
+Note: TypeAlias = tuple[int, int, Any]
+"""`(at, now, values)`, with nothing worked out yet: the exchange's clock, this machine's, both in ns; and the values of
+the place's plan, as they are: references, of which nobody makes text until it is asked for."""
 
 
 class Recorded(list[Any]):
     """`notes`: one for each entry, for the first MOST_NOTES of them. `came`: the request's method, path and query,
-    before the policy could write them.
+    before the policy could write them. `begun`: when, by this machine's clock, the entries of these numbers began: the
+    others did when the one before them came.
 
     It holds its exchange, and is held by it: `release` ends that.
     """
 
-    __slots__ = ("_before", "_exchange", "_monotonic", "_started", "came", "notes")
+    __slots__ = ("_exchange", "_monotonic", "begun", "came", "notes")
 
     def __init__(self, exchange: Exchange) -> None:
         request = exchange.request
@@ -44,36 +39,33 @@ class Recorded(list[Any]):
         self.notes: list[Note] = []
         self._exchange: Exchange | None = exchange
         self._monotonic = exchange.environment.clock.monotonic
-        self._started = exchange.started
-        self._before = perf_counter_ns()
+        self.begun = {0: perf_counter_ns()}
 
     def append(self, entry: Any) -> None:
         notes = self.notes
         exchange = self._exchange
         if len(notes) == len(self) < MOST_NOTES and exchange is not None:
             now = perf_counter_ns()
-            place = entry[0]
-            plan = place.plan
-            if plan is None:
-                plan = plan_of(place)
-            read = plan.read
-            values: Any = ()
-            if read is not None:
+            values = None
+            plan = entry[0].plan or plan_of(entry[0])
+            if plan.read is not None:
                 try:
-                    values = read(exchange)
+                    values = plan.read(exchange)
                 except Exception:  # something is not there: the others are
                     values = plan.one_by_one(exchange)
-            notes.append(Note(self._monotonic() - self._started, now - self._before, values))
-            self._before = perf_counter_ns()
+            notes.append((self._monotonic(), now, values))
         list.append(self, entry)
 
     def extend(self, entries: Iterable[Any]) -> None:
         if isinstance(entries, Recorded):  # of a branch of `parallel`
-            if len(self.notes) == len(self):
-                self.notes += entries.notes
+            notes, theirs = self.notes, entries.notes
+            if len(notes) == len(self) and theirs:
+                ended = max(theirs[-1][1], self.begun.get(len(notes), 0))  # the last of the branches
+                self.begun |= {len(notes) + number: moment for number, moment in entries.begun.items()}
+                notes += theirs
+                self.begun[len(notes)] = ended
             list.extend(self, entries)
             entries.release()
-            self._before = perf_counter_ns()
             return
         for entry in entries:
             self.append(entry)
