@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runtime.admin import client, map_command, quota_command
+from runtime.admin import client, map_command, quota_command, trace_command
 from runtime.workers.settings import PolicyRefused
 from runtime.workers.sockets import CannotListen, split_address
 
@@ -63,6 +63,8 @@ def _command(arguments: list[str]) -> int:
         return map_command.run(found, os.environ)
     if found.command == quota_command.COMMAND:
         return quota_command.run(found, os.environ)
+    if found.command == trace_command.COMMAND:
+        return trace_command.run(found, os.environ)
     return _run(found)
 
 
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     client.add_commands(commands)
     map_command.add_command(commands)
     quota_command.add_command(commands)
+    trace_command.add_command(commands)
     return parser
 
 

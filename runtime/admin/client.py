@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,15 @@ def ask(
     address: AdminAddress, method: str, path: str, token: str = "", timeout: float = PATIENCE, body: bytes | None = None
 ) -> tuple[int, str, bytes]:
     """Status, media type and body of the answer. Raises NoAnswer."""
+    with asked(address, method, path, token, timeout, body) as answer:
+        return answer.status, answer.headers.get_content_type(), answer.read(LARGEST)
+
+
+@contextlib.contextmanager
+def asked(
+    address: AdminAddress, method: str, path: str, token: str = "", timeout: float = PATIENCE, body: bytes | None = None
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer, whose body is still to be read. `timeout`: seconds for each part of it. Raises NoAnswer."""
     connection: http.client.HTTPConnection
     if address.path:
         connection = _UnixConnection(address.path, timeout)
@@ -120,8 +129,7 @@ def ask(
     with contextlib.closing(connection):
         try:
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.headers.get_content_type(), answer.read(LARGEST)
+            yield connection.getresponse()
         except TimeoutError:
             raise NoAnswer(f"no answer from {address} within {timeout:g} s") from None
         except OSError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, Protocol, TypedDict
 
+from runtime.trace.follower import Follower
+
 
 class WorkerStatus(TypedDict):
     """One worker. `state`: `starting`, `ready` or `leaving`; `policy`: the hash it serves, empty while it has none.
@@ -82,4 +84,11 @@ class Operated(Protocol):
         Raises `runtime.admin.messages.Refused`: what the worker's answerer refuses, 404 where none knows `what`, 503
         where no worker serves, the store is away or the worker ended before it answered, 504 after the time. In the
         last two it may have been done, or be done yet.
+        """
+
+    def follow(self, follower: Follower, timeout: float) -> None:
+        """Have every worker tell of the requests that this one wants, until it calls `leave` or it ends.
+
+        Returns when they do. Raises `runtime.admin.messages.Refused`: 422 for an expression that does not fit the
+        policy, 503 for one too many or without a worker that serves, 504 after `timeout` seconds.
         """

@@ -1,4 +1,4 @@
-"""What the admin listener answers: probes, metrics, status, maps, quotas, and the changes that it takes."""
+"""What the admin listener answers: probes, metrics, status, maps, quotas, journals, and the changes that it takes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from runtime.admin.messages import Answer, Refused, Request, json, text
 from runtime.admin.operated import Operated, Status, cluster_words
 from runtime.admin.quotas import PATH as QUOTAS
 from runtime.admin.quotas import QuotaPages
+from runtime.admin.trace import PATH as TRACE
+from runtime.admin.trace import TracePages
 from runtime.observe.exposition import CONTENT_TYPE
+from runtime.trace.follower import Follower
 
-Work: TypeAlias = Callable[[], Answer]
-"""What may take long, and is to be done elsewhere."""
+Work: TypeAlias = Callable[[], "Answer | Follower"]
+"""What may take long, and is to be done elsewhere. A Follower is answered with what comes for it."""
 
 RELOAD_TIMEOUT = 130.0
 """Seconds for a reload: reading and compiling may take 60 each."""
@@ -30,6 +33,7 @@ class Pages:
         self._token = token.encode("utf-8", "surrogateescape")
         self._maps = MapPages(operated)
         self._quotas = QuotaPages(operated)
+        self._traces = TracePages(operated)
         self._gets: dict[str, Callable[[Request], Answer]] = {
             "/livez": self._live,
             "/readyz": self._ready,
@@ -60,8 +64,13 @@ class Pages:
             if own_hosts is not None:
                 self._check_token(request)
             return self._quotas.answer(request)
+        if request.path == TRACE or request.path.startswith(f"{TRACE}/"):
+            # Whose requests they are, and what they ask for; and a token opens them to whoever has it.
+            if own_hosts is not None:
+                self._check_token(request)
+            return self._traces.answer(request)
         if request.path not in CHANGES:
-            paths = ", ".join([*self._gets, *CHANGES, "/maps", QUOTAS])
+            paths = ", ".join([*self._gets, *CHANGES, "/maps", QUOTAS, TRACE])
             raise Refused(404, "not-found", f"there is no `{request.path}` here, but {paths}")
         if request.method != "POST":
             raise _wrong_method(request, "POST")

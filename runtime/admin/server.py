@@ -20,10 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime.admin.address import AdminAddress, BadAddress, admin_address
-from runtime.admin.messages import MAX_HEAD, Answer, Refused, parse, problem
+from runtime.admin.messages import MAX_HEAD, STREAM, Answer, Refused, parse, problem
 from runtime.admin.operated import Operated
 from runtime.admin.pages import Pages, Work
 from runtime.observe.exposition import Exposition
+from runtime.trace.follower import Follower
 
 CONNECTIONS = 64
 """More are closed at once."""
@@ -37,6 +38,10 @@ WAITING = 4
 """Requests that may wait for a reload or a worker at a time."""
 FOLD = 10.0
 """Seconds between looks for the counters that dead workers have left."""
+KEEP_ALIVE = 15.0
+"""Seconds without a journal after which a follower gets an empty line: who has gone without a word is noticed."""
+STALLED = 60.0
+"""Seconds that a follower may read nothing."""
 PAUSE = 1.0
 """Seconds without accepting when there are no descriptors left."""
 
@@ -76,7 +81,7 @@ class AdminServer:
         self._selector = selectors.DefaultSelector()
         self._waker, self._woken = socket.socketpair()
         self._connections: set[_Connection] = set()
-        self._done: deque[tuple[_Connection, Answer]] = deque()
+        self._done: deque[tuple[_Connection, Answer | Follower]] = deque()
         self._working = 0  # reloads that are waited for
         self._paused_until = 0.0
         self._closing = False
@@ -147,6 +152,9 @@ class AdminServer:
                 self._report(f"the admin listener went wrong: {type(error).__name__}: {error}")
                 time.sleep(PAUSE)
         for connection in list(self._connections):
+            if connection.follower is not None:
+                connection.follower.end("this admin listener closes")
+                self._write(connection)
             self._drop(connection)
 
     def _turn(self, now: float, next_fold: float) -> None:
@@ -166,7 +174,11 @@ class AdminServer:
                 self._move(key.data, events)
         now = time.monotonic()
         for connection in [one for one in self._connections if now >= one.deadline]:
-            self._drop(connection)
+            if connection.follower is not None and not connection.outgoing:
+                connection.outgoing = memoryview(b"\n")
+                self._write(connection)
+            else:
+                self._drop(connection)
 
     def _accept(self) -> None:
         assert self._listening is not None
@@ -192,6 +204,7 @@ class AdminServer:
             self._connections.discard(connection)
             self._selector.unregister(connection.end)
             connection.end.close()
+            self._leave(connection)
 
     def _move(self, connection: _Connection, events: int) -> None:
         try:
@@ -247,6 +260,7 @@ class AdminServer:
         return problem(Refused(500, "defect", "a defect of ours; the error log says which"))
 
     def _work(self, connection: _Connection, work: Work) -> None:
+        answer: Answer | Follower
         try:
             answer = work()
         except Refused as refused:
@@ -267,32 +281,60 @@ class AdminServer:
             connection, answer = self._done.popleft()
             self._working -= 1
             connection.working = False
+            if isinstance(answer, Follower):
+                connection.follower = answer
+                answer.news = self._wake
             if connection in self._connections:
                 self._begin(connection, answer)
+            elif isinstance(answer, Follower):
+                answer.leave()
+        for connection in [one for one in self._connections if one.follower is not None]:
+            if not connection.outgoing:
+                self._write(connection)
 
-    def _begin(self, connection: _Connection, answer: Answer) -> None:
-        connection.outgoing = memoryview(answer.bytes(connection.head_only))
-        connection.last = time.monotonic() + ANSWER_DEADLINE
+    def _begin(self, connection: _Connection, answer: Answer | Follower) -> None:
+        if isinstance(answer, Answer):
+            connection.outgoing = memoryview(answer.bytes(connection.head_only))
+            connection.last = time.monotonic() + ANSWER_DEADLINE
+        else:
+            connection.outgoing = memoryview(STREAM)
         self._write(connection)
 
     def _write(self, connection: _Connection) -> None:
-        """Send what can be sent; when all has been, the client is to close."""
+        """Send what can be sent; when all has been, the client is to close, or to wait for more journals."""
         now = time.monotonic()
+        follower = connection.follower
+        over = follower is None or follower.ended  # before the last look at what waits
         try:
-            while connection.outgoing:
+            while connection.outgoing or self._take(connection):
                 sent = connection.end.send(connection.outgoing[:65536])
                 connection.outgoing = connection.outgoing[sent:]
-                connection.deadline = min(now + DEADLINE, connection.last)
+                connection.deadline = min(now + DEADLINE, connection.last) if follower is None else now + STALLED
         except BlockingIOError:
             self._selector.modify(connection.end, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
             return
         except OSError:
             self._drop(connection)
             return
+        self._selector.modify(connection.end, selectors.EVENT_READ, connection)
+        if not over:
+            connection.deadline = now + KEEP_ALIVE
+            return
+        self._leave(connection)
         with contextlib.suppress(OSError):
             connection.end.shutdown(socket.SHUT_WR)
         connection.deadline = now + LINGER
-        self._selector.modify(connection.end, selectors.EVENT_READ, connection)
+
+    def _take(self, connection: _Connection) -> bool:
+        """Have what waits for a follower sent next."""
+        if connection.follower is not None:
+            connection.outgoing = memoryview(connection.follower.take())
+        return bool(connection.outgoing)
+
+    def _leave(self, connection: _Connection) -> None:
+        follower, connection.follower = connection.follower, None
+        if follower is not None:
+            follower.leave()
 
 
 class _Connection:
@@ -306,6 +348,7 @@ class _Connection:
         self.reading = True
         self.working = False
         self.head_only = False
+        self.follower: Follower | None = None
         self.deadline = time.monotonic() + DEADLINE
         self.last = self.deadline
 

@@ -14,6 +14,7 @@ from runtime.edge.connection import RATE_WINDOW, ServerConnection
 from runtime.edge.forwarded import Claims, Told
 from runtime.edge.forwarding import RequestIds
 from runtime.edge.networks import Networks
+from runtime.edge.request import Granted
 from runtime.edge.settings import EdgeSettings
 from runtime.edge.transport import LoopTransport
 from runtime.edge.wheel import TICK, Wheel, ticks
@@ -50,7 +51,7 @@ class Edge:
     """One for a worker. `use` sets the policy; requests that have begun keep theirs.
 
     `traced` follows `on_done`: nothing is measured that nobody asks for. `journal` makes the list that an exchange gets
-    for the tree's outcomes.
+    for the tree's outcomes; `grant` is asked about requests that show a token for theirs.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Edge:
         self.on_refused: OnRefused | None = None
         self.traced = False
         self.journal: Callable[[], list[Any]] | None = None
+        self.grant: Callable[[Exchange, bytes], Granted | None] | None = None
         self.trusted = self.timed = Networks()
         self.timing = False
         self.behind_proxies: dict[tuple[str, str, str, str, bytes, Claims], tuple[Told, bytes]] = {}

@@ -21,8 +21,11 @@ CLAIMS: Final = frozenset(
     {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
 )
 _BELIEVED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")  # as Claims has them
-NOTICED: Final = CLAIMS | {b"via", b"x-request-id", b"traceparent", b"tracestate"}
+TOKEN: Final = b"polgate-trace"
+"""Shows who may have the journal of the request; for this gateway alone."""
+NOTICED: Final = CLAIMS | {b"via", b"x-request-id", b"traceparent", b"tracestate", TOKEN}
 """Fields without which a request needs no closer look."""
+NEVER_PASSED: Final = CLAIMS | {TOKEN}
 
 _TRACES: Final = frozenset({b"traceparent", b"tracestate"})
 _TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
@@ -67,7 +70,7 @@ class Seen(NamedTuple):
 
     `headers`: without what nobody may say of himself, and without ids that are none. `id`: of the request, `trace_id`:
     of the trace it belongs to; both empty where none came, or none that is sane. `via` and `claims` as they came.
-    `dropped`: the names of the fields that are gone.
+    `dropped`: the names of the fields that are gone. `token`: of TOKEN, as it came; empty where none did.
     """
 
     headers: list[Field]
@@ -76,6 +79,7 @@ class Seen(NamedTuple):
     claims: Claims | None
     trace_id: str
     dropped: tuple[bytes, ...]
+    token: bytes
 
 
 def inspect(headers: list[Field], trusted: bool = False) -> Seen:
@@ -95,7 +99,7 @@ def inspect(headers: list[Field], trusted: bool = False) -> Seen:
     via = said.get(b"via", b"")
     if via.count(b" polgate") >= _HOPS:
         raise WireError(508, "loop-detected", f"the request has come through {_HOPS} gateways of this kind")
-    drop: Set[bytes] = CLAIMS
+    drop: Set[bytes] = NEVER_PASSED
     id = said.get(b"x-request-id", b"")
     if ids != 1 or _SANE_ID.fullmatch(id) is None:
         drop = drop | {b"x-request-id"}
@@ -111,7 +115,8 @@ def inspect(headers: list[Field], trusted: bool = False) -> Seen:
             claims = None
     kept = [field for field in headers if field[0] not in drop]
     dropped = tuple(name for name in said if name in drop)
-    return Seen(kept if dropped else headers, id.decode(), via, claims, trace_id, dropped)
+    token = said.get(TOKEN, b"")
+    return Seen(kept if dropped else headers, id.decode(), via, claims, trace_id, dropped, token)
 
 
 def trace_id_of(traceparent: bytes) -> str:

@@ -13,7 +13,7 @@ from runtime.edge.farewell import Farewell
 from runtime.edge.incoming import Incoming
 from runtime.edge.linger import leave_body
 from runtime.edge.peer import peer_at
-from runtime.edge.request import ReceivedRequest, Trace
+from runtime.edge.request import OF_JOURNALS, ReceivedRequest, Trace
 from runtime.edge.stream import WINDOW, BodyStream
 from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
@@ -99,6 +99,10 @@ class Outgoing(Incoming):
 
     def _answer(self, request: ReceivedRequest, response: Response) -> None:
         head = cast(RequestHead, self.head)
+        if request.streams is not None and request.trace is not None and request.trace.grant is not None:
+            # Before the 101 too. What an upstream says of journals are not this gateway's.
+            told = request.trace.grant.fields(cast(Exchange, self.exchange), response.status)
+            response.headers = [field for field in response.headers if field[0] not in OF_JOURNALS] + told
         if head.offered:
             if isinstance(response, ChangedProtocol):
                 self._change_protocol(request, response.tunnel, response)

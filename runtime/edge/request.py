@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from policylang.sdk import Field, Request, Response
+from typing import Protocol
+
+from policylang.sdk import Exchange, Field, Request, Response
 from runtime.edge.peer import Peer
 from runtime.edge.stream import BodyStream
 from runtime.edge.tunnel import Tunnel
@@ -12,11 +14,21 @@ from runtime.wire.response import ResponseHead
 LOOKED_UP = 32
 """How many values of one known head are kept as text."""
 
+OF_JOURNALS = frozenset({b"polgate-journal", b"polgate-trace"})
+"""Fields of an answer that are the gateway's own where a journal was asked for."""
+
+
+class Granted(Protocol):
+    """A caller's right to its request's journal."""
+
+    def fields(self, exchange: Exchange, status: int) -> list[Field]:
+        """For the answer's head: OF_JOURNALS, and what keeps these from others."""
+
 
 class Trace:
     """What the access log wants to know of an exchange; made only where somebody listens. Times in ns."""
 
-    __slots__ = ("attempts", "cache", "peer", "pool", "server", "status", "timed", "trace_id", "upstream")
+    __slots__ = ("attempts", "cache", "grant", "peer", "pool", "server", "status", "timed", "trace_id", "upstream")
 
     def __init__(self) -> None:
         self.upstream = 0  # spent waiting for the heads of answers
@@ -25,6 +37,7 @@ class Trace:
         self.server = ""  # the server of it
         self.status = 0  # of its answer
         self.timed = False  # its client is to be told
+        self.grant: Granted | None = None  # its client is to be told how it went
         self.peer: Peer | None = None  # of the connection that the request came over
         self.trace_id = ""  # of its `traceparent`
         self.cache = ""  # what the last `cache` that it came to has made of it

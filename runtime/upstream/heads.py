@@ -6,13 +6,13 @@ import re
 from typing import Final
 
 from policylang.sdk import Failed, Failure, Field, Kind, UpstreamCall
-from runtime.edge.forwarding import CLAIMS
+from runtime.edge.forwarding import NEVER_PASSED
 from runtime.edge.request import ReceivedRequest
 from runtime.wire.write import HOST_AND_HOPS, check_field_name, check_field_value
 
 # The gateway speaks for itself about these, and about framing: what came in is not passed on.
 WRITTEN_ANEW: Final = (
-    HOST_AND_HOPS | CLAIMS | {b"content-length", b"expect", b"http2-settings", b"via", b"x-request-id"}
+    HOST_AND_HOPS | NEVER_PASSED | {b"content-length", b"expect", b"http2-settings", b"via", b"x-request-id"}
 )
 BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose request says that its body is empty (RFC 9110 8.6)."""

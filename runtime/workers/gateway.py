@@ -26,6 +26,7 @@ from runtime.quotas import quotas_over
 from runtime.quotas.named import NamedQuota, named_quotas
 from runtime.stores.opened import Stores
 from runtime.tls.watch import WATCH
+from runtime.trace.tracing import PolicyTraces, Tracing
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, upstream_settings
 from runtime.wire.request import RequestHead
@@ -54,6 +55,9 @@ GC_THRESHOLDS = (20_000, 20, 100)
 class CompiledTree(Protocol):
     @property
     def handle(self) -> Handler: ...
+
+    @property
+    def program(self) -> Any: ...
 
     @property
     def upstream_keys(self) -> Mapping[str, Callable[[Exchange], str]]: ...
@@ -111,20 +115,22 @@ def _sample(settings: Iterable[Setting]) -> float:
 
 @dataclass(slots=True)
 class PolicyEnvironment(GatewayEnvironment):
-    """`observer`: who hears of this policy's exchanges, also after another policy has taken over."""
+    """`observer`: who hears of this policy's exchanges, also after another policy has taken over; `traces`: what of
+    them is told to whom."""
 
     observer: Observer | None = None
+    traces: PolicyTraces | None = None
 
 
 class Gateway:
     """One for a worker. Raises OSError when a log cannot be opened, ValueError for a listener that cannot be made.
 
-    `telemetry`: where it counts; without it nothing is counted.
+    `telemetry`: where it counts; without it nothing is counted. `trace_key`: of the tokens that show journals.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, stores: Stores, events: EventLog, compiled: Compiled,
-        telemetry: Telemetry | None = None,
+        telemetry: Telemetry | None = None, trace_key: bytes = b"",
     ) -> None:  # fmt: skip
         self.loop = loop
         self.stores = stores
@@ -154,6 +160,8 @@ class Gateway:
         self.maps.give(self.answers)
         self.quotas_told = QuotaAnswers(self.quotas, self.clock, lambda text: events.write("info", text))
         self.quotas_told.give(self.answers)
+        self.tracing = Tracing(self.edge, self.clock, trace_key, events.defect)
+        self.tracing.give(self.answers)
         self._next_tls: Tls = {}
         self._version = own_version()
         self._node = socket.gethostname()
@@ -201,6 +209,7 @@ class Gateway:
         serving: Environment = environment
         told = observer is not None
         self.edge.use(compiled.tree.handle, serving, _log_exchange if told else None, journal=told)
+        environment.traces = self.tracing.serve(compiled.tree.program)
         self.edge.on_refused = self.telemetry.refused if told else None
         if changed:
             # A pool is part of a cycle, and frozen. Looking at everything takes some 20 ms, so not at every reload.
@@ -259,6 +268,7 @@ class Gateway:
 
     def _measure(self) -> None:
         self.telemetry.measure(self.edge, self.pools, self.stores, self._expiries())
+        self.tracing.tell_missed()
         self.loop.call_later(MEASURE, self._measure)
 
     def _expiries(self) -> dict[str, float]:
@@ -296,6 +306,7 @@ class Gateway:
 
     async def drain(self, timeout: float) -> None:
         """Accept no more, answer what has been asked for within `timeout` seconds, then cut. Returns empty."""
+        self.tracing.close()
         await asyncio.sleep(0)  # what has queued up by now is accepted in this turn
         self.keep_listeners([])
         self.edge.draining = self.edge.parting = True

@@ -8,7 +8,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from runtime.admin.operated import ReloadStatus, Status, WorkerStatus
+from runtime.trace.follower import Follower
 from runtime.workers.child import Child, State
+from runtime.workers.followers import Followers
 from runtime.workers.questions import Questions
 from runtime.workers.settings import own_version
 
@@ -46,6 +48,7 @@ class Operation:
         self.restarts = 0
         self.store = ""
         self.questions = Questions(lambda: supervisor.wake())
+        self.followers = Followers(lambda: supervisor.wake())
 
     # --- from other threads ---
 
@@ -72,6 +75,9 @@ class Operation:
 
     def ask(self, what: str, arguments: dict[str, Any], timeout: float) -> Any:
         return self.questions.ask(what, arguments, timeout)
+
+    def follow(self, follower: Follower, timeout: float) -> None:
+        self.followers.add(follower, timeout)
 
     def again(self, why: str) -> None:
         """Reload, and nobody waits for the result: it is logged."""

@@ -8,6 +8,7 @@ Other threads (the admin listener's, the watching of files) leave their wishes i
 from __future__ import annotations
 
 import os
+import secrets
 import selectors
 import signal
 import socket
@@ -19,8 +20,10 @@ from typing import Protocol
 
 from runtime.observe.events import EventLog
 from runtime.stores import StoreUnavailable
+from runtime.trace.token import KEY_BYTES
 from runtime.workers.child import Child, Slot, State, spawn
 from runtime.workers.control import ChannelBroken, Message
+from runtime.workers.followers import ENDING, FOLLOWED
 from runtime.workers.inherited import Inherited, sharing
 from runtime.workers.notify import Notifier
 from runtime.workers.operation import CannotOperate, Operation, Order
@@ -108,6 +111,7 @@ class Supervisor:
         self._watched: dict[Child, int] = {}
         self._signals = Signals()
         self.wake = self._signals.wake
+        self._trace_key = secrets.token_hex(KEY_BYTES)
         self._turned = time.monotonic()
 
     # --- the main road ---
@@ -180,6 +184,7 @@ class Supervisor:
             else:
                 self._hear(key.data)
         now = time.monotonic()
+        self.operation.followers.turn(self._children(), now)
         if now - self._turned > TURN + PAUSED:
             for child in self._children():
                 child.seen = now
@@ -239,6 +244,7 @@ class Supervisor:
     def _drain(self, why: str) -> None:
         """First of all /readyz says so; who balances the load reads it, and meanwhile everybody is still served."""
         self.draining = True
+        self.operation.followers.end(ENDING)
         settings = self.current.settings
         delay = self._drain_delay if settings.drain_delay is None else settings.drain_delay
         if not self.running:
@@ -316,6 +322,7 @@ class Supervisor:
             "folder": str(self.claim.folder) if self.claim is not None else "",
             "store": asdict(self.current.settings.store),
             "workers": self.current.settings.workers,
+            "trace_key": self._trace_key,
         }
         child.policy, child.generation = self.current.hash, self.generation
         child.channel.send(message, [one.fileno() for one in slot.sockets.values()])
@@ -354,6 +361,7 @@ class Supervisor:
         if did == "ready":
             if child.state is State.STARTING:
                 child.state, child.deadline = State.READY, None
+                self.operation.followers.joined(child)
                 self._ready()
         elif did == "failed":
             self.log.write("error", f"worker {child.slot} cannot start: {message.get('text')}", pid=child.pid)
@@ -363,6 +371,8 @@ class Supervisor:
             child.cluster = message.get("cluster")
         elif did == "answered":
             self.operation.questions.answered(message)
+        elif did in FOLLOWED:
+            self.operation.followers.heard(child, message)
         elif did == "leaving" and child.state is not State.LEAVING:
             self._leaves(child)
         elif self.reload is not None:
@@ -400,6 +410,7 @@ class Supervisor:
             self._selector.unregister(child.channel)
             child.channel.close()
             self.operation.questions.lost(child)
+            self.operation.followers.lost(child)
 
     def _reap(self, now: float) -> None:
         for child in self._children():

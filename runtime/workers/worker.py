@@ -10,7 +10,6 @@ import select
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
@@ -22,6 +21,7 @@ from runtime.observe.telemetry import Telemetry
 from runtime.observe.unexpected import Unexpected
 from runtime.stores import StoreUnavailable
 from runtime.stores.opened import Stores
+from runtime.workers.aside import aside
 from runtime.workers.control import Channel, ChannelBroken, Message
 from runtime.workers.descriptors import raise_limit
 from runtime.workers.gateway import Compiled, Gateway, compile_policy
@@ -35,8 +35,6 @@ ORPHAN_DRAIN = 2.0
 """Seconds for the answers under way once the supervisor is gone."""
 SELF_DRAIN = 30.0
 """Seconds for the answers under way when somebody else than the supervisor sends TERM."""
-SWITCH_INTERVAL = 0.001
-"""Seconds after which a compiling thread lets the loop in (Python's own 5 ms would be seen in the latencies)."""
 LAST_WORDS = 1.0
 """Seconds in which the last message must be written."""
 FAILED, DEFECT = 1, 3
@@ -65,7 +63,7 @@ def main(number: int) -> None:
             lambda text: events.write("error", text),
         )  # fmt: skip
         telemetry = Telemetry(events, clock, folder if start["folder"] else None, start["slot"])
-        gateway = Gateway(loop, stores, events, compiled, telemetry)
+        gateway = Gateway(loop, stores, events, compiled, telemetry, bytes.fromhex(start["trace_key"]))
         _raise_file_limit(compiled.edge.connections, events)
     except OSError as error:
         _fail(channel, f"cannot open `{error.filename}`: {(error.strerror or str(error)).lower()}", FAILED)
@@ -127,6 +125,7 @@ class Worker:
         self._gateway = gateway
         self._loop = loop
         self._events = gateway.events
+        gateway.tracing.channel = channel
         self._generation = 0
         self._prepared: Compiled | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -208,24 +207,18 @@ class Worker:
             self._gateway.reopen_logs()
         elif do == "ask":
             self._gateway.answers.take(message, self._channel.send)
+        elif do == "follow":
+            self._gateway.tracing.follow(message["id"], message["expression"], message["service"])
+        elif do == "unfollow":
+            self._gateway.tracing.unfollow(message["id"])
 
     # --- a new policy: compiled in a thread, swapped between two turns of the loop ---
 
     def _prepare(self, message: Message) -> None:
         generation = self._generation = message["generation"]
-        usual = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH_INTERVAL)
-
-        def work() -> None:
-            result: Compiled | BaseException
-            try:
-                result = compile_policy(message["policy"])
-            except BaseException as error:
-                result = error
-            sys.setswitchinterval(usual)
-            self._loop.call_soon_threadsafe(self._compiled, generation, result)
-
-        threading.Thread(target=work, name="compile", daemon=True).start()
+        aside(
+            self._loop, lambda: compile_policy(message["policy"]), lambda result: self._compiled(generation, result)
+        )
 
     def _compiled(self, generation: int, result: Compiled | BaseException) -> None:
         if generation != self._generation:

@@ -1,0 +1,284 @@
+"""Tracing in one worker: which exchanges are recorded, and to whom their journals are told.
+
+While nobody follows and no request shows a token nothing here is called. A request with a token takes the closer look
+that other rare fields get; while somebody follows, the edge's `handle` and `on_done` are those of this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from policylang.diagnostics.nearest import nearest
+from policylang.diagnostics.text import render
+from policylang.sdk import Clock, Exchange, Failed, Field, Response, Waiter
+from policylang.sdk.static_types import BOOLEAN, JSON
+from policylang.trace.document import document
+from policylang.trace.expression import Floor, Question, Wrong
+from policylang.trace.reading import to_field
+from policylang.trace.recorded import Recorded
+from runtime.admin.messages import Refused
+from runtime.trace.token import LONGEST_LIFE, USUAL_LIFE, Grant, issue, read
+from runtime.workers.aside import aside
+
+if TYPE_CHECKING:
+    from policylang.check.program import Program
+    from runtime.edge.edge import Edge, Handler, OnDone
+    from runtime.edge.request import Granted
+    from runtime.wire.request import RequestHead
+    from runtime.workers.answers import Answers
+    from runtime.workers.control import Channel
+
+JOURNALS_A_SECOND: Final = 100
+"""That one worker tells to its followers, and BYTES_A_SECOND of them; what is beyond is counted."""
+BYTES_A_SECOND: Final = 512 * 1024
+
+
+class PolicyTraces:
+    """What of one policy's exchanges is told. `questions`: of the followers, by their numbers; None: every one."""
+
+    __slots__ = ("program", "questions")
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.questions: dict[int, Question | None] = {}
+
+
+class _Followed:
+    def __init__(self, expression: str, service: str) -> None:
+        self.expression = expression
+        self.service = service
+        self.lost = self.unread = 0  # not told yet
+
+
+class Tracing:
+    """One for a worker. `key`: of the tokens; empty: there are none. `channel`: to the supervisor, from the start on.
+
+    Journals are sent when everything before them has been, else they are lost: nothing here waits.
+    """
+
+    def __init__(self, edge: Edge, clock: Clock, key: bytes, defect: Callable[[BaseException], str]) -> None:
+        self.channel: Channel | None = None
+        self._edge = edge
+        self._clock = clock
+        self._key = key
+        self._defect = defect
+        self._followed: dict[int, _Followed] = {}
+        self._traces: PolicyTraces
+        self._handle: Handler
+        self._on_done: OnDone | None = None
+        self._second = 0
+        self._journals = self._bytes = 0  # that may still be told in it
+        if key:
+            edge.grant = self._granted
+
+    def give(self, answers: Answers) -> None:
+        """Answer what an operator asks."""
+        answers.give("trace.token", self._token)
+        answers.give("trace.sources", self._sources)
+
+    def serve(self, program: Program) -> PolicyTraces:
+        """The edge has begun to use this one; its exchanges' environment is to have the result as `traces`.
+
+        Followers whose expression does not fit it are told so, and follow no more.
+        """
+        self._handle, self._on_done = self._edge.handle, self._edge.on_done
+        self._traces = PolicyTraces(program)
+        for number, followed in list(self._followed.items()):
+            self._take_up(number, followed)
+        self._watch()
+        return self._traces
+
+    # --- tokens ---
+
+    def _granted(self, exchange: Exchange, token: bytes) -> Granted | None:
+        """`Edge.grant`. A token that was not issued here is as none."""
+        grant = read(self._key, token)
+        if grant is None:
+            return None
+        program = self._traces.program
+        void = grant.void(program.hash, self._clock.wall())
+        if void:
+            return Void(void)
+        exchange.journal = journal = Recorded(exchange)
+        exchange.at_end(journal.release)
+        return Told(grant, program)
+
+    async def _token(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        service, seconds = arguments.get("service", ""), arguments.get("for", str(USUAL_LIFE))
+        check_service(self._traces.program, service)
+        if not (seconds.isascii() and seconds.isdecimal() and 1 <= int(seconds[:9]) <= LONGEST_LIFE):
+            raise Refused(422, "wrong-time", f"a token is good for 1 to {LONGEST_LIFE} seconds")
+        grant = Grant(service, self._traces.program.hash, int(self._clock.wall()) + int(seconds))
+        return {"token": issue(self._key, grant), "service": service, "policy": grant.policy, "expires": grant.until}
+
+    async def _sources(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        program = self._traces.program
+        return {"policy": program.hash, "files": {source.name: source.text for source in program.sources}}
+
+    # --- followers ---
+
+    def follow(self, number: int, expression: str, service: str) -> None:
+        followed = self._followed[number] = _Followed(expression, service)
+        self._take_up(number, followed)
+
+    def unfollow(self, number: int) -> None:
+        self._followed.pop(number, None)
+        self._traces.questions.pop(number, None)
+        self._watch()
+
+    def close(self) -> None:
+        """Nobody follows any more."""
+        self._followed.clear()
+        self._traces.questions.clear()
+        self._watch()
+
+    def _take_up(self, number: int, followed: _Followed) -> None:
+        """Have its expression compiled, in a thread, for the policy that is served now."""
+        traces = self._traces
+
+        def taken_up(found: Question | BaseException | None) -> None:
+            if number not in self._followed or traces is not self._traces:
+                return  # it has left, or another policy has come, for which it is compiled anew
+            error = ""
+            if isinstance(found, Refused):
+                error = found.detail
+            elif isinstance(found, BaseException):
+                error = f"a defect of ours, logged as {self._defect(found)}"
+            else:
+                traces.questions[number] = found
+            if error:
+                del self._followed[number]
+            self._watch()
+            self._send({"did": "follows", "id": number, "error": error})
+
+        aside(self._edge.loop, lambda: asked_of(traces.program, followed.expression, followed.service), taken_up)
+
+    def _watch(self) -> None:
+        """Look at every exchange while somebody follows, and at none otherwise."""
+        edge = self._edge
+        edge.handle, edge.on_done = self._handle, self._on_done
+        if self._traces.questions:
+            edge.handle, edge.on_done, edge.traced = self._recorded, self._ended, True
+
+    def _recorded(self, exchange: Exchange) -> Coroutine[Waiter[Any], None, Response]:
+        """`Edge.handle` while somebody follows."""
+        if not isinstance(exchange.journal, Recorded):  # else its caller has shown a token
+            exchange.journal = journal = Recorded(exchange)
+            exchange.at_end(journal.release)
+        return self._handle(exchange)
+
+    def _ended(
+        self, exchange: Exchange, status: int, received: int, sent: int, ended: int, head: RequestHead, host: str
+    ) -> None:
+        """`Edge.on_done` while somebody follows."""
+        if self._on_done is not None:
+            self._on_done(exchange, status, received, sent, ended, head, host)
+        if not isinstance(exchange.journal, Recorded):
+            return  # it began before
+        traces: PolicyTraces = exchange.environment.traces  # type: ignore[attr-defined]
+        answered = exchange.response
+        if answered is None or answered.status != status:
+            exchange.response = Response(status, [])  # the client got the edge's own answer, or none
+        wanted = [number for number in traces.questions if self._wants(number, exchange, traces)]
+        exchange.response = answered
+        if wanted:
+            self._tell(wanted, exchange, status, ended, traces.program)
+
+    def _wants(self, number: int, exchange: Exchange, traces: PolicyTraces) -> bool:
+        followed = self._followed.get(number)
+        if followed is None or (followed.service and followed.service != exchange.service):
+            return False
+        asked = traces.questions[number]
+        if asked is None:
+            return True
+        try:
+            return asked(exchange) is True
+        except Failed:
+            followed.unread += 1
+            return False
+
+    def _tell(self, wanted: list[int], exchange: Exchange, status: int, ended: int, program: Program) -> None:
+        second = ended // 1_000_000_000
+        if second != self._second:
+            self._second, self._journals, self._bytes = second, JOURNALS_A_SECOND, BYTES_A_SECOND
+        channel = self.channel
+        if self._journals > 0 and self._bytes > 0 and channel is not None and not channel.unsent:
+            text = json.dumps(told(exchange, status, program))  # ASCII alone, which a lone surrogate can be said in
+            self._journals -= 1
+            self._bytes -= len(text)
+            channel.send({"did": "journal", "to": wanted, "text": text})
+            return
+        for number in wanted:
+            self._followed[number].lost += 1
+
+    def tell_missed(self) -> None:
+        """Once a second: what could not be told."""
+        for number, followed in self._followed.items():
+            if followed.lost or followed.unread:
+                self._send({"did": "missed", "id": number, "lost": followed.lost, "unread": followed.unread})
+                followed.lost = followed.unread = 0
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self.channel is not None:
+            self.channel.send(message)
+
+
+def check_service(program: Program, name: str) -> None:
+    """Raises Refused for one that the policy does not have; empty stands for all of them."""
+    names = [service.name for service in program.services]
+    if name and name not in names:
+        near = nearest(name, names)
+        more = f": did you mean `{near}`?" if near else ""
+        raise Refused(422, "unknown-service", f"the policy has no service `{name}`{more}")
+
+
+def asked_of(program: Program, expression: str, service: str) -> Question | None:
+    """The compiled expression; None where there is none. Raises Refused, with what the author is shown."""
+    check_service(program, service)
+    if not expression:
+        return None
+    try:
+        found = Floor(program, service).expression(expression)
+    except Wrong as wrong:
+        raise Refused(422, "wrong-expression", render(wrong.diagnostics).rstrip("\n")) from None
+    if found.type.sure() not in (BOOLEAN, JSON.sure()):
+        detail = f"the expression is a {found.type.sure()}, and decides nothing: compare it with something"
+        raise Refused(422, "wrong-expression", detail)
+    if found.private:
+        # Whoever may follow could guess at it, a letter at a time.
+        raise Refused(422, "private-expression", "the expression reads something private, of which no journal tells")
+    return found
+
+
+class Void(NamedTuple):
+    """A token that was issued here, and grants nothing (any more). Its holder may know why."""
+
+    why: str
+
+    def fields(self, exchange: Exchange, status: int) -> list[Field]:
+        return [(b"polgate-trace", b"Polgate-Trace", self.why.encode())]
+
+
+class Told(NamedTuple):
+    """A token that grants the journal of its service's exchanges."""
+
+    grant: Grant
+    program: Program
+
+    def fields(self, exchange: Exchange, status: int) -> list[Field]:
+        if self.grant.service and exchange.service != self.grant.service:
+            return Void("other-service").fields(exchange, status)
+        try:
+            value = to_field(told(exchange, status, self.program))
+        except Exception as error:  # our own mistake, and the answer must go out
+            exchange.environment.defect(error, exchange)
+            return []
+        # Whoever keeps answers for others must not keep this one.
+        return [(b"polgate-journal", b"Polgate-Journal", value), (b"cache-control", b"Cache-Control", b"no-store")]
+
+
+def told(exchange: Exchange, status: int, program: Program) -> dict[str, Any]:
+    """The journal as it is told. `status`: what the client got, which is the edge's own where the policy gave none."""
+    return {**document(exchange, program), "status": status}
