@@ -10,7 +10,7 @@ from typing import Any
 from policylang.lint.rule import CATEGORIES, Rule
 
 GROUP = "polgate.rules"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+")
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class UnfitRule(Exception):
@@ -41,7 +41,7 @@ def fits(rule: Any, where: str) -> None:
     """Raises UnfitRule for what is no rule."""
     if not (isinstance(rule, type) and issubclass(rule, Rule)):
         raise UnfitRule(f"`{where}` is no rule: derive a class from policylang.lint.Rule")
-    if not _NAME.fullmatch(getattr(rule, "name", "")):
+    if not NAME.fullmatch(getattr(rule, "name", "")):
         raise UnfitRule(f"the rule of `{where}` has no name of lower-case words joined by `-`")
     if getattr(rule, "category", None) not in CATEGORIES:
         raise UnfitRule(f"the rule `{rule.name}` has none of the categories {', '.join(CATEGORIES)}")

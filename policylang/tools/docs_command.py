@@ -19,6 +19,7 @@ from policylang.tools.reference import (
     variables_page,
     written_pages,
 )  # fmt: skip
+from policylang.tools.rule_pages import rules_page
 
 STATEMENTS = (
     "require", "let", "set", "remove", "all", "any", "none", "parallel", "if", "match", "split", "for", "try", "else",
@@ -63,6 +64,7 @@ def all_pages() -> dict[str, str]:
     pages["settings.md"] = _joined("Settings", given)
     pages["functions.md"] = _joined("Functions", [function_page(card) for card in functions])
     pages["diagnostics.md"] = _joined("Diagnostics", [text for _, text in sorted(diagnostic_pages().items())])
+    pages["rules.md"] = rules_page()
     assertions = sorted(catalog.assertions.values(), key=lambda card: (card.group, card.name))
     pages["README.md"] = _index(assertions, functions)
     return pages
@@ -85,7 +87,7 @@ def _index(assertions: list[Card], functions: list[FunctionCard]) -> str:
     lines = ["# Reference", "", "Made by `pol docs` of what the programs themselves read.", ""]
     lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Settings](settings.md)"]
     lines += ["- [Context variables](variables.md)", "- [Functions](functions.md)"]
-    lines += ["- [Diagnostics](diagnostics.md)", ""]
+    lines += ["- [Diagnostics](diagnostics.md)", "- [Rules of `pol lint`](rules.md)", ""]
     lines += ["| assertion | for | what |", "| --- | --- | --- |"]
     lines += [f"| [{c.name}](assertions/{c.name}.md) | {c.group} | {c.summary} |" for c in assertions]
     lines += ["", "| function | for | what |", "| --- | --- | --- |"]

@@ -22,6 +22,7 @@ from policylang.tools.findings import show
 from policylang.tools.main import DEFECT, FINDINGS, FINE, USAGE, add_format, use_color
 from policylang.tools.policies import policies
 from policylang.tools.rewriting import difference, replace
+from policylang.tools.rule_pages import summary
 
 
 class Words(argparse.Action):
@@ -119,8 +120,7 @@ def _list(rules: Sequence[type[Rule]], wanted: Configuration) -> int:
         if here:
             print(category)
         for rule in here:
-            summary = (rule.__doc__ or "").strip().split("\n")[0]
-            print(f"  {rule.name:{width}}  {rule.severity.value:7}  {summary}")
+            print(f"  {rule.name:{width}}  {rule.severity.value:7}  {summary(rule)}")
     return FINE
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "tree": "show the assertion tree a policy compiles to",
     "explain": "tell about an assertion, function, statement or diagnostic",
     "docs": "write the reference",
+    "new": "begin a package of your own: a rule",
 }
 FINE, FINDINGS, USAGE, DEFECT = 0, 1, 2, 3
 

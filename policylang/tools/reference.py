@@ -42,7 +42,7 @@ def names() -> list[str]:
     catalog = load_catalog()
     set_there = [name for cards in settings().values() for name in cards]
     pages = {*catalog.assertions, *special_and_plain(), *written_pages(), *diagnostic_pages(), *set_there}
-    return sorted(pages | {rule.name for rule in all_rules()})
+    return sorted(pages | {"lint", *(rule.name for rule in all_rules())})
 
 
 def special_and_plain() -> dict[str, FunctionCard]:

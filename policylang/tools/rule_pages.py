@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 
 from policylang.lint.examples import findings, parts, policy
 from policylang.lint.known import all_rules
@@ -11,7 +10,9 @@ from policylang.lint.rule import CATEGORIES, Rule
 
 
 def rule_page(name: str) -> str | None:
-    """The page of a rule, as Markdown; None where there is none."""
+    """The page of a rule, or `lint` for that of all, as Markdown; None where there is none."""
+    if name == "lint":
+        return LINT
     return next((page_of(rule) for rule in all_rules() if rule.name == name), None)
 
 
@@ -34,6 +35,69 @@ def _mended(rule: type[Rule]) -> str:
     return "Mended by `--fix`." if all(fix.safe for fix in fixes) else "Mended by `--fix --unsafe`."
 
 
-def by_category() -> Iterable[tuple[str, list[type[Rule]]]]:
+def rules_page() -> str:
+    """All of them by category, below what is true of all."""
+    lines = [LINT]
     for category in CATEGORIES:
-        yield category, [rule for rule in all_rules() if rule.category == category]
+        rules = [rule for rule in all_rules() if rule.category == category]
+        if rules:
+            lines += [f"## {category.capitalize()}", "", "| rule | finds |", "| --- | --- |"]
+            lines += [f"| [{rule.name}](#{rule.name}) | {summary(rule)} |" for rule in rules]
+            lines += ["", *(_deeper(page_of(rule)) for rule in rules)]
+    return "\n".join(lines)
+
+
+def summary(rule: type[Rule]) -> str:
+    return parts(rule)[0].split("\n")[0]
+
+
+def _deeper(page: str) -> str:
+    """The heading two levels down."""
+    return f"##{page}"
+
+
+LINT = """\
+# Rules
+
+`pol lint` says what an expert reviewer would say of a policy without errors. A rule finds one thing, tells the place
+and the cure, and has a page: `pol explain RULE`. The exit code is 1 when something is found that is more than advice
+(`info`).
+
+`--fix` mends what can be mended without a change of meaning, `--fix --unsafe` also what somebody should look at, and
+`--diff` shows either. `--rule`, `--category` and `--disable` choose rules, `--list` lists them.
+
+## Allow
+
+A comment allows what is meant, and says why: at the end of the line, on a line of its own above, or before the first
+declaration for the whole file.
+
+```pol
+service metrics "/metrics" {
+    # lint-allow open-service: the network lets nobody else in
+    respond 200, body: "up 1\\n"
+}
+```
+
+## Configure
+
+`pol.toml` stands in the policy's folder or in one above; the nearest counts. `disable` and `enable` take rules and
+categories, and a rule goes before its category. Parts for paths, relative to the file, go before the whole.
+
+```toml
+[lint]
+disable = ["style"]
+enable = ["unused-allow"]
+
+[lint.rules.long-service]
+severity = "error"
+
+[[lint.paths]]
+match = "samples/**"
+disable = ["open-service"]
+```
+
+## More rules
+
+`pol new rule NAME` writes a package with a rule, its page and its test. What is installed with an entry point in
+`polgate.rules` runs with the others.
+"""
