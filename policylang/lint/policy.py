@@ -11,6 +11,7 @@ from policylang.catalog import Catalog
 from policylang.check import program as p
 from policylang.lint import look
 from policylang.lint.look import Visit
+from policylang.lint.written import Place, Scope, Written, names_in, place_of, scopes, written
 from policylang.sdk.shared_map import SharedMap
 from policylang.syntax import nodes as n
 
@@ -71,6 +72,39 @@ class Policy:
     def nodes(self) -> tuple[n.Node, ...]:
         """Every node of every file, outer before inner."""
         return tuple(node for each in self.declarations for node in look.nodes(each))
+
+    @cached_property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every body that has names of its own."""
+        return tuple(scopes(self.files))
+
+    @cached_property
+    def written(self) -> tuple[Written, ...]:
+        """Every statement as it stands in the files, outer before inner; also of assertions that nobody calls."""
+        return tuple(each for found in self._written.values() for each in found)
+
+    def written_in(self, scope: Scope) -> tuple[Written, ...]:
+        """Those of one body."""
+        return self._written[id(scope)]
+
+    @cached_property
+    def _written(self) -> dict[int, tuple[Written, ...]]:
+        return {id(scope): tuple(written(scope)) for scope in self.scopes}
+
+    @cached_property
+    def names_unread(self) -> dict[Place, str]:
+        """Every `let` whose name nobody reads, by the place of the statement."""
+        found: dict[Place, str] = {}
+        for scope in self.scopes:
+            lets = [each.statement for each in self.written_in(scope) if isinstance(each.statement, n.Let)]
+            read = scope.reads() if lets else set()
+            found.update({place_of(each.span): each.name for each in lets if each.name not in read})
+        return found
+
+    @cached_property
+    def names(self) -> frozenset[tuple[str, str]]:
+        """What the policy names anywhere, as `names_in` says it."""
+        return frozenset(names_in(self.nodes))
 
     @cached_property
     def words(self) -> frozenset[str]:

@@ -1,0 +1,116 @@
+"""Edits that leave a tidy text: what is taken out takes its line with it, and no comment is lost."""
+
+from __future__ import annotations
+
+import re
+
+from policylang.check import program as p
+from policylang.diagnostics import Edit, Fix
+from policylang.source import Span
+from policylang.syntax import nodes as n
+
+
+def fix(title: str, *edits: Edit | None, safe: bool = False) -> Fix | None:
+    """A fix of edits that can all be made; None where one cannot."""
+    made = tuple(each for each in edits if each is not None)
+    return Fix(title, made, safe) if made and len(made) == len(edits) else None
+
+
+def commented(file: n.File, span: Span) -> bool:
+    """Whether a comment begins inside of a span."""
+    return any(span.start <= each.span.start < span.end for each in file.comments)
+
+
+def in_key(statement: p.Statement, span: Span) -> bool:
+    """Whether a place belongs to a key, whose text says which counter or entry is meant: a fix there is not safe."""
+    return isinstance(statement, p.Invoke) and any(
+        each.param.types[0].name == "key" and each.value.span.start <= span.start < each.value.span.end
+        for each in statement.args
+    )
+
+
+def without_statement(file: n.File, block: n.Block, statement: n.Statement) -> Edit | None:
+    """Take out a statement with its lines. None where it is all that its block holds, where it shares a line, or a
+    comment stands in its midst."""
+    if len(block.statements) < 2 or commented(file, statement.span):
+        return None
+    return _without_lines(statement.span, statement.span.start)
+
+
+def without_declaration(file: n.File, declaration: n.Declaration) -> Edit | None:
+    """Take out a declaration, with the comments that document it."""
+    start = declaration.span.start
+    if declaration.doc:
+        text = declaration.span.source.text
+        own = {each.span.start: each for each in file.comments if each.own_line}
+        while True:
+            above = text.rfind("\n", 0, max(text.rfind("\n", 0, start), 0)) + 1
+            first = above + len(text[above:start]) - len(text[above:start].lstrip())
+            if above >= start or first not in own:
+                break
+            start = first
+    return _without_lines(declaration.span, start)
+
+
+def _without_lines(span: Span, start: int) -> Edit | None:
+    """`start`: where its first line begins, which may be a comment above it."""
+    text = span.source.text
+    first = text.rfind("\n", 0, start) + 1
+    last = text.find("\n", span.end)
+    last = len(text) if last < 0 else last
+    behind = text[span.end : last]
+    if text[first:start].strip():
+        return None
+    if behind.strip():
+        # A comment at the end of the line stays, on a line of its own.
+        kept = span.end + len(behind) - len(behind.lstrip())
+        return Edit(Span(span.source, start, kept), "") if text[kept] == "#" else None
+    last = min(last + 1, len(text))
+    above = _line_before(text, first)
+    below = text[last : text.find("\n", last) + 1]
+    if below and not below.strip() and (not above.strip() or above.rstrip().endswith("{")):
+        last += len(below)
+    elif above and not above.strip() and (text[last:].lstrip(" \t")[:1] in ("}", "")):
+        first -= len(above)
+    return Edit(Span(span.source, first, last), "")
+
+
+def _line_before(text: str, start: int) -> str:
+    return text[text.rfind("\n", 0, max(start - 1, 0)) + 1 : start] if start else ""
+
+
+def without_argument(args: tuple[n.Argument, ...], index: int, head: Span) -> Edit | None:
+    """Take out one argument of a call with its comma; `head` is what stands before the first. None where more than
+    commas stands between it and its neighbours."""
+    source, gone = head.source, args[index].span
+    before = args[index - 1].span.end if index else head.end
+    if source.text[before : gone.start].strip() != ("," if index else ""):
+        return None
+    if index or len(args) == 1:
+        return Edit(Span(source, before, gone.end), "")
+    following = args[1].span.start
+    return Edit(Span(source, gone.start, following), "") if source.text[gone.end : following].strip() == "," else None
+
+
+def unwrapped(file: n.File, whole: Span, block: n.Block) -> Edit | None:
+    """Put what a block holds in the place of the statement around it. None where text would move that must not."""
+    source = whole.source
+    inner = source.text[block.span.start + 1 : block.span.end - 1]
+    outside = (Span(source, whole.start, block.span.start), Span(source, block.span.end, whole.end))
+    if '"""' in inner or any(commented(file, each) for each in outside) or not block.statements:
+        return None
+    if "\n" not in inner:
+        return Edit(whole, inner.strip())
+    deeper = block.statements[0].span.column - whole.column
+    return Edit(whole, outdented(inner.strip(), deeper))
+
+
+def outdented(text: str, columns: int) -> str:
+    """Every line but the first further to the left."""
+    return re.sub(rf"\n {{0,{max(columns, 0)}}}", "\n", text)
+
+
+__all__ = [
+    "commented", "fix", "in_key", "outdented", "unwrapped", "without_argument", "without_declaration",
+    "without_statement",
+]  # fmt: skip

@@ -1,0 +1,66 @@
+"""`or` after `or`, each comparing the same value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.diagnostics import Edit
+from policylang.lint.edits import fix, in_key
+from policylang.lint.look import expressions, text_of
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+
+_FEWEST = 3
+
+
+class ChainOfComparisons(Rule):
+    """A value that may be one of three and more is looked for in a list.
+
+        require path.id == "1" or path.id == "2" or path.id == "3"
+    ==
+        require path.id in ["1", "2", "3"]
+    """
+
+    name: ClassVar[str] = "chain-of-comparisons"
+    category: ClassVar[Category] = "style"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            inner: set[int] = set()
+            for expr in expressions(visit.statement):
+                if id(expr) in inner or not (isinstance(expr, p.BinaryOp) and expr.op == "or"):
+                    continue
+                compared = [_compared(each) for each in _alternatives(expr, inner)]
+                found = [each for each in compared if each is not None]
+                subjects = {text_of(left) for left, _ in found}
+                if len(found) < max(_FEWEST, len(compared)) or len(subjects) != 1:
+                    continue
+                left, text = found[0][0], ", ".join(text_of(right) for _, right in found)
+                better = f"{text_of(left)} in [{text}]"
+                alike = len({left.type, *(right.type for _, right in found)}) == 1 and not left.type.optional
+                plain = isinstance(left, (p.SlotRef, p.MessageField, p.Named, p.ContextValue, p.MemberOf))
+                plain = plain and "#" not in expr.span.text
+                yield Finding(
+                    expr.span, f"`{text_of(left)}` is compared {len(found)} times", help=f"write `{better}`",
+                    fix=fix(
+                        f"write `{better}`", Edit(expr.span, better) if plain else None,
+                        safe=alike and not in_key(visit.statement, expr.span),
+                    ),
+                )  # fmt: skip
+
+
+def _alternatives(expr: p.Expr, inner: set[int]) -> Iterator[p.Expr]:
+    inner.add(id(expr))
+    if isinstance(expr, p.BinaryOp) and expr.op == "or":
+        yield from _alternatives(expr.left, inner)
+        yield from _alternatives(expr.right, inner)
+    else:
+        yield expr
+
+
+def _compared(expr: p.Expr) -> tuple[p.Expr, p.Const] | None:
+    if not (isinstance(expr, p.BinaryOp) and expr.op == "==" and isinstance(expr.right, p.Const)):
+        return None
+    return (expr.left, expr.right) if expr.right.type.name != "none" else None
