@@ -52,19 +52,19 @@ class _Picture:
             marks.append(_mark(span, text, primary))
         width = max(len(str(mark.line)) for _, marks in groups.values() for mark in marks)
         title = self._paint(d.severity, f"{d.severity.value}[{d.name}]")
-        self.lines.append(title + self._paint("strong", f": {_shown(d.message)}"))
+        self.lines.append(title + self._paint("strong", f": {printable(d.message)}"))
         for number, (source, marks) in enumerate(groups.values()):
             line, column = d.span.source.position(d.span.start) if number == 0 else (marks[0].line, marks[0].start + 1)
-            place = f"{_shown(source.name)}:{line}:{column}"
+            place = f"{printable(source.name)}:{line}:{column}"
             pointer = "--> " if number == 0 else "::: "
             self.lines.append(" " * width + self._paint("frame", pointer) + place)
             self._gutter(width)
             self._section(source, marks, width)
         self._gutter(width)
         if d.help:
-            self.lines.append(self._paint("help", "help") + f": {_shown(d.help)}")
+            self.lines.append(self._paint("help", "help") + f": {printable(d.help)}")
         if d.fix is not None:
-            self.lines.append(self._paint("help", "help" if not d.help else "fix") + f": {_shown(d.fix.title)}")
+            self.lines.append(self._paint("help", "help" if not d.help else "fix") + f": {printable(d.fix.title)}")
         if self.more:
             self.lines.append(self._paint("help", "more") + f": pol explain {d.name}")
         return "\n".join(line.rstrip() for line in self.lines) + "\n"
@@ -77,15 +77,15 @@ class _Picture:
             here = sorted((m for m in marks if m.line == line), key=lambda m: (m.start, not m.primary))
             text = source.line(line)
             first, last = _window(text, here)
-            shown = _shown(text[first:last])
+            shown = printable(text[first:last])
             head = "…" if first else ""
             tail = "…" if last < len(text) else ""
             self.lines.append(self._paint("frame", f"{line:>{width}} |") + f" {head}{shown}{tail}")
             for mark in here:
-                pad = len(head) + _columns(text[first : mark.start])
-                size = max(1, _columns(text[mark.start : min(mark.end, last)]))
+                pad = len(head) + columns(text[first : mark.start])
+                size = max(1, columns(text[mark.start : min(mark.end, last)]))
                 sign = ("^" if mark.primary else "-") * size
-                words = f"{sign} {_shown(mark.text)}".rstrip()
+                words = f"{sign} {printable(mark.text)}".rstrip()
                 style: Severity | str = self.diagnostic.severity if mark.primary else "frame"
                 self._gutter(width, " " * pad + self._paint(style, words))
             before = line
@@ -113,14 +113,14 @@ def _window(text: str, marks: list[_Mark]) -> tuple[int, int]:
     return first, min(len(text), max(first + LINE_WIDTH, marks[0].start + 20))
 
 
-def _shown(text: str) -> str:
-    """What a terminal can show in as many columns as `_columns` counts: nothing that moves or hides."""
+def printable(text: str) -> str:
+    """What a terminal can show in as many columns as `columns` counts: nothing that moves or hides."""
     return "".join(
         " " * TAB if c == "\t" else c if unicodedata.category(c)[0] != "C" else "�" for c in text
     )
 
 
-def _columns(text: str) -> int:
+def columns(text: str) -> int:
     if text.isascii() and "\t" not in text:
         return len(text)
     return sum(map(_width, text))

@@ -46,7 +46,7 @@ Test = Callable[[Any, str], None]
 
 def _is(kind: type, word: str) -> Test:
     def test(value: Any, path: str) -> None:
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or abs(value) > _LARGEST)):
             raise NotAJournal(f"this journal is damaged: `{path}` is not {word}")
 
     return test
@@ -88,6 +88,7 @@ def _check(value: Any, path: str, needed: dict[str, Test], maybe: dict[str, Test
             test(value[name], f"{path}{'.' * bool(path)}{name}")
 
 
+_LARGEST = 1 << 62
 _TEXT = _is(str, "text")
 _NUMBER = _is(int, "a whole number")
 _A_LIST = _is(list, "a list")
