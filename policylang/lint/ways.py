@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, parts
 from policylang.lint.policy import Policy
+from policylang.lint.rule import Finding
+from policylang.source import Span
 from policylang.tree.facts import blocks
 
 
@@ -103,4 +105,19 @@ def meaning(policy: Policy, service: p.Service | None, expr: p.Expr) -> p.Expr:
     return expr
 
 
-__all__ = ["certain", "earlier", "later", "meaning", "never_passes", "sources"]
+def agreed(found: Iterable[tuple[Span, Finding | None]]) -> Iterator[Finding]:
+    """Of what was found at each place, by each call of the assertion that it stands in: what all calls agree on."""
+    places: dict[tuple[str, int, int], list[Finding | None]] = {}
+    for span, finding in found:
+        places.setdefault((span.source.name, span.start, span.end), []).append(finding)
+    for said in places.values():
+        if said[0] is not None and None not in said:
+            yield said[0]
+
+
+def body_of(visit: Visit) -> p.Statement | None:
+    """The call of a user's assertion in whose body it stands, None in a service or global."""
+    return next((each for each in reversed(visit.parents) if isinstance(each, p.Expand)), None)
+
+
+__all__ = ["agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "sources"]

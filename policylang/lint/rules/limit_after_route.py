@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.look import calls
+from policylang.lint.limits import limits
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.tree.facts import answers
-
-LIMITS = ("rate_limit", "quota", "concurrency_limit")
+from policylang.lint.ways import earlier, later
+from policylang.tree.facts import RESPONSE, answers, touches
 
 
 class LimitAfterRoute(Rule):
     """A limit behind `route` refuses when the upstream has done the work.
 
     The upstream has had the request, and may have acted on it; the client is told that it was refused, and asks again.
+    What counts by the answer (`by: response.size`) is meant to stand there.
 
         route orders
         rate_limit 10/s, per: client.ip
@@ -30,10 +30,18 @@ class LimitAfterRoute(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            if visit.place == "service" and calls(visit.statement, *LIMITS):
-                sent = next((each for each in visit.before if answers(each)), None)
-                if sent is not None:
+            statement = visit.statement
+            if not limits(statement) or any(touches(bound.value) & RESPONSE for bound in statement.args):
+                continue
+            if visit.place == "after":
+                yield Finding(
+                    statement.span, "this limit is asked when the service has answered already",
+                    help="move it into `global before`",
+                )  # fmt: skip
+            elif visit.place == "service":
+                sent = next((each for each in earlier(policy, visit) if answers(each)), None)
+                if sent is not None and not any(answers(each) for each in later(policy, visit)):
                     yield Finding(
-                        visit.statement.span, "this limit is asked when the request has been sent already",
+                        statement.span, "this limit is asked when the request has been sent already",
                         labels=[Label(sent.span, "sent here")], help="move it above the `route`",
                     )  # fmt: skip

@@ -1,0 +1,63 @@
+"""Hours and days of a calendar that nobody has named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.lint.look import argument, calls, constant, given
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.sdk.values import Rate
+from policylang.source import Span
+from policylang.syntax import nodes as n
+
+_ASKED = ("hour", "weekday")
+
+
+class CalendarWithoutZone(Rule):
+    """Without `zone:` an hour, a weekday, a day and a month are those of UTC.
+
+    Opening hours are those of a place, and so are the days of a plan that is sold there: in Istanbul the day of UTC
+    begins at three in the morning. Of quotas it is said where the policy names another zone elsewhere. Who means UTC
+    writes `zone: "UTC"`.
+
+        require hour(now) in 9..17
+        route orders
+    ==
+        require hour(now, zone: "Europe/Istanbul") in 9..17
+        route orders
+    """
+
+    name: ClassVar[str] = "calendar-without-zone"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for node in policy.nodes:
+            if isinstance(node, n.CallExpr) and node.name in _ASKED and all(arg.name != "zone" for arg in node.args):
+                yield Finding(
+                    node.span, f"this is the {node.name.replace('weekday', 'day of the week')} in UTC",
+                    help='name the place whose clock is meant, as in `zone: "Europe/Berlin"`',
+                )  # fmt: skip
+        named = _zone(policy)
+        if named is not None:
+            for visit in policy.visits:
+                statement = visit.statement
+                if calls(statement, "quota", "quota_status") and given(statement, "zone") is None:
+                    limit = constant(argument(statement, "limit"))
+                    if not isinstance(limit, Rate) or limit.unit in ("day", "month"):
+                        yield Finding(
+                            statement.span, "this quota begins anew at midnight in UTC",
+                            labels=[Label(named, "another zone is named here")],
+                            help="give it a `zone:`, be it `\"UTC\"`",
+                        )  # fmt: skip
+
+
+def _zone(policy: Policy) -> Span | None:
+    """Where the policy names a zone other than UTC."""
+    for node in policy.nodes:
+        if isinstance(node, n.Argument) and node.name == "zone":
+            value = node.value
+            if not isinstance(value, n.Text) or value.literal != "UTC":
+                return node.span
+    return None

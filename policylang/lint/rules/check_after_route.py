@@ -1,0 +1,61 @@
+"""A check that stands behind what it is to protect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.look import Visit, parts
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.ways import earlier, later
+from policylang.tree.facts import REQUEST, answers, touches
+
+
+class CheckAfterRoute(Rule):
+    """What is asked of the caller behind `route` is asked too late.
+
+    Who is refused there has had his request carried out: the order is placed, and only the answer is withheld.
+
+        route orders
+        allow_ip "10.0.0.0/8"
+    ==
+        allow_ip "10.0.0.0/8"
+        route orders
+    """
+
+    name: ClassVar[str] = "check-after-route"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            if not _of_the_caller(visit):
+                continue
+            span = visit.statement.span
+            if visit.place == "after":
+                yield Finding(
+                    span, "the caller is checked when the service has answered already",
+                    help="move it into `global before`",
+                )  # fmt: skip
+            elif visit.place == "service":
+                sent = next((each for each in earlier(policy, visit) if answers(each)), None)
+                if sent is not None and not any(answers(each) for each in later(policy, visit)):
+                    yield Finding(
+                        span, "the caller is checked when the request has been sent already",
+                        labels=[Label(sent.span, "sent here")], help="move it above the `route`",
+                    )  # fmt: skip
+
+
+def _of_the_caller(visit: Visit) -> bool:
+    statement = visit.statement
+    if isinstance(statement, p.Invoke):
+        return statement.card.group == "identity" or statement.card.name == "not_replayed"
+    if not isinstance(statement, p.Require) or visit.place == "after":
+        return False
+    found = list(parts(statement.condition))
+    if any(isinstance(part, p.SlotRef) for part in found):
+        return False  # it may come from the answer
+    asked = any(isinstance(part, p.ContextValue) and part.root in ("client", "user", "path") for part in found)
+    reads = touches(statement.condition)
+    return reads == REQUEST or (asked and not reads)

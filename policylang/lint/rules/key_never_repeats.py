@@ -1,0 +1,71 @@
+"""A key that is another one for every request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.limits import items, key_of
+from policylang.lint.look import calls, text_of
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.ways import meaning
+
+_ASSERTIONS = (
+    "rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "remember", "cache", "cache_lookup",
+    "circuit_breaker",
+)  # fmt: skip
+_DEPTH = 16
+
+
+class KeyNeverRepeats(Rule):
+    """What is counted by a value that never comes again is always the first of its kind.
+
+    Such a limit refuses nobody, such a cache never has an answer, and each request leaves an entry behind. A client's
+    port is another one for each connection.
+
+        rate_limit 10/s, per: "${client.ip} ${now}"
+        route orders
+    ==
+        rate_limit 10/s, per: client.ip
+        route orders
+    """
+
+    name: ClassVar[str] = "key-never-repeats"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            statement = visit.statement
+            if isinstance(statement, p.Split):
+                key: p.Expr | None = statement.subject
+            else:
+                key = key_of(statement) if calls(statement, *_ASSERTIONS) else None
+            new = _new(policy, visit.service, key, _DEPTH) if isinstance(key, p.Expr) else None
+            if key is not None and new is not None:
+                yield Finding(
+                    key.span, f"`{text_of(new)}` is another one each time, so no two requests have this key",
+                    help="take what stays, such as `client.ip` or `user.id`",
+                )  # fmt: skip
+
+
+def _new(policy: Policy, service: p.Service | None, expr: p.Expr, depth: int) -> p.Expr | None:
+    """What in it is new for every request; what is worked out of it, such as a date, may come again."""
+    expr = meaning(policy, service, expr)
+    if isinstance(expr, p.ContextValue) and (expr.root == "now" or (expr.root, expr.field) == ("client", "port")):
+        return expr
+    if isinstance(expr, p.MessageField) and (expr.message, expr.field) == ("request", "id"):
+        return expr
+    if isinstance(expr, p.FunctionCall):
+        if expr.card.name in ("uuid", "random_hex"):
+            return expr
+        if expr.card.group not in ("hashing", "encoding", "argument"):
+            return None
+        inside: tuple[p.Expr, ...] = expr.args
+    elif isinstance(expr, (p.ListOf, p.Template)):
+        inside = items(expr)
+    else:
+        return None
+    found = (_new(policy, service, each, depth - 1) for each in inside if depth)
+    return next((each for each in found if each is not None), None)

@@ -1,0 +1,56 @@
+"""A key that all have in common who bring none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.limits import items, key_of
+from policylang.lint.look import calls, constant, text_of
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.ways import meaning
+
+_ASSERTIONS = ("rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "remember", "store")
+_ADDRESSES = frozenset({"forwarded", "x-forwarded-for", "x-real-ip"})
+
+
+class MissingSharedKey(Rule):
+    """Who does not send the field shares one counter, one lock or one entry with all others who do not.
+
+    One client without it uses up the limit of all of them, or is refused for what another has done.
+
+        concurrency_limit 1, per: request.header["X-Account"] ?? "none"
+        route orders
+    ==
+        let account = request.header["X-Account"]
+        concurrency_limit 1, per: account
+        route orders
+    """
+
+    name: ClassVar[str] = "missing-shared-key"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            key = key_of(visit.statement) if calls(visit.statement, *_ASSERTIONS) else None
+            if key is None:
+                continue
+            made = [meaning(policy, visit.service, each) for each in items(meaning(policy, visit.service, key))]
+            fallen = [each for each in made if _falls_back(each)]
+            if fallen and all(each in fallen or isinstance(each, p.Const) for each in made):
+                default = fallen[0]
+                assert isinstance(default, p.BinaryOp)
+                yield Finding(
+                    key.span, f"all who come without `{text_of(default.left)}` share one key",
+                    help="refuse them first, or fall back to what tells them apart, such as `client.ip`",
+                )  # fmt: skip
+
+
+def _falls_back(expr: p.Expr) -> bool:
+    if not (isinstance(expr, p.BinaryOp) and expr.op == "??" and isinstance(expr.right, p.Const)):
+        return False
+    left = expr.left
+    # fields about the client's address are wrong as a key whether they are there or not: the rule `forwarded-read`
+    return not (isinstance(left, p.Named) and str(constant(left.key)).lower() in _ADDRESSES)

@@ -1,0 +1,73 @@
+"""A quota that is spent on what is refused afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.limits import limits, taken
+from policylang.lint.look import Visit, argument, calls, constant, parts
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.ways import later
+from policylang.tree.facts import REQUEST, answers, touches
+
+
+class QuotaBeforeCheck(Rule):
+    """A quota counts a request that a later statement refuses.
+
+    Who sends what is not well formed pays for it, and sends it again.
+
+        quota 10_000/month, per: client.ip, zone: "Europe/Berlin"
+        require request.content_type == "application/json"
+        route orders
+    ==
+        require request.content_type == "application/json"
+        quota 10_000/month, per: client.ip, zone: "Europe/Berlin"
+        route orders
+    """
+
+    name: ClassVar[str] = "quota-before-check"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            statement = visit.statement
+            if not (limits(statement) and calls(statement, "quota") and visit.place in ("before", "service")):
+                continue
+            if constant(argument(statement, "count")) == "success":
+                continue
+            check = _check_behind(policy, visit)
+            if check is not None:
+                yield Finding(
+                    statement.span, "what is refused behind it has been taken from this quota",
+                    labels=[Label(check.span, "refused here")],
+                    help="put it behind the check, or count only what goes well: `count: success`",
+                )  # fmt: skip
+
+
+def _check_behind(policy: Policy, visit: Visit) -> p.Statement | None:
+    for statement in later(policy, visit):
+        for each in taken(statement):
+            if _checks(each):
+                return each
+        if answers(statement):
+            return None
+    return None
+
+
+def _checks(statement: p.Statement) -> bool:
+    """Whether it says no to some requests for what they are."""
+    if isinstance(statement, p.Invoke):
+        if calls(statement, "limit_size"):
+            return any(isinstance(b.value, p.MessageRef) and b.value.message == "request" for b in statement.args)
+        return statement.card.group == "identity" or statement.card.name == "not_replayed"
+    if isinstance(statement, p.Require):
+        found = parts(statement.condition)
+        return touches(statement.condition) == REQUEST or any(
+            isinstance(part, p.ContextValue) and part.root in ("client", "user", "path") for part in found
+        )
+    if isinstance(statement, p.Let):
+        return not statement.optional and statement.value.type.optional and touches(statement.value) == REQUEST
+    return False

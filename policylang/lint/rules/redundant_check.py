@@ -1,0 +1,147 @@
+"""A check that was made before on the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.likeness import shape
+from policylang.lint.look import Visit, calls, parts, within
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.ways import agreed, body_of, certain
+from policylang.source import Span
+from policylang.tree.facts import REQUEST, RESPONSE, binds, touches
+
+_CHECKS = ("allow_ip", "deny_ip", "api_key")
+
+
+class RedundantCheck(Rule):
+    """What has passed once passes again, so the second check refuses nobody.
+
+    It was copied, and was to ask for something else; or it stands in the way of who wants to change the first.
+
+        require request.header["X-Tenant"] == "acme"
+        limit_size request, 1MB
+        require request.header["X-Tenant"] == "acme"
+    ==
+        require request.header["X-Tenant"] == "acme"
+        limit_size request, 1MB
+        require request.header["X-User"] != "guest"
+    """
+
+    name: ClassVar[str] = "redundant-check"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        return agreed(_asked(policy))
+
+
+def _asked(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    for visit in policy.visits:
+        statement = visit.statement
+        for place, condition in _conditions(statement):
+            first = _before(policy, visit, condition)
+            finding = None
+            if first is not None:
+                finding = Finding(
+                    place, "this was checked before", labels=[Label(first.span, "checked here")],
+                    help="leave it out, or ask for what was meant",
+                )  # fmt: skip
+            yield place, finding
+
+
+def _conditions(statement: p.Statement) -> Iterator[tuple[Span, p.Expr | p.Invoke]]:
+    """What the statement checks. Conditions that are always true, or always false, are another rule's."""
+    if isinstance(statement, p.Require):
+        yield statement.span, statement.condition
+    elif isinstance(statement, p.If):
+        yield statement.arms[0][0].span, statement.arms[0][0]
+    elif isinstance(statement, p.Invoke) and calls(statement, *_CHECKS):
+        yield statement.span, statement
+
+
+def _before(policy: Policy, visit: Visit, wanted: p.Expr | p.Invoke) -> p.Expr | p.Statement | None:
+    """The earlier check of the same, in the same body, where nothing it reads was written since."""
+    if isinstance(wanted, p.Const) or (isinstance(wanted, p.Expr) and _of_none(wanted)):
+        return None
+    own = body_of(visit)
+    key = shape(wanted)
+    reads = _reads(wanted)
+    at: Visit | None = visit
+    while at is not None and not (own is not None and at.statement is own):
+        for statement in _in_block(policy, at):
+            for each in certain(statement):
+                if isinstance(each, p.Expand):
+                    break  # its body checks for itself
+                if any(shape(found) == key for _, found in _conditions(each)) and not isinstance(each, p.If):
+                    return each
+            if _written(statement, reads):
+                return None
+        at = at.outer
+        if at is not None and isinstance(at.statement, p.If):
+            condition = _taken(at.statement, visit)
+            if condition is not None and any(shape(each) == key for each in _all_of(condition)):
+                return condition
+    return None
+
+
+def _in_block(policy: Policy, at: Visit) -> Iterator[p.Statement]:
+    around = at.parents[-1] if at.parents else None
+    if isinstance(around, p.Group) and around.kind != "all":
+        return
+    yield from reversed(at.before)
+    if at.outer is None and at.place == "service":
+        for block in reversed(policy.program.before):
+            yield from reversed(block.statements)
+
+
+def _taken(statement: p.If, visit: Visit) -> p.Expr | None:
+    """The condition of the arm that the visit stands in."""
+    for condition, block in statement.arms:
+        if block.span.source is visit.statement.span.source and (
+            block.span.start <= visit.statement.span.start and visit.statement.span.end <= block.span.end
+        ):
+            return condition
+    return None
+
+
+def _all_of(condition: p.Expr) -> Iterator[p.Expr]:
+    """What is true when it is."""
+    if isinstance(condition, p.BinaryOp) and condition.op == "and":
+        yield from _all_of(condition.left)
+        yield from _all_of(condition.right)
+    else:
+        yield condition
+
+
+def _of_none(expr: p.Expr) -> bool:
+    return isinstance(expr, p.BinaryOp) and any(
+        isinstance(side, p.Const) and side.value is None for side in (expr.left, expr.right)
+    )
+
+
+def _reads(wanted: p.Expr | p.Invoke) -> tuple[int, frozenset[int]]:
+    exprs = [wanted] if isinstance(wanted, p.Expr) else [bound.value for bound in wanted.args]
+    messages, slots = 0, set()
+    for expr in exprs:
+        messages |= touches(expr)
+        slots |= {part.slot for part in parts(expr) if isinstance(part, p.SlotRef)}
+    return messages, frozenset(slots)
+
+
+def _written(statement: p.Statement, reads: tuple[int, frozenset[int]]) -> bool:
+    messages, slots = reads
+    for each in within(statement):
+        if isinstance(each, (p.SetPlace, p.RemovePlace)) and not isinstance(each.place, p.SlotPlace):
+            written = REQUEST if each.place.message == "request" else RESPONSE
+        elif isinstance(each, p.Invoke):
+            if "user" in each.card.effects:
+                return True
+            written = RESPONSE if each.card.answers else 0
+        else:
+            continue
+        if messages & written:
+            return True
+    return bool(binds(statement) & slots)
