@@ -1,0 +1,166 @@
+"""Fixes: what is mended is gone, the policy still checks, stays laid out, and is mended once and for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from policylang.check import check_text
+from policylang.diagnostics import Diagnostic, Edit, Fix, Severity
+from policylang.lint.configuration import Configuration
+from policylang.lint.examples import FILES, Anything, catalog, check, parts, policy
+from policylang.lint.known import all_rules
+from policylang.lint.mend import ROUNDS, Linted, Mended, mend
+from policylang.lint.run import lint
+from policylang.source import Source, Span
+from policylang.syntax.printer import fmt_text
+
+WRONG = {file.stem: file.read_text() for file in sorted(Path(__file__).parent.glob("wrong/*/*.pol"))}
+RULES = {rule.name: rule for rule in all_rules()}
+
+
+def look(texts: Mapping[str, str], only: str = "") -> Linted:
+    """`policy.pol` beside the files of examples."""
+    files = {**FILES, **{name: text.encode() for name, text in texts.items()}}
+    checked = check_text(texts["policy.pol"], "policy.pol", files, Anything(), catalog=catalog())
+    return [(checked, lint(checked, catalog(), Configuration(only=frozenset({only} - {""}))))]
+
+
+def mended(text: str, unsafe: bool, only: str = "") -> Mended:
+    return mend(lambda texts: look({"policy.pol": text, **texts}, only), unsafe)
+
+
+def found(text: str) -> list[Diagnostic]:
+    return look({"policy.pol": text})[0][1]
+
+
+@cache
+def examples() -> list[tuple[str, str, bool]]:
+    """Every wrong text whose finding has a fix, with the rule that finds it, and whether its fixes are safe."""
+    texts = [(rule.name, policy(parts(rule)[1])) for rule in RULES.values()]
+    texts += [(name.partition("_")[0], text) for name, text in WRONG.items()]
+    listed = []
+    for name, text in texts:
+        if check(text).program is None:
+            continue  # the tests of pages and of wrong policies say so
+        fixes = [each.fix for each in found(text) if each.name == name and each.fix is not None]
+        if fixes:
+            listed.append((name, text, all(fix.safe for fix in fixes)))
+    return listed
+
+
+IDS = [f"{name}-{number}" for number, (name, _, _) in enumerate(examples())]
+
+
+@pytest.mark.parametrize(("name", "text", "safe"), examples(), ids=IDS)
+def test_a_fix_mends_what_was_found(name: str, text: str, safe: bool) -> None:
+    before = [each for each in found(text) if each.name == name and each.fix is not None]
+    result = mended(text, not safe, name if name != "unused-allow" else "")
+    fresh = result.texts["policy.pol"]
+    left = [each for each in found(fresh) if each.name == name and each.fix is not None]
+    assert len(before) > 0 and not left, fresh
+    again = mended(fresh, not safe, name)
+    assert not again.texts and again.count == 0, "a second time there is nothing to mend"
+
+
+@pytest.mark.parametrize(("name", "text", "safe"), examples(), ids=IDS)
+def test_what_was_laid_out_stays_so(name: str, text: str, safe: bool) -> None:
+    (checked, _), = look({"policy.pol": text})
+    source = checked.files[0].source
+    fresh = mended(text, True, name if name != "unused-allow" else "").texts["policy.pol"]
+    laid_out = fmt_text(Source("policy.pol", fresh))
+    assert isinstance(laid_out, str)
+    if fmt_text(source) == text:
+        assert fresh == laid_out
+
+
+@pytest.mark.parametrize(("name", "text", "safe"), examples(), ids=IDS)
+def test_a_safe_fix_brings_no_other_finding(name: str, text: str, safe: bool) -> None:
+    """An unsafe one may: somebody is asked to look."""
+    if not safe:
+        assert not mended(text, False, name).texts, "without --unsafe nothing is changed"
+        return
+    after = {each.name for each in found(mended(text, False).texts["policy.pol"])}
+    assert after <= {each.name for each in found(text)} - {name}
+
+
+# --- how edits are put into a text ---
+
+TEXT = """\
+gateway {
+    listen "127.0.0.1:8080"
+}
+
+service example "/" {
+    log "a"
+    log "b"  # of b
+    log "c"
+    respond 204
+}
+"""
+
+
+def fixed(*edits: tuple[str, str], rule: str = "some-rule", safe: bool = True) -> Diagnostic:
+    """A finding that wants these pieces of the text replaced, all at once."""
+    source = Source("policy.pol", TEXT)
+    spans = [Span(source, TEXT.index(piece), TEXT.index(piece) + len(piece)) for piece, _ in edits]
+    replaced = tuple(Edit(span, new) for span, (_, new) in zip(spans, edits, strict=True))
+    return Diagnostic(rule, spans[0], "wrong", Severity.WARNING, fix=Fix("mend it", replaced, safe=safe))
+
+
+def mend_once(*wanted: Diagnostic, unsafe: bool = False) -> Mended:
+    """These findings the first time, none later."""
+
+    def findings(texts: Mapping[str, str]) -> Linted:
+        checked = check_text(texts.get("policy.pol", TEXT), "policy.pol")
+        return [(checked, [] if texts or checked.program is None else list(wanted))]
+
+    return mend(findings, unsafe)
+
+
+def test_what_is_taken_away_goes_with_its_line() -> None:
+    assert mend_once(fixed(('log "a"', ""))).texts["policy.pol"] == TEXT.replace('    log "a"\n', "")
+    assert mend_once(fixed(("# of b", ""))).texts["policy.pol"] == TEXT.replace("  # of b", "")
+    assert '    # of b\n    log "c"' in mend_once(fixed(('log "b"', ""))).texts["policy.pol"]
+
+
+def test_edits_of_one_fix_go_together_or_not_at_all() -> None:
+    both = fixed(('"a"', '"x"'), ('"c"', '"y"'))
+    overlapping = fixed(('log "c"', 'log "z"'), ('"b"', '"z"'))
+    result = mend_once(both, overlapping)
+    assert result.texts["policy.pol"] == TEXT.replace('"a"', '"x"').replace('"c"', '"y"')
+    assert result.count == 1
+
+
+def test_unsafe_ones_wait_for_the_flag() -> None:
+    wanted = fixed(('"a"', '"x"'), safe=False)
+    assert mend_once(wanted).texts == {}
+    assert mend_once(wanted, unsafe=True).count == 1
+
+
+def test_a_fix_that_makes_it_wrong_is_left_out_and_the_others_are_not() -> None:
+    harmful = fixed(("respond 204", "respond 2004"), rule="harmful-rule")
+    unreadable = fixed(('"b"', '"b'), rule="unreadable-rule")
+    result = mend_once(harmful, fixed(('"a"', '"x"')), unreadable)
+    assert result.texts["policy.pol"] == TEXT.replace('"a"', '"x"')
+    assert mend_once(harmful).texts == {}
+
+
+def test_it_ends_also_when_a_fix_never_does() -> None:
+    rounds = []
+
+    def findings(texts: Mapping[str, str]) -> Linted:
+        text = texts.get("policy.pol", TEXT)
+        rounds.append(text)
+        checked = check_text(text, "policy.pol")
+        source = checked.files[0].source
+        at = text.index('"b') + 1
+        longer = Diagnostic("some-rule", Span(source, at, at), "x", Severity.WARNING,
+                            fix=Fix("mend it", (Edit(Span(source, at, at), "b"),), safe=True))  # fmt: skip
+        return [(checked, [longer])]
+
+    result = mend(findings)
+    assert result.count == ROUNDS == len(rounds) - 1
