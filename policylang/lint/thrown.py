@@ -45,3 +45,14 @@ def held_in_vain(policy: Policy) -> Iterator[tuple[Visit, int]]:
         if routes > 1:
             wanted &= ~REQUEST
         yield from ((visit, held) for visit, held in vain if held & wanted)
+
+
+def chosen_loop(visit: Visit) -> p.For | None:
+    """The loop around it whose rounds a message decides on. `slice` with written ends bounds them."""
+    for each in reversed(visit.parents):
+        if isinstance(each, p.For):
+            listed = each.iterable
+            cut = isinstance(listed, p.FunctionCall) and listed.card.name == "slice"
+            if not isinstance(listed, (p.Const, p.ListOf)) and not cut:
+                return each
+    return None

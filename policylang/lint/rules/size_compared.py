@@ -1,0 +1,62 @@
+"""A body that is read to see whether it is too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.diagnostics import Edit
+from policylang.lint.edits import fix
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+
+_AT_MOST = {"<": 0, "<=": 0, ">": 1, ">=": 1}
+"""The operators, and on which side the size stands of one that holds for small bodies."""
+
+
+class SizeCompared(Rule):
+    """`request.size` is known when the whole body is here: the large one has been read when it is refused.
+
+    `limit_size` refuses by what the head says, cuts off what streams at the limit, and answers 413.
+
+        require request.size <= 1MiB
+        route orders
+    ==
+        limit_size request, 1MiB
+        route orders
+    """
+
+    name: ClassVar[str] = "size-compared"
+    category: ClassVar[Category] = "performance"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            statement = visit.statement
+            if isinstance(statement, p.Require):
+                bound = _bound(statement.condition, True)
+                cure = None
+                if bound is not None and "<=" in statement.span.text and "\n" not in statement.span.text:
+                    cure = fix("write `limit_size`", Edit(statement.span, f"limit_size request, {bound.span.text}"))
+                found = [(statement.condition, bound, cure)]
+            elif isinstance(statement, p.If):
+                found = [(condition, _bound(condition, False), None) for condition, _ in statement.arms]
+            else:
+                continue
+            for condition, bound, cure in found:
+                if bound is not None:
+                    yield Finding(
+                        condition.span, "the whole body is read before this says that it is too large",
+                        help=f"write `limit_size request, {bound.span.text}`", fix=cure,
+                    )  # fmt: skip
+
+
+def _bound(test: p.Expr, passes: bool) -> p.Expr | None:
+    """The constant that a size must be below, to pass `require` or not to be what an `if` is for."""
+    if not isinstance(test, p.BinaryOp) or test.op not in _AT_MOST:
+        return None
+    sides = (test.left, test.right)
+    place = _AT_MOST[test.op] if passes else 1 - _AT_MOST[test.op]
+    size, bound = sides[place], sides[1 - place]
+    measured = isinstance(size, p.MessageField) and (size.message, size.field) == ("request", "size")
+    return bound if measured and isinstance(bound, p.Const) else None

@@ -1,0 +1,62 @@
+"""A cache that keeps an answer for each caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.look import argument, calls, constant, parts
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+from policylang.source import Span
+
+_WIDE = frozenset({
+    "cookie", "date", "referer", "traceparent", "tracestate", "user-agent", "via", "x-correlation-id",
+    "x-forwarded-for", "x-real-ip", "x-request-id",
+})  # fmt: skip
+
+
+class WideVary(Rule):
+    """An answer that is kept apart by a field with a thousand values is seldom found again.
+
+    `User-Agent`, `Cookie`, `Referer` and the ids of requests differ from caller to caller: the cache fills with one
+    answer many times over. Take what decides out of the field, and put that into `key:`. The same is so for caches
+    behind the gateway that a `Vary` in the answer speaks to, where `*` says that none may use it.
+
+        cache ttl: 1m, vary: ["User-Agent"] { route orders }
+    ==
+        let mobile = (request.header["User-Agent"] ?? "") contains "Mobile"
+        cache ttl: 1m, key: mobile { route orders }
+    """
+
+    name: ClassVar[str] = "wide-vary"
+    category: ClassVar[Category] = "performance"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            for span, name in _told_apart(visit.statement):
+                if name.lower() in _WIDE or name == "*":
+                    yield Finding(
+                        span, f"`{name}` differs from caller to caller, and so does what is kept",
+                        help="tell apart by what decides: a word of it, not the whole field",
+                    )  # fmt: skip
+
+
+def _told_apart(statement: p.Statement) -> Iterator[tuple[Span, str]]:
+    if calls(statement, "cache", "cache_store", "cache_lookup"):
+        vary, key = argument(statement, "vary"), argument(statement, "key")
+        if vary is not None:
+            yield from ((vary.span, str(name)) for name in constant(vary) or ())
+        # What a function or a comparison makes of a field has fewer values.
+        keys = key.items if isinstance(key, p.ListOf) else [] if key is None else [key]
+        for each in keys:
+            whole = next(parts(each)) if not isinstance(each, p.BinaryOp) or each.op != "??" else each.left
+            if isinstance(whole, p.Named) and whole.kind == "header":
+                yield each.span, str(constant(whole.key) or "")
+    elif isinstance(statement, p.SetPlace) and isinstance(statement.place, p.NamedPlace):
+        place = statement.place
+        if (place.message, place.kind, str(constant(place.key)).lower()) == ("response", "header", "vary"):
+            names = constant(statement.value)
+            if isinstance(names, str):
+                yield from ((statement.value.span, name.strip()) for name in names.split(","))
