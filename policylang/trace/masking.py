@@ -14,6 +14,7 @@ from policylang.sdk.exchange import Exchange
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failed
 from policylang.sdk.static_types import PRIVATE_HEADERS
+from policylang.sdk.values import UpstreamName
 from policylang.trace.plan import own_expressions, paths
 from policylang.tree.facts import blocks, parts
 from policylang.tree.values import PRIVATE
@@ -23,7 +24,7 @@ HEADERS = frozenset({"x-api-key", "api-key", "apikey", "x-auth-token", "x-access
 PARAMETERS = frozenset({"api_key", "apikey", "api-key", "access_token", "token", "key", "password", "secret", "sig",
                         "signature", "code"})  # fmt: skip
 """The same of a query's parameters."""
-SHORTEST = 6
+SHORTEST = 8
 """Characters of a credential that is looked for inside other texts; a shorter one is hidden where it stands alone."""
 
 Frame = str
@@ -31,7 +32,8 @@ Frame = str
 
 
 class Hidden:
-    """What a program takes for credentials. `headers` in lower case."""
+    """What a program takes for credentials. `headers` in lower case. `targets`: upstreams that some statement sends a
+    private path or query to."""
 
     def __init__(self, program: p.Program) -> None:
         self.program = program
@@ -39,6 +41,7 @@ class Hidden:
         self._parameters = set(PARAMETERS)
         self._slots: set[int] = set()
         self.constants: set[str] = set()
+        self.targets: set[str] = set()
         for message, kind, name in program.private_fields:
             if kind == "header" and name:
                 self._headers.add(name)
@@ -63,9 +66,11 @@ class Hidden:
         for statement in statements:
             for expr in own_expressions(statement):
                 self._note_constants(expr)
-            if isinstance(statement, p.Invoke) and "user" in statement.card.effects:
-                for bound in statement.args:
-                    self._taken(bound.value)
+            if isinstance(statement, p.Invoke):
+                self._note_target(statement)
+                if "user" in statement.card.effects:
+                    for bound in statement.args:
+                        self._taken(bound.value)
         moves = [pair for statement in statements for pair in _moves(statement)]
         known = -1
         while known != len(self._slots):
@@ -84,6 +89,11 @@ class Hidden:
                     self._parameters.add(name)
             elif isinstance(path, p.SlotRef):
                 self._slots.add(path.slot)
+
+    def _note_target(self, statement: p.Invoke) -> None:
+        if any(bound.value.private for bound in statement.args):
+            values = [bound.value.value for bound in statement.args if isinstance(bound.value, p.Const)]
+            self.targets.update(each.name for each in values if isinstance(each, UpstreamName))
 
     def _note_constants(self, expr: p.Expr) -> None:
         for part in parts(expr):
@@ -165,10 +175,15 @@ class Mask:
             found.append(f"{self.text(name)}{mark}{PRIVATE}" if hide else pair)
         return "&".join(found)
 
-    def field(self, field: Field) -> str:
-        """A header field's value."""
+    def field(self, field: Field, message: str) -> str:
+        """The value of a header field of `request` or `response`."""
         value = field[2].decode("utf-8", "replace")
-        return PRIVATE if field[0].decode("latin-1") in self.hidden.headers else self.text(value)
+        hide = field[0].decode("latin-1") in self.hidden.headers or self.writes(message, "header")
+        return PRIVATE if hide else self.text(value)
+
+    def writes(self, message: str, part: str) -> bool:
+        """Whether the policy writes something private to that part, or to a field that it names only then."""
+        return (message, part, "") in self.hidden.program.private_fields
 
 
 def _credentials(lower: bytes, value: str) -> Iterator[str]:

@@ -100,6 +100,8 @@ class _Picture:
             self.lines += ["", *self._alone(left, "")]
         if len(self.lines) > MOST_LINES:
             self.lines = [*self.lines[:MOST_LINES], "…"]
+        for call in self.document.get("received", ()):
+            self._received(call)
         self._verdict()
         return "\n".join(line.rstrip() for line in self.lines) + "\n"
 
@@ -115,6 +117,15 @@ class _Picture:
             facts.append(f"policy {document['policy']}")
         self._add(printable(", ".join(facts)))
 
+    def _received(self, call: dict[str, Any]) -> None:
+        """A request that an upstream got."""
+        what = "got a copy of" if call["copy"] else "received"
+        line = f"{call['upstream']} {what} {call['method']} {call['target']}"
+        rows = [f"{name}: {value}" for name, value in call["fields"] if name.lower() != "host"]
+        rows.insert(0, f"Host: {call['host']}")
+        rows += ["", *call["body"].split("\n")] if "body" in call else []
+        self.lines += ["", self._paint("strong", printable(line)), *(f"    {printable(row)}" for row in rows)]
+
     def _verdict(self) -> None:
         document = self.document
         cut = document.get("cut")
@@ -122,7 +133,7 @@ class _Picture:
         if cut is not None:
             self.lines.append(f"{cut['entries']} entries in the middle are left out of this journal")
         good = "failure" not in document and "status" in document
-        time = f"  in {time_text(document['elapsed'])}" if self.times else ""
+        time = f"  in {time_text(document['elapsed'])}" if self.times and document["elapsed"] > 0 else ""
         self.lines.append(self._paint("good" if good else "bad", f"=> {printable(verdict(document))}") + time)
 
     # --- a stretch of text ---
@@ -225,13 +236,17 @@ class _Picture:
         said = "   ".join(line.said)
         painted = self._paint("dim", text) if mark == _NOT_REACHED else text
         wide = columns(text)
-        if said and max(wide, aside) + 3 + columns(said) + self.gutter + 5 <= WIDTH and wide <= max(aside, 1):
-            self._add(head + painted + " " * (aside - wide + 3) + self._paint("frame", said))
+        if said and max(wide, aside) + 3 + columns(said) + self.gutter + 5 <= WIDTH:
+            self._add(head + painted + " " * (max(aside - wide, 0) + 3) + self._paint("frame", said))
+            self._under(line)
         else:
             self._add(head + painted)
+            self._under(line)
             indent = " " * (wide - columns(text.lstrip(" ┆")) + 4)
             for row in _rows(line.said, WIDTH - self.gutter - 5 - len(indent)):
                 self._add(f"{' ' * self.gutter}   {self._bar()} {indent}{self._paint('frame', row)}")
+
+    def _under(self, line: _Line) -> None:
         if line.under:
             self._add(f"{' ' * self.gutter}   {self._bar()} {line.under}")
 

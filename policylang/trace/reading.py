@@ -46,7 +46,7 @@ Test = Callable[[Any, str], None]
 
 def _is(kind: type, word: str) -> Test:
     def test(value: Any, path: str) -> None:
-        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or abs(value) > _LARGEST)):
+        if type(value) is not kind or (isinstance(value, int) and abs(value) > _LARGEST):
             raise NotAJournal(f"this journal is damaged: `{path}` is not {word}")
 
     return test
@@ -106,7 +106,12 @@ _DOCUMENT = {
     "parts": _list(_object({**_PLACE, "word": _TEXT}, {"name": _TEXT})),
     "entries": _list(_object(_ENTRY, _MAYBE_ENTRY)),
 }  # fmt: skip
+_MESSAGE = {"fields": _list(_list(_TEXT))}
+_RECEIVED = {**_MESSAGE, "upstream": _TEXT, "copy": _is(bool, "true or false"), "method": _TEXT, "target": _TEXT,
+             "host": _TEXT}  # fmt: skip
 _MAYBE_DOCUMENT = {
+    "received": _list(_object(_RECEIVED, {"body": _TEXT})),
+    "answer": _object({**_MESSAGE, "status": _NUMBER}, {"body": _TEXT}),
     "user": _TEXT, "status": _NUMBER, "cut": _object({"after": _NUMBER, "entries": _NUMBER}, {}),
     "failure": _object({"name": _TEXT, "status": _NUMBER, "kind": _TEXT, "title": _TEXT},
                        {"detail": _TEXT, "assertion": _TEXT, **_PLACE}),

@@ -1,0 +1,178 @@
+"""A request as an author gives it, without a connection: of parts, or as HTTP text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from policylang.sdk.exchange import Client, Environment, Exchange, Request
+from policylang.sdk.message import Field
+from policylang.sdk.outcome import Failure, Kind
+from policylang.sdk.paths import BadPath, normal_path
+
+CLIENT = "192.0.2.1"
+HOST = "api.example"
+PORT = 40000
+MOST_BYTES = 256 << 20
+"""Of a request that is read from a file."""
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_OF_A_CONNECTION = frozenset(
+    {b"connection", b"keep-alive", b"transfer-encoding", b"expect", b"te", b"trailer", b"content-length"}
+)
+"""Fields that end at the gateway, or that it counts itself."""
+_OF_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class NotARequest(ValueError):
+    """`str()` says on one line what is wrong."""
+
+
+class Incoming:
+    """What comes in. `target`: path and query as a client writes them. `fields` without Host.
+
+    `host` and `scheme`: None until something says them.
+    """
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = "/"
+        self.fields: list[Field] = []
+        self.body = b""
+        self.host: str | None = None
+        self.scheme: str | None = None
+        self.client = CLIENT
+        self.cert: Any = None
+
+    # --- its parts ---
+
+    def ask_for(self, url: str) -> None:
+        """A URL with its host, or a path. Characters that cannot stand there are encoded. Raises NotARequest."""
+        text = quote(url, safe=_OF_PRINTABLE)  # spaces and what is beyond ASCII
+        if re.match(r"https?://", text, re.I):
+            parts = urlsplit(text)
+            if not parts.netloc:
+                raise NotARequest(f"`{url}` names no host: write `http://{HOST}/path`, or the path alone")
+            self.scheme = parts.scheme.lower()
+            self.host = parts.netloc.rpartition("@")[2].lower()
+            text = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        text = text.partition("#")[0]
+        if not text.startswith("/") and text != "*":
+            raise NotARequest(f"`{url}` is neither a path nor a URL: write `/{url}` or `http://{HOST}/{url}`")
+        self.target = text
+
+    def set_field(self, name: str, value: str) -> None:
+        """In place of every field of that name. Raises NotARequest."""
+        self.remove_field(name)
+        self.add_field(name, value)
+
+    def add_field(self, name: str, value: str) -> None:
+        raw = name.encode("utf-8", "surrogateescape")
+        if not _TOKEN.fullmatch(raw):
+            raise NotARequest(f"`{name}` is no name of a header field")
+        if any(mark in value for mark in "\r\n\0"):
+            raise NotARequest(f"the field `{name}` has a line's end in it")
+        lower = raw.lower()
+        if lower == b"host":
+            self.host = value.strip().lower()
+        elif lower not in _OF_A_CONNECTION:
+            self.fields.append((lower, raw, value.strip().encode("utf-8", "surrogateescape")))
+
+    def remove_field(self, name: str) -> None:
+        lower = name.lower().encode("utf-8", "surrogateescape")
+        self.fields = [field for field in self.fields if field[0] != lower]
+
+    def has(self, name: str) -> bool:
+        return any(field[0] == name.lower().encode() for field in self.fields)
+
+    # --- as an exchange ---
+
+    def exchange(self, environment: Environment, number: int = 1) -> Exchange:
+        """As the edge makes it. Its `failure` is set where the edge would refuse it, and no policy is asked."""
+        host = self.host or HOST
+        fields: list[Field] = [(b"host", b"Host", host.encode("utf-8", "surrogateescape")), *self.fields]
+        if self.body:
+            fields.append((b"content-length", b"Content-Length", b"%d" % len(self.body)))
+        path, mark, query = self.target.partition("?")
+        why = ""
+        try:
+            path = path if path == "*" else normal_path(path.encode("utf-8", "surrogatepass")).decode()
+        except BadPath as bad:
+            why = str(bad)
+        request = Request(
+            self.method or "GET", path, query.encode("utf-8", "surrogatepass") if mark else None, fields, host=host,
+            scheme=self.scheme or ("http" if self.cert is None else "https"), id=f"{number:08x}", body=self.body,
+        )  # fmt: skip
+        client = Client(self.client, PORT, self.cert)
+        found = Exchange(request, client, environment, environment.clock.monotonic())
+        if why:
+            found.failure = Failure("bad-path", 400, f"the path is refused: {why}", kind=Kind.ERROR)
+        return found
+
+
+def read_request(data: bytes, name: str = "the request") -> Incoming:
+    """HTTP as text: a request line, fields, an empty line, the body. Raises NotARequest.
+
+    Lines may end as they like, the version may be missing, and lines before the request line that are empty or begin
+    with `#` are skipped. Without Content-Length the body is what follows, without the last line's end.
+    """
+    if len(data) > MOST_BYTES:
+        raise NotARequest(f"{name} has over {MOST_BYTES} bytes")
+    head, body = _parted(data)
+    lines = [line.rstrip(b"\r").decode("utf-8", "surrogateescape") for line in head.split(b"\n")]
+    while lines and (not lines[0].strip() or lines[0].startswith("#")):
+        del lines[0]
+    if not lines:
+        raise NotARequest(f"{name} is empty: write `GET /path`, fields and perhaps a body below")
+    found = Incoming()
+    _read_line(found, lines[0].strip(), name)
+    length: int | None = None
+    for field, value in _fields(lines[1:], name):
+        if field.lower() == "content-length":
+            if not value.isascii() or not value.isdigit():
+                raise NotARequest(f"the Content-Length of {name} is no number")
+            length = int(value)
+        found.add_field(field, value)
+    if length is not None and length > len(body):
+        raise NotARequest(f"{name} ends after {len(body)} bytes of its body, and says that there are {length}")
+    found.body = body[:length] if length is not None else re.sub(rb"\r?\n\Z", b"", body)
+    return found
+
+
+def _parted(data: bytes) -> tuple[bytes, bytes]:
+    """Head and body, at the first empty line behind the request line."""
+    start = re.match(rb"(?:[ \t]*\r?\n|#[^\n]*\n)*", data)
+    begin = start.end() if start is not None else 0
+    gap = re.search(rb"\r?\n[ \t]*\r?\n", data[begin:])
+    if gap is None:
+        return data[begin:], b""
+    return data[begin : begin + gap.start()], data[begin + gap.end() :]
+
+
+def _read_line(found: Incoming, line: str, name: str) -> None:
+    words = line.split()
+    if len(words) > 1 and re.fullmatch(r"HTTP/[0-9.]+", words[-1], re.I):
+        del words[-1]
+    if len(words) == 1:
+        words.insert(0, "GET")
+    method, target = words[0], words[-1]
+    if len(words) != 2 or not _TOKEN.fullmatch(method.encode("utf-8", "surrogateescape")):
+        raise NotARequest(f"the first line of {name} is no request line: write `GET /path HTTP/1.1`")
+    found.method = method
+    found.ask_for(target)
+
+
+def _fields(lines: Iterable[str], name: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for number, line in enumerate(lines, 2):
+        if not line.strip():
+            continue
+        if line[0] in " \t" and found:  # RFC 9112 5.2: a line that goes on
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}")
+            continue
+        field, mark, value = line.partition(":")
+        if not mark:
+            raise NotARequest(f"line {number} of {name} is no field: write `Name: value`")
+        found.append((field.strip(), value.strip()))
+    return found
