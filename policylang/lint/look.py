@@ -78,10 +78,22 @@ def _expressions(value: Any) -> Iterator[p.Expr]:
             yield from _expressions(each)
 
 
-def expressions(statement: p.Statement) -> Iterator[p.Expr]:
-    """As `own_expressions`, each with all that it is made of."""
-    for expr in own_expressions(statement):
-        yield from parts(expr)
+_KNOWN: dict[int, tuple[p.Statement, tuple[p.Expr, ...]]] = {}
+"""What `expressions` has found; each statement is kept with it, so that no other one can have its id."""
+
+
+def expressions(statement: p.Statement) -> tuple[p.Expr, ...]:
+    """As `own_expressions`, each with all that it is made of. Nearly every rule asks for them: they are remembered."""
+    known = _KNOWN.get(id(statement))
+    if known is None:
+        found = tuple(part for expr in own_expressions(statement) for part in parts(expr))
+        known = _KNOWN[id(statement)] = (statement, found)
+    return known[1]
+
+
+def forget() -> None:
+    """Another policy is looked at."""
+    _KNOWN.clear()
 
 
 def argument(statement: p.Statement, name: str) -> p.Expr | None:
@@ -157,6 +169,6 @@ def nodes(node: Any) -> Iterator[n.Node]:
 
 
 __all__ = [
-    "AUTHENTICATES", "Visit", "argument", "authenticates", "bound", "calls", "constant", "expressions", "given", "nodes",
-    "own_expressions", "parts", "statements", "text_of", "within",
+    "AUTHENTICATES", "Visit", "argument", "authenticates", "bound", "calls", "constant", "expressions", "forget",
+    "given", "nodes", "own_expressions", "parts", "statements", "text_of", "within",
 ]  # fmt: skip
