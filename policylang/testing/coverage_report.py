@@ -127,7 +127,7 @@ def _seen(site: Site, reasons: Reasons, counts: Counts) -> Seen:
     seen = counts.get(site.key, {})
     marks = [
         Mark(goal.span.line, goal.label, name.partition(":")[0], seen.get(name, 0), True)
-        for name, goal in site.goals.items()
+        for name, goal in sorted(site.goals.items(), key=lambda each: each[0] if each[0].startswith("arm:") else "")
     ]
     for name, count in seen.items():
         if name not in site.goals and name != f"arm:{BODY}":
@@ -135,8 +135,8 @@ def _seen(site: Site, reasons: Reasons, counts: Counts) -> Seen:
             known, span = site.labels.get(label, (label, site.span)) if kind == "arm" else (label, site.span)
             if known or kind != "arm":
                 marks.append(Mark(span.line, known or _WORDS.get(kind, kind), kind, count, False))
-    # What went well first, then refusals; what has no goal last.
-    marks.sort(key=lambda mark: (mark.line, not mark.goal, mark.kind not in _FIRST))
+    # What went well first, then refusals as the card has them; what has no goal last.
+    marks.sort(key=lambda mark: (mark.line, not mark.goal, mark.kind not in _FIRST, "" if mark.goal else mark.label))
     reached = reasons.reached(site.key)
     return Seen(site.span, site.word, site.depth, site.scope, reached, tuple(marks), "" if reached else
                 reasons.why(site))  # fmt: skip
