@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from policylang.catalog import Catalog, load_catalog
 from policylang.check import (
@@ -22,20 +23,23 @@ from policylang.check import program as p
 from policylang.check.blocks import head
 from policylang.check.declarations import declared_map, gateway_settings, upstream_settings
 from policylang.check.definitions import Definition, define_all
-from policylang.check.loading import Loaded, load_files
+from policylang.check.loading import TESTS, Loaded, load_files
 from policylang.check.members import CONTEXT
 from policylang.check.paths import Claims
 from policylang.check.report import Report
 from policylang.check.scope import Slots
 from policylang.check.services import Globals, check_global, check_service
 from policylang.check.special import SPECIAL
-from policylang.check.surroundings import Loader, Surroundings
+from policylang.check.surroundings import Given, Loader, Surroundings
 from policylang.check.unit import Unit
 from policylang.check.walk import ExpressionCheck, StatementCheck
 from policylang.diagnostics import Diagnostic, Label
 from policylang.sdk.shared_map import SharedMap
 from policylang.source import Span
 from policylang.syntax import nodes as n
+
+if TYPE_CHECKING:
+    from policylang.check.tests import CheckedTest
 
 EXPRESSIONS: dict[type[n.Node], ExpressionCheck] = {
     n.Text: expressions.check_text, n.Number: expressions.check_number, n.Bool: expressions.check_bool,
@@ -57,11 +61,16 @@ STATEMENTS: dict[type[n.Node], StatementCheck] = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`program` is None when a diagnostic is an error. `files`: what was read, as it was written."""
+    """`program` is None when a diagnostic is an error. `files`: what was read, as it was written.
+
+    `tests`: of files of tests, whose `program` is the policy that they import; `loaded`: to check that policy again.
+    """
 
     program: p.Program | None
     diagnostics: list[Diagnostic]
     files: tuple[n.File, ...] = ()
+    tests: tuple[CheckedTest, ...] = ()
+    loaded: Loaded | None = None
 
 
 def check_files(
@@ -80,7 +89,15 @@ def check_files(
     surroundings = Surroundings(load, environ)
     loaded = load_files(paths, surroundings, report)
     unit = Unit(report, catalog or load_catalog(), surroundings, EXPRESSIONS, STATEMENTS, broken=loaded.broken)
-    program = _program(unit, loaded)
+    tests: tuple[CheckedTest, ...] = ()
+    if loaded.tests:
+        from policylang.check.tests import check_tests, given_in
+
+        surroundings.given = given_in(loaded.tests)
+        program = _program(unit, loaded)
+        tests = check_tests(unit, loaded.tests)
+    else:
+        program = _program(unit, loaded)
     order = {id(source): place for place, source in enumerate(loaded.sources)}
     # what could not be read is not to be reported again for what it was taken for
     said = {(id(found.span.source), found.span.start) for found in loaded.diagnostics}
@@ -88,7 +105,20 @@ def check_files(
         found for found in report.diagnostics if (id(found.span.source), found.span.start) not in said
     ]
     diagnostics.sort(key=lambda d: (order.get(id(d.span.source), len(order)), d.span.start, d.span.end))
-    return Checked(None if diagnostics else program, diagnostics, tuple(loaded.files))
+    return Checked(None if diagnostics else program, diagnostics, tuple(loaded.files), tests, loaded)
+
+
+def check_again(
+    loaded: Loaded, given: Given, load: Loader | None = None, environ: Mapping[str, str] | None = None,
+    *, catalog: Catalog | None = None,
+) -> Checked:  # fmt: skip
+    """Check a policy that was read before, in other surroundings."""
+    report = Report()
+    surroundings = Surroundings(load, environ)
+    surroundings.given = given
+    unit = Unit(report, catalog or load_catalog(), surroundings, EXPRESSIONS, STATEMENTS)
+    program = _program(unit, loaded)
+    return Checked(None if report.diagnostics else program, report.diagnostics)
 
 
 def check_text(
@@ -142,7 +172,7 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
         after = _after(unit, named, shared, slots, counters)
     statements.check_asked(unit)
     return p.Program(
-        sources=tuple(loaded.sources),
+        sources=tuple(each for each in loaded.sources if not each.name.endswith(TESTS)),
         gateway=gateway,
         upstreams=upstreams,
         services=services,
@@ -150,7 +180,7 @@ def _program(unit: Unit, loaded: Loaded) -> p.Program:
         after=tuple(after),
         global_slots=tuple(shared.slots.names),
         hash=_hash(unit.surroundings),
-        files=dict(unit.surroundings.files),
+        files={path: data for path, data in unit.surroundings.files.items() if not path.endswith(TESTS)},
         maps=tuple(each.value for each in unit.maps.values() if isinstance(each.value, SharedMap)),
         private_slots=frozenset(shared.hidden | {each for each in shared.tainted if isinstance(each, int)}),
         private_fields=frozenset(each for each in shared.tainted if isinstance(each, tuple)),
@@ -200,8 +230,8 @@ class Named:
                                   labels=[Label(head(self.gateway), "first here")],
                                   help="put all settings into one block")  # fmt: skip
         elif isinstance(node, n.Test):
-            unit.report.error("not-in-this-version", node.title.span, "tests are not in this version",
-                              help="leave it out")  # fmt: skip
+            unit.report.error("misplaced-test", node.title.span, "tests stand in a file whose name ends in `_test.pol`",
+                              help="move it there, and `import` this file")  # fmt: skip
 
     def _first(self, kind: str, name: str, span: Span) -> bool:
         first = self._seen.setdefault((kind, name), span)
@@ -238,7 +268,7 @@ def _hash(surroundings: Surroundings) -> str:
     """Names the policy. Secrets are left out: a short digest of one could be guessed at."""
     digest = hashlib.sha256()
     for path in sorted(surroundings.files):
-        if path not in surroundings.secret_files:
+        if path not in surroundings.secret_files and not path.endswith(TESTS):
             data = surroundings.files[path]
             digest.update(len(data).to_bytes(8, "big"))
             digest.update(data)

@@ -177,6 +177,9 @@ def declared_map(unit: Unit, node: n.MapDeclaration) -> DeclaredMap:
         return DeclaredMap(node, None)
     if "ttl" in given:
         return DeclaredMap(node, _in_the_store(walk, node))
+    entries = unit.surroundings.given.maps.get(node.name)
+    if entries is not None:
+        return DeclaredMap(node, entries)
     args = given.get("file")
     if args is None:
         unit.report.error("missing-parameter", node.name_span, f"the map `{node.name}` needs `file` or `ttl`",

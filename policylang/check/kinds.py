@@ -14,8 +14,10 @@ NETWORKS = Type("networks")
 """Addresses and networks that stand beside an ip, read when the policy is checked: sdk.networks.Networks."""
 
 INTERPOLATES = frozenset({"string", "number", "boolean", "duration", "size", "rate", "ip", "time", "json", "unknown"})
-RECORD_KINDS = frozenset({"request", "response", "client", "certificate", "principal", "failure"})
+RECORD_KINDS = frozenset({"request", "response", "client", "certificate", "principal", "failure", "answer", "call"})
 """What has members but no value that could be written down."""
+TOLD = frozenset({"answer", "call"})
+"""Records of a test."""
 A_PART = {"principal": "id", "failure": "detail", "client": "ip", "certificate": "subject", "request": "json",
           "response": "json"}  # fmt: skip
 """What of a record may have been meant."""
@@ -77,7 +79,7 @@ def accepts(wanted: Type, got: Type) -> bool:
     want, have = wanted.name, got.name
     if want == have:
         if want == "list":
-            return wanted.of is None or got.of is None or accepts(wanted.of, got.of)
+            return wanted.of is None or got.of is None or got.of.name in TOLD or accepts(wanted.of, got.of)
         return True
     if have == "unknown":
         return True

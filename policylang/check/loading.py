@@ -17,6 +17,8 @@ from policylang.syntax.parser import parse
 @dataclass(slots=True)
 class Loaded:
     declarations: list[n.Declaration] = field(default_factory=list)
+    tests: list[n.Declaration] = field(default_factory=list)
+    """What stands in files of tests."""
     sources: list[Source] = field(default_factory=list)
     files: list[n.File] = field(default_factory=list)
     """One for each source."""
@@ -34,6 +36,10 @@ class _Open:
     rest: Iterator[n.Declaration]
 
 
+TESTS = "_test.pol"
+"""How the name of a file of tests ends."""
+
+
 def load_files(paths: Sequence[str], surroundings: Surroundings, report: Report) -> Loaded:
     """Raises OSError for a file of `paths` itself: that is for the command line to say."""
     loaded = Loaded()
@@ -49,7 +55,7 @@ def load_files(paths: Sequence[str], surroundings: Surroundings, report: Report)
             if node is None:
                 above.pop()
             elif not isinstance(node, n.Import):
-                loaded.declarations.append(node)
+                (loaded.tests if above[-1].path.endswith(TESTS) else loaded.declarations).append(node)
             else:
                 found = _imported(node, above, known, surroundings, report, loaded)
                 if found is not None:
@@ -91,6 +97,10 @@ def _imported(
         )  # fmt: skip
         return None
     if where in known:
+        return None
+    if where.endswith(TESTS) and not path.endswith(TESTS):
+        report.error("imported-tests", node.path.span, f"`{where}` holds tests, and no part of a policy",
+                     help="leave it out: the tests import the policy")  # fmt: skip
         return None
     known[where] = node.path.span
     text = surroundings.text(report, written, node.path.span)

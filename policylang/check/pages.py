@@ -5,7 +5,10 @@ An example that begins with no declaration stands inside a service; an upstream 
 
 from __future__ import annotations
 
-from policylang.check import declaration_pages, flow_pages, literal_pages, name_pages, type_pages
+import re
+
+from policylang.check import declaration_pages, flow_pages, literal_pages, name_pages, testing_pages, type_pages
+from policylang.testing import pages as result_pages
 
 
 def _page(entry: str) -> tuple[str, str]:
@@ -20,5 +23,16 @@ def _page(entry: str) -> tuple[str, str]:
     return name, "\n".join(parts)
 
 
-_SOURCES = (declaration_pages.PAGES, flow_pages.PAGES, literal_pages.PAGES, name_pages.PAGES, type_pages.PAGES)
-PAGES: dict[str, str] = dict(_page(entry) for source in _SOURCES for entry in source.strip("\n").split("\n\n"))
+_ENTRY = re.compile(r"\n\n(?=[a-z])")
+
+
+def _pages(*sources: str) -> dict[str, str]:
+    return dict(_page(entry) for source in sources for entry in _ENTRY.split(source.strip("\n")))
+
+
+PAGES = _pages(
+    declaration_pages.PAGES, flow_pages.PAGES, literal_pages.PAGES, name_pages.PAGES, testing_pages.PAGES,
+    type_pages.PAGES,
+)  # fmt: skip
+RESULTS = _pages(result_pages.PAGES)
+"""Of tests that did not pass."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,8 +31,22 @@ def resolve(path: str, beside: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(beside), path))
 
 
+@dataclass(slots=True)
+class Given:
+    """What a test puts in the place of the surroundings: entries of maps with a file, by the map's name; environment
+    variables and secrets by name; texts of files, by the path as the policy writes it."""
+
+    maps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
 class Surroundings:
-    """`files`: everything that was read, by path: given back to the loader, it makes the same program elsewhere."""
+    """`files`: everything that was read, by path: given back to the loader, it makes the same program elsewhere.
+
+    `asked`: what was asked for besides, as (`env`, `secret` or `file`, its name).
+    """
 
     def __init__(self, load: Loader | None, environ: Mapping[str, str] | None) -> None:
         self._load = load or read_file
@@ -39,6 +54,8 @@ class Surroundings:
         self._failed: dict[str, OSError] = {}
         self._parsed: dict[str, Any] = {}
         self.files: dict[str, bytes] = {}
+        self.given = Given()
+        self.asked: set[tuple[str, str]] = set()
         self.secret_files: set[str] = set()
 
     def read(self, path: str) -> bytes:
@@ -55,10 +72,16 @@ class Surroundings:
         return found
 
     def variable(self, name: str) -> str | None:
-        return self._environ.get(name)
+        self.asked.add(("env", name))
+        given = self.given.variables.get(name)
+        return self._environ.get(name) if given is None else given
 
     def secret(self, name: str) -> str | None:
         """From the folder that the service manager gives, else from the environment; one line's end is cut off."""
+        self.asked.add(("secret", name))
+        given = self.given.secrets.get(name)
+        if given is not None:
+            return given
         folder = self._environ.get(CREDENTIALS)
         if folder and name and "/" not in name and name not in (".", ".."):
             path = posixpath.join(folder, name)
@@ -85,6 +108,10 @@ class Surroundings:
             return None
 
     def raw(self, report: Report, path: str, span: Span) -> bytes | None:
+        self.asked.add(("file", path))
+        given = self.given.files.get(path)
+        if given is not None:
+            return given.encode("utf-8", "surrogatepass")
         where = resolve(path, span.source.name)
         try:
             return self.read(where)

@@ -43,6 +43,10 @@ class VirtualClock:
     def wall(self) -> float:
         return self._epoch + self._now / 1e9
 
+    def set_wall(self, epoch: float) -> None:
+        """Say what time it is now. No timer minds."""
+        self._epoch = epoch - self._now / 1e9
+
     def sleep(self, seconds: float) -> Waiter[None]:
         waiter: Waiter[None] = Waiter()
         heapq.heappush(self._timers, (self._now + max(0, round(seconds * 1e9)), next(self._order), waiter))
@@ -51,13 +55,13 @@ class VirtualClock:
     def advance(self, seconds: float) -> None:
         """Let time pass, and fire every timer on the way at its own moment."""
         end = self._now + round(seconds * 1e9)
-        while self._timers and self._timers[0][0] <= end:
-            self.jump()
+        while self.jump(end):
+            pass
         self._now = max(self._now, end)
 
-    def jump(self) -> bool:
-        """Go to the next timer and fire it. False where there is none."""
-        if not self._timers:
+    def jump(self, until: int | None = None) -> bool:
+        """Go to the next timer and fire it. False where there is none (`until` then, monotonic ns)."""
+        if not self._timers or (until is not None and self._timers[0][0] > until):
             return False
         moment, _, waiter = heapq.heappop(self._timers)
         self._now = max(self._now, moment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from policylang.sdk.outcome import Unavailable
 from policylang.sdk.store import UNKNOWN, Change, Decision, Limit, Space, own_object
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from policylang.sdk.exchange import Clock
 
 T = TypeVar("T")
+
+
+class Reachable(Protocol):
+    @property
+    def down(self) -> bool:
+        """Whether the store cannot be asked now."""
+        ...
 
 
 class MemoryStore:
@@ -96,14 +103,15 @@ class MemoryStore:
 
 class MemoryEntries:
     """Entries in a dictionary for each space. `down` of the store beside it makes every call raise Unavailable.
+    `beside`: those of another process that shares the store.
 
     What must be on disk before it is acknowledged is given by a coroutine, as real stores do.
     """
 
-    def __init__(self, clock: Clock, store: MemoryStore) -> None:
+    def __init__(self, clock: Clock, store: Reachable, beside: MemoryEntries | None = None) -> None:
         self._clock = clock
         self._store = store
-        self._spaces: dict[Space, dict[bytes, tuple[bytes, float]]] = {}
+        self._spaces: dict[Space, dict[bytes, tuple[bytes, float]]] = {} if beside is None else beside._spaces
 
     def read(self, space: Space, key: bytes) -> bytes | Coroutine[Any, Any, bytes | None] | None:
         return self._given(space, lambda: self._live(space, key))

@@ -11,7 +11,7 @@ from policylang.sdk.outcome import Unavailable
 
 if TYPE_CHECKING:
     from policylang.sdk.exchange import Clock, Exchange, Response
-    from policylang.sdk.memory import MemoryStore
+    from policylang.sdk.memory import Reachable
     from policylang.sdk.message import Field
 
 
@@ -22,15 +22,16 @@ class _Kept:
 
 
 class MemoryCaches:
-    """`down` of the store makes it miss. `outcomes`: what was noted."""
+    """`down` of the store makes it miss. `outcomes`: what was noted. `beside`: those of another process that shares the
+    store."""
 
-    def __init__(self, clock: Clock, store: MemoryStore) -> None:
+    def __init__(self, clock: Clock, store: Reachable, beside: MemoryCaches | None = None) -> None:
         self.flights = Flights(clock)
         self.outcomes: list[CacheOutcome] = []
         self._clock = clock
         self._store = store
-        self._answers: dict[Name, list[_Kept]] = {}
-        self._values: dict[bytes, tuple[bytes, float]] = {}
+        self._answers: dict[Name, list[_Kept]] = {} if beside is None else beside._answers
+        self._values: dict[bytes, tuple[bytes, float]] = {} if beside is None else beside._values
 
     def answer(self, exchange: Exchange, name: Name, longest: int, outcome: CacheOutcome = "hit") -> Response | Missing:
         if self._store.down:

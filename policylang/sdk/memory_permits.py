@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from policylang.sdk.memory import MemoryStore
+from policylang.sdk.memory import Reachable
 from policylang.sdk.outcome import Unavailable
 from policylang.sdk.permits import Wish
 from policylang.sdk.waiter import Waiter
@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 
 class MemoryPermits:
-    """`down` of the store makes every `acquire` raise Unavailable; then half of every limit is this process's share."""
+    """`down` of the store makes every `acquire` raise Unavailable; then this process has its share of every limit: what
+    one of `holders` may have. `beside`: those of another process that shares the store."""
 
-    def __init__(self, clock: Clock, store: MemoryStore) -> None:
+    def __init__(
+        self, clock: Clock, store: Reachable, holders: int = 2, beside: MemoryPermits | None = None
+    ) -> None:
         self._clock = clock
         self._store = store
-        self._out: dict[bytes, int] = {}
-        self._queues: dict[bytes, deque[Waiter[MemoryPermit | None]]] = {}
+        self._holders = holders
+        self._own: dict[bytes, int] = {}
+        self._out: dict[bytes, int] = {} if beside is None else beside._out
+        self._queues: dict[bytes, deque[Waiter[bool]]] = {} if beside is None else beside._queues
 
     @property
     def machine(self) -> MemoryPermits:
@@ -38,32 +43,46 @@ class MemoryPermits:
             return self._given(key)
         if not wish.wait or len(queue) >= wish.queue:
             return None
-        return self._in_turn(queue, wish.wait)
+        return self._in_turn(key, queue, wish.wait)
 
     def acquire_alone(self, key: bytes, wish: Wish, exchange: Exchange) -> MemoryPermit | None:
-        return self._given(key) if self._out.get(key, 0) < wish.limit // 2 else None
+        return self._given(key) if self._own.get(key, 0) < wish.limit // self._holders else None
 
-    async def _in_turn(self, queue: deque[Waiter[MemoryPermit | None]], wait: int) -> MemoryPermit | None:
-        waiter: Waiter[MemoryPermit | None] = Waiter()
+    async def _in_turn(self, key: bytes, queue: deque[Waiter[bool]], wait: int) -> MemoryPermit | None:
+        waiter: Waiter[bool] = Waiter()
         queue.append(waiter)
-        self._clock.sleep(wait / 1e9).callback = lambda: waiter.fire(None)
+        self._clock.sleep(wait / 1e9).callback = lambda: waiter.fire(False)
         try:
-            return await waiter
+            if not await waiter:
+                return None
+        except GeneratorExit:
+            if waiter.done and waiter.value:  # it was given up with a permit on its way
+                self._out[key] -= 1
+                self._pass_on(key)
+            raise
         finally:
             if waiter in queue:
                 queue.remove(waiter)
+        self._out[key] -= 1  # it was kept for this one
+        return self._given(key)
 
     def _given(self, key: bytes) -> MemoryPermit:
         self._out[key] = self._out.get(key, 0) + 1
+        self._own[key] = self._own.get(key, 0) + 1
         return MemoryPermit(self, key, self._out[key])
 
     def returned(self, key: bytes) -> None:
         self._out[key] -= 1
+        self._own[key] -= 1
+        self._pass_on(key)
+
+    def _pass_on(self, key: bytes) -> None:
         queue = self._queues.get(key)
         while queue:
             waiter = queue.popleft()
             if not waiter.done:
-                waiter.fire(self._given(key))
+                self._out[key] += 1
+                waiter.fire(True)
                 return
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from policylang.sdk.memory import MemoryStore
+from policylang.sdk.memory import Reachable
 from policylang.sdk.outcome import Unavailable
 from policylang.sdk.periods import Period
 from policylang.sdk.quotas import Taken
 
 
 class MemoryQuotas:
-    """`down` of the store beside it makes every call raise Unavailable, unless it may overdraw."""
+    """`down` of the store beside it makes every call raise Unavailable, unless it may overdraw. `beside`: those of
+    another process that shares the store; none has taken units in advance."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: Reachable, beside: MemoryQuotas | None = None) -> None:
         self._store = store
-        self._used: dict[tuple[bytes, Period], int] = {}
+        self._used: dict[tuple[bytes, Period], int] = {} if beside is None else beside._used
 
     async def take(self, key: bytes, period: Period, limit: int, units: int, overdraw: bool = False) -> Taken:
         if self._store.down and not overdraw:

@@ -16,6 +16,7 @@ from policylang.tools.reference import (
     setting_page,
     settings,
     special_and_plain,
+    test_cards,
     variables_page,
     written_pages,
 )  # fmt: skip
@@ -65,6 +66,7 @@ def all_pages() -> dict[str, str]:
     pages["functions.md"] = _joined("Functions", [function_page(card) for card in functions])
     pages["diagnostics.md"] = _joined("Diagnostics", [text for _, text in sorted(diagnostic_pages().items())])
     pages["rules.md"] = rules_page()
+    pages["tests.md"] = _joined("Tests", [written_pages()["test"], *map(assertion_page, test_cards().values())])
     assertions = sorted(catalog.assertions.values(), key=lambda card: (card.group, card.name))
     pages["README.md"] = _index(assertions, functions)
     return pages
@@ -87,7 +89,7 @@ def _index(assertions: list[Card], functions: list[FunctionCard]) -> str:
     lines = ["# Reference", "", "Made by `pol docs` of what the programs themselves read.", ""]
     lines += ["- [Statements](statements.md)", "- [Declarations](declarations.md)", "- [Settings](settings.md)"]
     lines += ["- [Context variables](variables.md)", "- [Functions](functions.md)"]
-    lines += ["- [Diagnostics](diagnostics.md)", "- [Rules of `pol lint`](rules.md)", ""]
+    lines += ["- [Diagnostics](diagnostics.md)", "- [Rules of `pol lint`](rules.md)", "- [Tests](tests.md)", ""]
     lines += ["| assertion | for | what |", "| --- | --- | --- |"]
     lines += [f"| [{c.name}](assertions/{c.name}.md) | {c.group} | {c.summary} |" for c in assertions]
     lines += ["", "| function | for | what |", "| --- | --- | --- |"]

@@ -29,6 +29,7 @@ def page(name: str) -> str | None:
         assertion_page(catalog.assertions[name]) if name in catalog.assertions else None,
         function_page(special_and_plain()[name]) if name in special_and_plain() else None,
         written_pages().get(name),
+        *[assertion_page(card) for word, card in test_cards().items() if name in (word, word.partition(" ")[0])],
         *[setting_page(place, cards[name]) for place, cards in settings().items() if name in cards],
         diagnostic_pages().get(name),
         rule_page(name),
@@ -51,6 +52,13 @@ def special_and_plain() -> dict[str, FunctionCard]:
     return {**load_catalog().functions, **SPECIAL}
 
 
+def test_cards() -> dict[str, Card]:
+    """The words of tests, by their names; what can be given is `given map` and so on."""
+    from policylang.testing.vocabulary import CARDS, GIVEN
+
+    return {**CARDS, **{card.name: card for card in GIVEN.values()}}
+
+
 def settings() -> dict[str, dict[str, Card]]:
     """The cards of what may stand in `gateway` and `upstream` blocks."""
     from policylang.check.settings import GATEWAY, UPSTREAM
@@ -60,10 +68,11 @@ def settings() -> dict[str, dict[str, Card]]:
 
 def diagnostic_pages() -> dict[str, str]:
     from policylang.check.pages import PAGES as CHECKED
+    from policylang.check.pages import RESULTS
     from policylang.lint.configured import PAGES as CONFIGURED
     from policylang.syntax.pages import PAGES as READ
 
-    return {**READ, **CHECKED, **CONFIGURED}
+    return {**READ, **CHECKED, **RESULTS, **CONFIGURED}
 
 
 # --- one page ---

@@ -235,6 +235,8 @@ def _context(source: Source, expr: p.ContextValue, depth: int) -> str:
         return "(None if x.user is None else x.user.id)" if expr.field == "id" else f"principal_member(x.user, {field})"
     if expr.root == "failure":
         return f"failure_member(x.failure, {field})"
+    if expr.root == "test":  # of a test's own exchange, whose environment is policylang.testing.world.World
+        return f"x.environment.told({field})"
     raise ValueError(f"{expr.root} has no {expr.field}")
 
 
@@ -242,7 +244,7 @@ def _member(source: Source, expr: p.MemberOf, depth: int) -> str:
     base = source.of(expr.base, depth)
     key = source.of(expr.key, depth)
     kind = expr.base.type.name
-    if kind == "certificate":
+    if kind in ("certificate", "answer", "call"):
         return f"attribute({base}, {key})"
     if kind in ("json", "map") and isinstance(expr.key, p.Const) and expr.key.value.__class__ is str:
         name = source.temporary()

@@ -44,6 +44,8 @@ def catalog() -> Catalog:
 
 
 def policy(example: str) -> str:
+    if example.startswith("# "):
+        return example
     if not example.startswith(DECLARATIONS) and "\nservice " not in example:
         last = example.rstrip().rsplit("\n", 1)[-1]
         end = "" if last.startswith(ENDS) else "    respond 200\n"
@@ -58,7 +60,14 @@ def example(name: str, info: str) -> str:
     return policy(found[0])
 
 
+ORDERS = UPSTREAM + CLIENTS + 'service s "/**" { route orders }\n'
+
+
 def check(text: str) -> Any:
+    if text.startswith("# "):
+        name = text[2:].partition("\n")[0]
+        files = {"orders.pol": ORDERS.encode(), "orders_test.pol": b"", **FILES}
+        return check_text(text + (ORDERS if name == "orders.pol" else ""), name, files, {}, catalog=catalog())
     return check_text(text, "policy.pol", FILES, {"A_SECRET": "s"}, catalog=catalog())
 
 

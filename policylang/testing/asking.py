@@ -1,0 +1,296 @@
+"""`get`, `post` and their like, `send`, `together`, `repeat`: the requests of a test."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import orjson
+
+from policylang.sdk.assertion import Assertion, Outcome, param
+from policylang.sdk.exchange import Client, Exchange, Request, Response
+from policylang.sdk.message import Field
+from policylang.sdk.outcome import Failure, Kind
+from policylang.sdk.paths import BadPath, normal_path
+from policylang.sdk.values import Expr, Ip, Json
+from policylang.testing.stubs import pairs
+from policylang.testing.world import Broken, World, known, world_of
+
+CLIENT = "192.0.2.1"
+HOST = "api.example"
+MOST_REPEATS = 1_000_000
+PATH = "The path, with a query behind `?`, as a client writes it."
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
+
+class Asking(Assertion):
+    """What every request may say of itself. Its path is with those that derive from it, as it may come second."""
+
+    if TYPE_CHECKING:
+        path: Expr[str]
+
+    header: Expr[dict[str, Any]] | None = param(
+        "Header fields; a list is one field for each of its texts, and `none` is no field.", default=None
+    )
+    json: Expr[Json] | None = param("The body, as JSON.", default=None)
+    body: Expr[str | bytes] | None = param("The body, as text.", default=None)
+    at: Expr[str] | None = param("Which gateway is asked; left out: the first.", default=None)
+    from_: Expr[Ip] | None = param(f"The client's address; left out: {CLIENT}.", default=None)
+    host: Expr[str] | None = param(f"The host that is asked for; left out: {HOST}.", default=None)
+    cert: Expr[str] | None = param("The client's certificate, by the name of its `given certificate`.", default=None)
+    as_: Expr[str] | None = param("Who asks, by the name of a `given caller`.", default=None)
+    scheme: Expr[str] | None = param("How it comes: `http` or `https`; left out: `http`, with `cert:` `https`.",
+                                     default=None)  # fmt: skip
+
+    def ask(self, exchange: Exchange, method: str) -> Outcome:
+        world = world_of(exchange)
+        given: dict[str, Any] = {}
+        for name in ("header", "json", "body", "at", "from_", "host", "cert", "as_", "scheme"):
+            expr = getattr(self, name)
+            if expr is not None:
+                given[name.rstrip("_")] = expr(exchange)
+        asked, refused = request_of(world, method, self.path(exchange), given)
+        world.ask(asked, refused)
+        tell(exchange, world)
+        return world.trouble()
+
+    @classmethod
+    def check(cls, constants: Mapping[str, Any]) -> str | None:
+        scheme = constants.get("scheme")
+        if scheme is not None and scheme not in ("http", "https"):
+            return '`scheme` is "http" or "https"'
+        path = constants.get("path")
+        if isinstance(path, str) and not path.startswith("/") and path != "*":
+            return f'`path` begins with a slash: write "/{path}"'
+        return None
+
+
+def tell(exchange: Exchange, world: World) -> None:
+    """What the test sees of the last request."""
+    last = world.last
+    if world.together is None and last is not None:
+        exchange.response = last.response
+        exchange.failure = last.exchange.failure
+
+
+def request_of(world: World, method: str, target: str, given: Mapping[str, Any]) -> tuple[Exchange, Response | None]:
+    """The exchange of a request as the edge makes it, and what the edge answers where it refuses the request."""
+    caller = known(world.callers, given["as"], "caller") if "as" in given else {}
+    said = {**caller, **given}
+    node = world.node_of(said.get("at"))
+    data, kind = body_of(given)
+    fields = fields_of(caller.get("header"), given.get("header"))
+    names = {lower for lower, _, _ in fields}
+    if kind and b"content-type" not in names:
+        fields.append((b"content-type", b"Content-Type", kind))
+    if data and b"content-length" not in names:
+        fields.append((b"content-length", b"Content-Length", b"%d" % len(data)))
+    cert = known(world.certificates, said["cert"], "certificate") if said.get("cert") is not None else None
+    scheme = said.get("scheme") or ("http" if cert is None else "https")
+    path, mark, query = target.partition("?")
+    refused: str = ""
+    try:
+        path = path if path == "*" else normal_path(path.encode("utf-8", "surrogatepass")).decode()
+    except BadPath as why:
+        refused = str(why)
+    request = Request(
+        method, path, query.encode("utf-8", "surrogatepass") if mark else None, fields,
+        host=said.get("host") or HOST, scheme=scheme, id=f"{world.requests + 1:08x}", body=data,
+    )  # fmt: skip
+    surroundings: Any = node
+    client = Client(said.get("from") or CLIENT, 40000, cert)
+    exchange = Exchange(request, client, surroundings, world.clock.monotonic())
+    if not refused:
+        return exchange, None
+    from policylang.tree.problem import problem
+
+    failure = Failure("bad-path", 400, f"the path is refused: {refused}", kind=Kind.ERROR)
+    exchange.failure = failure
+    return exchange, problem(failure, request)
+
+
+def body_of(given: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """The body and its type."""
+    if "json" in given:
+        return orjson.dumps(given["json"], option=orjson.OPT_NON_STR_KEYS), b"application/json"
+    body = given.get("body")
+    return (body if isinstance(body, bytes) else (body or "").encode()), b""
+
+
+def fields_of(*headers: Mapping[str, Any] | None) -> list[Field]:
+    """The fields of maps, of which a later one replaces what an earlier one says. Raises Broken."""
+    found: list[Field] = []
+    for header in headers:
+        if not header:
+            continue
+        named = {name.lower().encode() for name in header}
+        found = [field for field in found if field[0] not in named]
+        for name, value in pairs(header):
+            if not _FIELD.fullmatch(name):
+                raise Broken(f"`{name}` is no name of a header field")
+            if any(mark in value for mark in "\r\n\0"):
+                raise Broken(f"the field `{name}` has a line's end in it")
+            found.append((name.lower().encode(), name.encode(), value.encode("utf-8", "surrogateescape")))
+    return found
+
+
+class WithMethod(Asking):
+    method: ClassVar[str] = ""
+
+    path: Expr[str] = param(PATH, positional=True)
+
+    def evaluate(self, exchange: Exchange) -> Outcome:
+        return self.ask(exchange, self.method)
+
+
+class Get(WithMethod):
+    """Ask with GET.
+
+    After it `response` is what was answered, `failure` what failed (or `none`), `elapsed` how long it took by the
+    test's clock. The request passes through the whole policy, as one from the network does.
+
+        get "/orders/7", header: { "X-API-Key": "k1" }
+    """
+
+    name: ClassVar[str] = "get"
+    method: ClassVar[str] = "GET"
+
+
+class Head(WithMethod):
+    """Ask with HEAD: as GET, and the answer has no body.
+
+        head "/orders/7"
+    """
+
+    name: ClassVar[str] = "head"
+    method: ClassVar[str] = "HEAD"
+
+
+class Post(WithMethod):
+    """Ask with POST.
+
+        post "/orders", json: { item: 7 }
+    """
+
+    name: ClassVar[str] = "post"
+    method: ClassVar[str] = "POST"
+
+
+class Put(WithMethod):
+    """Ask with PUT.
+
+        put "/orders/7", json: { item: 7 }
+    """
+
+    name: ClassVar[str] = "put"
+    method: ClassVar[str] = "PUT"
+
+
+class Patch(WithMethod):
+    """Ask with PATCH.
+
+        patch "/orders/7", json: { item: 8 }
+    """
+
+    name: ClassVar[str] = "patch"
+    method: ClassVar[str] = "PATCH"
+
+
+class Delete(WithMethod):
+    """Ask with DELETE.
+
+        delete "/orders/7"
+    """
+
+    name: ClassVar[str] = "delete"
+    method: ClassVar[str] = "DELETE"
+
+
+class Options(WithMethod):
+    """Ask with OPTIONS.
+
+        options "/orders", header: { Origin: "https://shop.example" }
+    """
+
+    name: ClassVar[str] = "options"
+    method: ClassVar[str] = "OPTIONS"
+
+
+class Send(Asking):
+    """Ask with any method.
+
+        send "PROPFIND", "/orders"
+    """
+
+    name: ClassVar[str] = "send"
+
+    method: Expr[str] = param("The method.", positional=True)
+    path: Expr[str] = param(PATH, positional=True)
+
+    def evaluate(self, exchange: Exchange) -> Outcome:
+        return self.ask(exchange, self.method(exchange))
+
+
+Block = Callable[[Exchange], Awaitable[Outcome]]
+
+
+class Together(Assertion):
+    """Begin every request of the block before the clock moves.
+
+    Then time passes until all are answered. `responses` and `statuses` are theirs, in the order in which they were
+    begun; `response` is the last one's. Inside of the block none is answered yet.
+
+        together {
+            repeat 3 { get "/orders/7" }
+        }
+    """
+
+    name: ClassVar[str] = "together"
+    takes_block: ClassVar[bool] = True
+
+    async def evaluate(self, exchange: Exchange, block: Block) -> Outcome:  # type: ignore[override]
+        world = world_of(exchange)
+        if world.together is not None:
+            return await block(exchange)
+        group = world.together = []
+        try:
+            outcome = await block(exchange)
+        finally:
+            world.together = None
+        world.settle(group)
+        tell(exchange, world)
+        return world.trouble() if outcome is None else outcome
+
+
+class Repeat(Assertion):
+    """Run the block so many times.
+
+    The first failure ends it.
+
+        repeat 500 {
+            get "/orders/7"
+        }
+    """
+
+    name: ClassVar[str] = "repeat"
+    takes_block: ClassVar[bool] = True
+
+    times: Expr[int] = param("How often: at least once.", positional=True)
+
+    async def evaluate(self, exchange: Exchange, block: Block) -> Outcome:  # type: ignore[override]
+        times = self.times(exchange)
+        if not isinstance(times, int) or not 1 <= times <= MOST_REPEATS:
+            raise Broken(f"`repeat` takes a whole number from 1 to {MOST_REPEATS}, not {times}")
+        for _ in range(times):
+            outcome = await block(exchange)
+            if outcome is not None:
+                return outcome
+        return None
+
+    @classmethod
+    def check(cls, constants: Mapping[str, Any]) -> str | None:
+        times = constants.get("times")
+        if times is not None and (not isinstance(times, int) or not 1 <= times <= MOST_REPEATS):
+            return f"`times` is a whole number from 1 to {MOST_REPEATS}"
+        return None

@@ -1,0 +1,65 @@
+"""`expect`: what has to be true, and what to say where it is not."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from policylang.diagnostics import Diagnostic
+from policylang.sdk.assertion import Assertion, Outcome, param
+from policylang.sdk.exchange import Exchange
+from policylang.sdk.outcome import Failed, Failure
+from policylang.sdk.values import Expr
+from policylang.source import Span
+from policylang.testing.difference import sentence
+from policylang.testing.world import world_of
+
+NAME = "not-as-expected"
+
+
+class Expect(Assertion):
+    """What has to be true. Where it is not, the test has failed, and both sides of a comparison are shown.
+
+    `and` joins expectations, each of which is looked at by itself.
+
+        expect response.status == 200, "gold is served"
+    """
+
+    name: ClassVar[str] = "expect"
+
+    condition: Expr[bool] = param("What has to be true.", positional=True)
+    why: Expr[str] | None = param("What that means, for who reads the failure.", positional=True, default=None)
+
+
+class Expectation(Assertion):
+    """As the checker puts it together. `place`: the condition's span; `left`, `right`: its sides where `op` is a
+    comparison, `right` None for a condition that is none."""
+
+    name: ClassVar[str] = "expect"
+
+    condition: Expr[bool] = param("")
+    why: Expr[str] | None = param("", default=None)
+    left: Expr[Any] = param("")
+    right: Expr[Any] = param("")
+    how: Any = param("")
+
+    def evaluate(self, exchange: Exchange) -> Outcome:
+        try:
+            if self.condition(exchange):
+                return None
+            place, op, left_text, right_text, written = self.how
+            values = self.left(exchange), self.right(exchange)
+            message = sentence(op, left_text, right_text, *values, written)
+        except Failed as failed:
+            place = self.how[0]
+            failure = failed.failure
+            message = f"`{place.text}` cannot be worked out: {failure.detail or failure.title.lower()}"
+        if self.why is not None:
+            message = f"{self.why(exchange)}: {message}"
+        return not_as_expected(exchange, place, message)
+
+
+def not_as_expected(exchange: Exchange, place: Span, message: str) -> Failure:
+    """`finding` among its members is what the author of the test is shown."""
+    message = " ".join(message.split())
+    finding = Diagnostic(NAME, place, message, help=world_of(exchange).story())
+    return Failure(NAME, 500, message, span=place, members={"finding": finding})

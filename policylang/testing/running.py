@@ -1,0 +1,100 @@
+"""Running one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from policylang.check.tests import CheckedTest
+from policylang.diagnostics import Diagnostic
+from policylang.sdk.exchange import Client, Exchange, Request
+from policylang.sdk.outcome import Failure
+from policylang.testing.results import Result
+from policylang.testing.suite import Test
+from policylang.testing.world import World
+from policylang.tree.build import run_of
+from policylang.tree.outcome import COROUTINE
+from policylang.tree.tree import Tree
+
+Observe = Callable[[Tree, Exchange], None]
+BROKEN = "broken-test"
+
+
+def run(test: Test, observe: Observe | None = None) -> Result:
+    """Run a test in a world of its own. `observe` is called with each exchange at its end, whose journal is a list.
+
+    One that has failed is run a second time, with the journal that a picture needs: none of the others pays for it.
+    """
+    began = perf_counter()
+    world, outcome = play(test, World(test.suite, _program(test), observe))
+    findings = _findings(test, world, outcome)
+    if not findings:
+        return Result(test.name, test.file, test.line, "passed", (), "", world.requests, perf_counter() - began)
+    kind: Any = "broken" if world.broken or world.defects else "failed"
+    picture = _picture(test)
+    return Result(test.name, test.file, test.line, kind, findings, picture, world.requests, perf_counter() - began)
+
+
+def _program(test: Test) -> Any:
+    program = test.suite.program
+    assert program is not None
+    return program
+
+
+def own_exchange(world: World, checked: CheckedTest, row: Any) -> Exchange:
+    """The exchange that a test runs on: its names are the slots, and its environment is the world."""
+    surroundings: Any = world
+    exchange = Exchange(Request("TEST", "/", None, []), Client("", 0), surroundings)
+    exchange.slots = [None] * len(checked.slot_names)
+    if checked.row_slot is not None:
+        exchange.slots[checked.row_slot] = row
+    return exchange
+
+
+def play(test: Test, world: World) -> tuple[World, Any]:
+    """A test from its begin to its end: the world with what came of it, and the outcome of its statements."""
+    checked = test.checked
+    exchange = own_exchange(world, checked, test.row)
+    runs = test.suite.runs
+    body = runs.get(id(checked))
+    if body is None:
+        body = runs[id(checked)] = run_of(checked.body.statements)[0]
+    outcome = body(exchange)
+    if outcome.__class__ is COROUTINE:
+        try:
+            outcome.send(None)
+        except StopIteration as stop:
+            outcome = stop.value
+        else:
+            raise RuntimeError("a test waits outside of its requests")
+    return world, outcome
+
+
+def _findings(test: Test, world: World, outcome: Any) -> tuple[Diagnostic, ...]:
+    if world.wrong:
+        return world.wrong
+    place = test.checked.span
+    if isinstance(outcome, Failure):
+        place = outcome.span or place
+    if world.broken:
+        return (Diagnostic(BROKEN, place, world.broken[0], help=_CURE),)
+    if world.defects:
+        error = world.defects[0]
+        said = " ".join(f"a defect of ours: {type(error).__name__}: {error}".split())
+        return (Diagnostic("defect", place, said, help="please report it with the policy that shows it"),)
+    if not isinstance(outcome, Failure):
+        return ()
+    finding = (outcome.members or {}).get("finding")
+    if isinstance(finding, Diagnostic):
+        return (finding,)
+    message = " ".join((outcome.detail or outcome.title.lower()).split())
+    return (Diagnostic(outcome.name, place, message, help=world.story()),)
+
+
+_CURE = "mend the test: it says nothing about the policy yet"
+
+
+def _picture(test: Test) -> str:
+    """The exchange that went wrong, on the policy's source."""
+    return ""

@@ -1,0 +1,98 @@
+"""The tests of one file, with the policy that they import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from policylang.check.checking import Checked, check_again, check_files
+from policylang.check.loading import TESTS
+from policylang.check.program import Const, Program
+from policylang.check.surroundings import Given, Loader
+from policylang.check.tests import CheckedTest
+from policylang.diagnostics import Diagnostic
+from policylang.record import record
+from policylang.sdk.outcome import Failed
+from policylang.testing.world import World, WrongPolicy
+from policylang.tree.emit import compiled
+from policylang.tree.tree import Tree, compile_program
+
+
+@record
+class Test:
+    """One test, of a table one row. `line`: of its title."""
+
+    name: str
+    file: str
+    line: int
+    checked: CheckedTest
+    suite: Suite
+    row: Any = None
+
+
+@dataclass(eq=False)
+class Suite:
+    """`diagnostics`: of the tests and of the policy; where one is an error there are no tests. `program`: the policy's,
+    in its own surroundings as far as no test gives others."""
+
+    path: str
+    diagnostics: list[Diagnostic]
+    program: Program | None
+    tests: tuple[Test, ...] = ()
+    trees: dict[bytes, Tree] = field(default_factory=dict)
+    runs: dict[int, Any] = field(default_factory=dict)
+    _again: Any = None
+
+    def tree(self, given: Given) -> Tree:
+        """The policy in these surroundings, compiled once for equal ones. Raises WrongPolicy."""
+        key = orjson.dumps(
+            [given.maps, given.variables, given.secrets, given.files], default=str, option=orjson.OPT_SORT_KEYS
+        )
+        found = self.trees.get(key)
+        if found is None:
+            checked: Checked = self._again(given)
+            if checked.program is None:
+                raise WrongPolicy(checked.diagnostics)
+            found = self.trees[key] = compile_program(checked.program)
+        return found
+
+
+def is_suite(path: str) -> bool:
+    """Whether a file of that name may hold tests."""
+    return path.endswith(TESTS)
+
+
+def load_suite(path: str, load: Loader | None = None, environ: Mapping[str, str] | None = None) -> Suite:
+    """Check a file of tests and what it imports. Raises OSError when it cannot be read."""
+    checked = check_files([path], load, environ)
+    loaded = checked.loaded
+    if checked.program is None or loaded is None:
+        return Suite(path, checked.diagnostics, None)
+    suite = Suite(path, checked.diagnostics, checked.program)
+    suite._again = lambda given: check_again(loaded, given, load, environ)
+    own = (each for each in checked.tests if each.span.source.name == path)
+    suite.tests = tuple(test for each in own for test in _tests(suite, each))
+    return suite
+
+
+def _tests(suite: Suite, checked: CheckedTest) -> list[Test]:
+    place = checked.span
+    rows = (None,) if checked.rows is None else checked.rows
+    return [Test(_title(suite, checked, row), place.source.name, place.line, checked, suite, row) for row in rows]
+
+
+def _title(suite: Suite, checked: CheckedTest, row: Any) -> str:
+    title = checked.title
+    if isinstance(title, Const):
+        return str(title.value)
+    assert suite.program is not None
+    from policylang.testing.running import own_exchange
+
+    exchange = own_exchange(World(suite, suite.program, None), checked, row)
+    try:
+        return str(compiled(title)(exchange))
+    except Failed as failed:
+        return f"{checked.span.text[1:-1]} ({failed.failure.detail})"

@@ -1,0 +1,106 @@
+"""What a test reads: answers, and what a stub received. Header fields have their names in lower case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+from policylang.sdk import static_types as t
+from policylang.sdk.exchange import Exchange, Response, UpstreamCall
+from policylang.sdk.message import Field, Message
+from policylang.sdk.outcome import Failed
+
+ANSWER = t.Type("answer")
+CALL = t.Type("call")
+FIELDS = t.Type("map", t.STRING)
+MEMBERS: dict[str, dict[str, t.Type]] = {
+    "answer": {"status": t.NUMBER, "header": FIELDS, "text": t.STRING, "json": t.JSON},
+    "call": {
+        "method": t.STRING, "path": t.STRING, "query": t.STRING.maybe(), "host": t.STRING, "header": FIELDS,
+        "text": t.STRING, "json": t.JSON,
+    },
+}  # fmt: skip
+NAMES: dict[str, t.Type] = {
+    "failure": t.FAILURE.maybe(), "responses": t.list_of(ANSWER), "statuses": t.list_of(t.NUMBER),
+    "elapsed": t.DURATION, "logs": t.LIST,
+}  # fmt: skip
+"""What a test knows besides `response` and `now`."""
+OF_UPSTREAM: dict[str, t.Type] = {"calls": t.list_of(CALL), "mirrored": t.list_of(CALL)}
+
+
+def joined(fields: Iterable[Field]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for lower, _, value in fields:
+        name, text = lower.decode("latin-1"), value.decode("utf-8", "replace")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+class Answer:
+    """One answer, of several."""
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self.status = response.status
+
+    @cached_property
+    def header(self) -> dict[str, str]:
+        return joined(self._response.headers)
+
+    @property
+    def text(self) -> str:
+        return self._response.text
+
+    @property
+    def json(self) -> Any:
+        return self._response.json
+
+    def plain(self) -> Any:
+        return {"status": self.status, "header": self.header, **body_of(self._response)}
+
+
+class Call:
+    """What an upstream received. `path` and `query` as they are sent."""
+
+    def __init__(self, exchange: Exchange, call: UpstreamCall, body: bytes) -> None:
+        request = exchange.request
+        self.method = call.method or request.method
+        self.host = call.host or request.host
+        self.path = request.path
+        self.path, query = request.path, request.query_string
+        if call.target is not None:
+            target, mark, rest = call.target.partition(b"?")
+            self.path, query = target.decode("utf-8", "replace"), rest if mark else None
+        self.query: str | None = None if query is None else query.decode("utf-8", "replace")
+        self.message = Message(request.headers, body)
+
+    @cached_property
+    def header(self) -> dict[str, str]:
+        return joined(self.message.headers)
+
+    @property
+    def text(self) -> str:
+        return self.message.text
+
+    @property
+    def json(self) -> Any:
+        return self.message.json
+
+    def plain(self) -> Any:
+        found = {"method": self.method, "path": self.path, "query": self.query, "host": self.host}
+        return {**found, "header": self.header, **body_of(self.message)}
+
+
+def body_of(message: Message) -> dict[str, Any]:
+    """The body as JSON where it is some, else as text."""
+    if not message.body:
+        return {}
+    try:
+        return {"json": message.json}
+    except Failed:
+        pass
+    try:
+        return {"text": message.text}
+    except Failed:
+        return {"bytes": len(message.body)}
