@@ -1,4 +1,4 @@
-"""`advance`, and what becomes of the store: `store_away`, `store_slow`, `store_back`; and times as a test writes them."""
+"""`advance`, what becomes of the store (`store_away`, `store_slow`, `store_back`), and times as a test writes them."""
 
 from __future__ import annotations
 

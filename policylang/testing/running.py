@@ -6,10 +6,12 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from policylang.check.program import Program
 from policylang.check.tests import CheckedTest
 from policylang.diagnostics import Diagnostic
 from policylang.sdk.exchange import Client, Exchange, Request
 from policylang.sdk.outcome import Failure
+from policylang.testing.expecting import NAME
 from policylang.testing.results import Result
 from policylang.testing.suite import Test
 from policylang.testing.world import World
@@ -27,8 +29,8 @@ def run(test: Test, observe: Observe | None = None) -> Result:
     One that has failed is run a second time, with the journal that a picture needs: none of the others pays for it.
     """
     began = perf_counter()
-    world, outcome = play(test, World(test.suite, _program(test), observe))
-    findings = _findings(test, world, outcome)
+    world = World(test.suite, _program(test), observe)
+    findings = _findings(test, world, play(test, world))
     if not findings:
         return Result(test.name, test.file, test.line, "passed", (), "", world.requests, perf_counter() - began)
     kind: Any = "broken" if world.broken or world.defects else "failed"
@@ -36,7 +38,7 @@ def run(test: Test, observe: Observe | None = None) -> Result:
     return Result(test.name, test.file, test.line, kind, findings, picture, world.requests, perf_counter() - began)
 
 
-def _program(test: Test) -> Any:
+def _program(test: Test) -> Program:
     program = test.suite.program
     assert program is not None
     return program
@@ -52,8 +54,8 @@ def own_exchange(world: World, checked: CheckedTest, row: Any) -> Exchange:
     return exchange
 
 
-def play(test: Test, world: World) -> tuple[World, Any]:
-    """A test from its begin to its end: the world with what came of it, and the outcome of its statements."""
+def play(test: Test, world: World) -> Any:
+    """Run a test in that world; gives what the tree gives of a block: None where it has passed."""
     checked = test.checked
     exchange = own_exchange(world, checked, test.row)
     runs = test.suite.runs
@@ -68,7 +70,7 @@ def play(test: Test, world: World) -> tuple[World, Any]:
             outcome = stop.value
         else:
             raise RuntimeError("a test waits outside of its requests")
-    return world, outcome
+    return outcome
 
 
 def _findings(test: Test, world: World, outcome: Any) -> tuple[Diagnostic, ...]:
@@ -82,19 +84,30 @@ def _findings(test: Test, world: World, outcome: Any) -> tuple[Diagnostic, ...]:
     if world.defects:
         error = world.defects[0]
         said = " ".join(f"a defect of ours: {type(error).__name__}: {error}".split())
-        return (Diagnostic("defect", place, said, help="please report it with the policy that shows it"),)
+        return (Diagnostic(BROKEN, place, said, help="please report it with the policy that shows it"),)
     if not isinstance(outcome, Failure):
         return ()
     finding = (outcome.members or {}).get("finding")
     if isinstance(finding, Diagnostic):
         return (finding,)
     message = " ".join((outcome.detail or outcome.title.lower()).split())
-    return (Diagnostic(outcome.name, place, message, help=world.story()),)
+    said = f"`{outcome.assertion}` has failed with `{outcome.name}`" + (f": {message}" if outcome.detail else "")
+    return (Diagnostic(NAME, place, said, help=world.story()),)
 
 
 _CURE = "mend the test: it says nothing about the policy yet"
 
 
 def _picture(test: Test) -> str:
-    """The exchange that went wrong, on the policy's source."""
-    return ""
+    """The exchange that went wrong, which is the last one, on the policy's source."""
+    from policylang.trace.document import document
+    from policylang.trace.picture import picture
+    from policylang.trace.recorded import Recorded
+
+    world = World(test.suite, _program(test), None)
+    world.make_journal = Recorded
+    play(test, world)
+    if world.last is None:
+        return ""
+    program = world.last.tree.program
+    return picture(document(world.last.exchange, program), program.sources, times=False)
