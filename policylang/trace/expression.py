@@ -6,7 +6,7 @@ variables of one service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from policylang.catalog import load_catalog
@@ -26,6 +26,7 @@ from policylang.sdk.outcome import Failed, missing_value
 from policylang.source import Source, Span
 from policylang.syntax import nodes as n
 from policylang.syntax.parser import parse
+from policylang.tree.facts import bodies
 
 LONGEST = 4096
 """Characters of one question."""
@@ -46,10 +47,10 @@ class Wrong(ValueError):
 class Question:
     """An expression, compiled. Call it with an exchange: it raises Failed where it has no value there.
 
-    `private`: what it gives must not be shown.
+    `private`: what it gives must not be shown. `holds`: whose bodies must be held before, as `facts.bodies` says it.
     """
 
-    __slots__ = ("_function", "private", "text", "type")
+    __slots__ = ("_function", "holds", "private", "text", "type")
 
     def __init__(self, text: str, expr: p.Expr) -> None:
         from policylang.tree.emit import compiled
@@ -57,6 +58,7 @@ class Question:
         self.text = text
         self.type = expr.type
         self.private = expr.private
+        self.holds = bodies(expr)
         self._function = compiled(expr)
 
     def __call__(self, exchange: Exchange) -> Any:
@@ -71,13 +73,16 @@ class Question:
 
 
 class Floor:
-    """Where questions about one program stand. `service`: whose variables and captures they may read, "" for none.
+    """Where questions about one program stand. `service`: whose captures they may read, and its `variables` too unless
+    nothing of it has run; "" for none.
 
     `environ`: what `env` and `secret` read, for the policy's constants too; this process's where it is None. Files are
     those that the policy has read, and no others.
     """
 
-    def __init__(self, program: p.Program, service: str = "", environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, program: p.Program, service: str = "", environ: Mapping[str, str] | None = None, *, variables: bool = True
+    ) -> None:
         def load(path: str) -> bytes:
             found = program.files.get(path)
             if found is None:
@@ -102,7 +107,7 @@ class Floor:
         state.response = "maybe"
         here = Span(Source(NAME, ""), 0, 0)
         for slot, name in enumerate(self.slots.names):
-            if "." not in name:  # that of an assertion's body, which nobody outside can read
+            if variables and "." not in name:  # that of an assertion's body, which nobody outside can read
                 state.bind(Var(name, slot, t.JSON, here, "let", slot in hidden, True))
 
     @property
@@ -121,10 +126,13 @@ class Floor:
         return Question(text, expr)
 
     def statement(self, text: str) -> p.Statement:
-        """Check a statement; the names that it binds can be read from then on. Raises Wrong."""
+        """Check a statement; the names that it binds, perhaps anew, can be read from then on. Raises Wrong."""
         node = read_statement(text)
         state = self.walk.state
         self.walk.state = state.copy()
+        for name in _bound_by(node):
+            self.walk.state.names.pop(name, None)
+        self.walk.frame.counters = {}  # said twice, it counts where it counted before
         try:
             with _Noted(self, text, len(_BEFORE_STATEMENT)):
                 found = check_statement(self.walk, node)
@@ -134,10 +142,6 @@ class Floor:
         assert found is not None  # what is not understood is reported
         self.walk.state.alive = True  # `respond` and `fail` end a policy, and no conversation
         return found
-
-    def forget(self, before: Any) -> None:
-        """Take back what a statement that has failed would have bound. `before`: the walk's state then."""
-        self.walk.state = before
 
 
 class _Noted:
@@ -159,7 +163,7 @@ class _Noted:
 
 def question(
     text: str, program: p.Program, service: str = "", environ: Mapping[str, str] | None = None
-) -> Callable[[Exchange], Any]:
+) -> Question:
     """One expression as a function of an exchange, as `Question` says. Raises Wrong; see `Floor`."""
     return Floor(program, service, environ).expression(text)
 
@@ -183,6 +187,12 @@ def read_statement(text: str) -> n.Statement:
         if len(statements) == 1:
             return statements[0]
     raise Wrong([_no(text, "this is not one statement", "give one at a time, or put several into `all { … }`")])
+
+
+def _bound_by(node: n.Statement) -> list[str]:
+    if isinstance(node, n.Let):
+        return [node.name]
+    return [output.name for output in node.outputs] if isinstance(node, n.Call) else []
 
 
 def _read(text: str, before: str, after: str) -> tuple[n.Declaration, ...]:
