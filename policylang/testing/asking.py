@@ -13,7 +13,7 @@ from policylang.sdk.exchange import Client, Exchange, Request, Response
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failure, Kind
 from policylang.sdk.paths import BadPath, normal_path
-from policylang.sdk.values import Expr, Ip, Json
+from policylang.sdk.values import Expr, Ip, Json, Size
 from policylang.testing.stubs import pairs
 from policylang.testing.world import Broken, World, known, world_of
 
@@ -34,7 +34,8 @@ class Asking(Assertion):
         "Header fields; a list is one field for each of its texts, and `none` is no field.", default=None
     )
     json: Expr[Json] | None = param("The body, as JSON.", default=None)
-    body: Expr[str | bytes] | None = param("The body, as text.", default=None)
+    body: Expr[str | bytes | Size] | None = param("The body, as text; of a size, so many bytes of no meaning.",
+                                                  default=None)  # fmt: skip
     at: Expr[str] | None = param("Which gateway is asked; left out: the first.", default=None)
     from_: Expr[Ip] | None = param(f"The client's address; left out: {CLIENT}.", default=None)
     host: Expr[str] | None = param(f"The host that is asked for; left out: {HOST}.", default=None)
@@ -115,6 +116,8 @@ def body_of(given: Mapping[str, Any]) -> tuple[bytes, bytes]:
     if "json" in given:
         return orjson.dumps(given["json"], option=orjson.OPT_NON_STR_KEYS), b"application/json"
     body = given.get("body")
+    if isinstance(body, Size):
+        return b"x" * body.bytes, b""
     return (body if isinstance(body, bytes) else (body or "").encode()), b""
 
 

@@ -17,15 +17,19 @@ def policies(paths: Iterable[str]) -> list[str]:
     what others of them import: that is read with these. Raises OSError."""
     found: list[str] = []
     for path in paths:
-        found += _roots(sorted(_below(path))) if os.path.isdir(path) else [path]
+        if os.path.isdir(path):
+            found += _roots(sorted(each for each in below(path) if not each.endswith(TESTS)))
+        else:
+            found.append(path)
     return list(dict.fromkeys(found))
 
 
-def _below(folder: str) -> Iterator[str]:
+def below(folder: str) -> Iterator[str]:
+    """Every `.pol` file in a folder and below, but for hidden folders, in no order."""
     for place, folders, files in os.walk(folder):
         folders[:] = [each for each in folders if not each.startswith(".")]
         for file in files:
-            if file.endswith(".pol") and not file.endswith(TESTS):
+            if file.endswith(".pol"):
                 yield os.path.normpath(os.path.join(place, file))
 
 

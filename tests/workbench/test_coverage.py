@@ -157,7 +157,8 @@ def test_branches_with_nothing_in_them_are_told_apart_from_others_only() -> None
 
 
 def test_shares_of_a_split() -> None:
-    text = service('    split by: path.x, name: "s" {\n        50 -> ignore\n        50 -> remove request.query.q\n    }')
+    body = "        50 -> ignore\n        50 -> remove request.query.q\n"
+    text = service(f"    split by: path.x, name: \"s\" {{\n{body}    }}")
     found = covered(text, *[f"GET /a/{x}" for x in range(10)])
     taken = [mark.count for mark in found.files[0].statements[0].marks if mark.goal]
     assert sum(taken) == 10
