@@ -147,7 +147,7 @@ def _values(entry: Entry, note: Note, exchange: Exchange, outline: Outline, mask
             value = next(values, MISSING)
             if value is MISSING:
                 continue
-            if not item.credential and item.slot not in mask.slots:
+            if value is None or not (item.credential or item.slot in mask.slots):
                 text = shown(value, mask.hides)
         if not item.bound:
             reads[item.name] = text

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from policylang.trace.document import VERSION
@@ -163,3 +164,37 @@ def from_field(value: str) -> dict[str, Any]:
     if not unpacking.eof:
         raise NotAJournal("this journal is damaged: the field was cut")
     return read(data.decode("utf-8", "replace"))
+
+
+# --- whatever holds some ---
+
+
+def read_all(text: str) -> Iterator[dict[str, Any]]:
+    """The documents in a text: one as JSON, many with a line for each, the value of a `Polgate-Journal` field, or the
+    heads of answers that have it. Raises NotAJournal.
+
+    Lines that a gateway tells of its own while it is followed, those with the name `trace`, are passed over.
+    """
+    fields = re.findall(r"^[ \t<*]*polgate-journal:[ \t]*(\S*)", text, re.I | re.M)
+    if fields:
+        yield from map(from_field, fields)
+        return
+    stripped = text.strip()
+    if not stripped:
+        raise NotAJournal("this is no journal: it is empty")
+    if not stripped.startswith("{"):
+        if re.match(r"HTTP/[0-9.]+ ", stripped):
+            raise NotAJournal("this answer has no `Polgate-Journal` field: the request had no token that is good")
+        yield from_field(stripped)
+        return
+    lines = [line for line in stripped.split("\n") if line.strip()]
+    if len(lines) == 1 or not all(line.startswith("{") for line in lines):
+        yield read(stripped)
+        return
+    for number, line in enumerate(lines, 1):
+        if line.startswith('{"trace":'):
+            continue
+        try:
+            yield read(line)
+        except NotAJournal as error:
+            raise NotAJournal(f"line {number}: {error}") from None
