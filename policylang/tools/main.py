@@ -48,12 +48,18 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--version", action="store_true", help="show the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     wanted = next((word for word in arguments if not word.startswith("-")), None)
+    before = arguments
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[:1].upper() + summary[1:] + ".")
         if name == wanted:
             import_module(f"policylang.tools.{name}_command").options(command)
             _from_environment(command)
-    found = parser.parse_args(arguments)
+            # By itself, so that flags may stand between a file and what follows it.
+            before, own = arguments[: arguments.index(name)], arguments[arguments.index(name) + 1 :]
+            given = command.parse_intermixed_args(own)
+    found = parser.parse_args(before)
+    if before is not arguments:
+        found = argparse.Namespace(**{**vars(found), **vars(given), "command": wanted})
     if found.version:
         from importlib.metadata import version
 
