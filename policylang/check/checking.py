@@ -116,6 +116,7 @@ def check_again(
     report = Report()
     surroundings = Surroundings(load, environ)
     surroundings.given = given
+    surroundings.files.update({each.name: each.text.encode("utf-8", "surrogatepass") for each in loaded.sources})
     unit = Unit(report, catalog or load_catalog(), surroundings, EXPRESSIONS, STATEMENTS)
     program = _program(unit, loaded)
     return Checked(None if report.diagnostics else program, report.diagnostics)

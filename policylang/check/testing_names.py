@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from policylang.check import functions, members, names
 from policylang.check import program as p
-from policylang.check.kinds import join, type_of
 from policylang.check.members import CONTEXT, NAMED
-from policylang.check.testing_unit import of_policy, unit_of
+from policylang.check.testing_unit import common, of_policy, unit_of
 from policylang.check.walk import Walk, unknown
 from policylang.diagnostics import Label
 from policylang.sdk import static_types as t
@@ -152,14 +151,7 @@ def _of_row(walk: Walk, span: Span, base: p.Expr, key: p.Expr, rows: object, nam
     if rows and not any(name in row for row in rows):
         _unknown(walk, key.span, "a row of the table", name, list(dict.fromkeys(key for row in rows for key in row)))
         return unknown(span)
-    found: t.Type | None = None
-    for row in rows:
-        kind = type_of(row.get(name))
-        joined = kind if found is None else join(found, kind)
-        if joined is None:
-            return p.MemberOf(span, t.JSON, False, base, key)
-        found = joined
-    return p.MemberOf(span, t.JSON if found is None or found.name == "none" else found, False, base, key)
+    return p.MemberOf(span, common(row.get(name) for row in rows), False, base, key)
 
 
 def _unknown(walk: Walk, span: Span, owner: str, name: str, known: list[str]) -> None:

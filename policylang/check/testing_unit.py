@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from policylang.check.kinds import join, type_of
 from policylang.check.unit import Unit
 from policylang.check.walk import Walk
+from policylang.sdk import static_types as t
 from policylang.source import Span
 
 
@@ -26,6 +28,18 @@ class TestingUnit(Unit):
 
 def unit_of(walk: Walk) -> TestingUnit:
     return cast(TestingUnit, walk.unit)
+
+
+def common(values: Iterable[Any]) -> t.Type:
+    """The type that all of them have; JSON where there is none."""
+    found: t.Type | None = None
+    for value in values:
+        kind = type_of(value)
+        joined = kind if found is None else join(found, kind)
+        if joined is None:
+            return t.JSON
+        found = joined
+    return t.JSON if found is None or found.name == "none" else found
 
 
 def of_policy(walk: Walk, span: Span, word: str, cure: str) -> None:

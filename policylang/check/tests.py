@@ -16,12 +16,11 @@ from policylang.check.members import CONTEXT
 from policylang.check.order import walk_nodes
 from policylang.check.scope import Slots, Var
 from policylang.check.surroundings import Given
-from policylang.check.testing_unit import TestingUnit
+from policylang.check.testing_unit import TestingUnit, common
 from policylang.check.unit import Unit
 from policylang.check.walk import ExpressionCheck, Frame, StatementCheck, Walk
 from policylang.diagnostics import Label
 from policylang.record import record
-from policylang.sdk import static_types as t
 from policylang.source import Span
 from policylang.syntax import nodes as n
 from policylang.testing.vocabulary import CARDS, GIVEN
@@ -118,9 +117,7 @@ def _test(unit: TestingUnit, node: n.Test) -> CheckedTest:
         name_span = node.name_span or node.title.span
         usable(walk, node.name, name_span, "loop")
         slot = walk.slot(node.name)
-        maps = all(isinstance(row, dict) for row in rows)
-        kind = t.MAP if maps else t.JSON
-        walk.state.names[node.name] = Var(node.name, slot, kind, name_span, "loop")
+        walk.state.names[node.name] = Var(node.name, slot, common(rows), name_span, "loop")
     title = check_text(walk, node.title)
     body = check_block(walk, node.body)
     return CheckedTest(node.title.span, title, body, tuple(slots.names), slot, rows)
@@ -168,6 +165,19 @@ def _called(declarations: Iterable[n.Declaration]) -> Mapping[str, frozenset[str
     return {what: None if known is None else frozenset(known) for what, known in names.items()}
 
 
+def literal(node: n.Expr) -> Any:
+    """What is written there; None where it is to be worked out."""
+    if isinstance(node, n.Text):
+        return node.literal
+    if isinstance(node, (n.Number, n.Bool)):
+        return node.value
+    if isinstance(node, n.ListValue):
+        return [literal(item) for item in node.items]
+    if isinstance(node, n.MapValue):
+        return {entry.key: literal(entry.value) for entry in node.entries}
+    return None
+
+
 def given_in(declarations: Iterable[n.Declaration]) -> Given:
     """What some test gives, so that the policy can be checked where its surroundings have none of it."""
     found = Given()
@@ -175,7 +185,9 @@ def given_in(declarations: Iterable[n.Declaration]) -> Given:
         if name is None:
             continue
         if call.name == "map":
-            found.maps.setdefault(name, {})
+            written = next((arg.value for arg in node.args[1:] if arg.name == "entries"), None)
+            entries = literal(written) if written is not None else None
+            found.maps[name] = {**found.maps.get(name, {}), **(entries if isinstance(entries, dict) else {})}
         elif call.name in ("env", "secret", "file"):
             written = next((arg.value for arg in node.args[1:] if arg.name in ("value", "text")), None)
             text = (written.literal if isinstance(written, n.Text) else None) or ""
