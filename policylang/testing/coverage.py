@@ -52,13 +52,14 @@ class Coverage:
 
     def __init__(self) -> None:
         self.counts: Counts = {}
-        self._known: dict[int, tuple[Tree, dict[int, _Spot]]] = {}
+        self._known: dict[int, tuple[p.Program, dict[int, _Spot]]] = {}
 
     def observe(self, tree: Tree, exchange: Exchange) -> None:
         """Count one exchange that has ended."""
-        known = self._known.get(id(tree))
+        program = tree.program
+        known = self._known.get(id(program))
         if known is None:
-            known = self._known[id(tree)] = (tree, _spots(tree.program))
+            known = self._known[id(program)] = (program, _spots(program))
         if exchange.service:
             self._count(ASKED + exchange.service, "asked")
         pending: dict[int, list[tuple[str, str]]] = {}

@@ -42,22 +42,25 @@ class Suite:
     diagnostics: list[Diagnostic]
     program: Program | None
     tests: tuple[Test, ...] = ()
-    trees: dict[bytes, Tree] = field(default_factory=dict)
+    programs: dict[bytes, Program] = field(default_factory=dict)
     runs: dict[int, Any] = field(default_factory=dict)
     _again: Any = None
 
     def tree(self, given: Given) -> Tree:
-        """The policy in these surroundings, compiled once for equal ones. Raises WrongPolicy."""
+        """The policy in these surroundings, checked once for equal ones. Raises WrongPolicy.
+
+        Compiled for whoever asks: what a worker remembers by itself, such as who is in a blackout, stands in its tree.
+        """
         key = orjson.dumps(
             [given.maps, given.variables, given.secrets, given.files], default=str, option=orjson.OPT_SORT_KEYS
         )
-        found = self.trees.get(key)
+        found = self.programs.get(key)
         if found is None:
             checked: Checked = self._again(given)
             if checked.program is None:
                 raise WrongPolicy(checked.diagnostics)
-            found = self.trees[key] = compile_program(checked.program)
-        return found
+            found = self.programs[key] = checked.program
+        return compile_program(found)
 
 
 def is_suite(path: str) -> bool:
