@@ -24,6 +24,7 @@ from policylang.sdk.card import Card, ParamCard
 from policylang.sdk.shared_map import SharedMap
 from policylang.sdk.static_types import Type
 from policylang.syntax import nodes as n
+from policylang.testing import WORDS as TEST_WORDS
 
 if TYPE_CHECKING:
     from policylang.check.unit import Unit
@@ -155,7 +156,9 @@ def _unknown_assertion(walk: Walk, node: n.Call) -> None:
             help=f"use its value: `let x = {name}(…)` or `require {name}(…) == …`",
         )  # fmt: skip
     elif not unit.perhaps_declared(name):
-        if close is not None:
+        if name in TEST_WORDS:
+            cure = f"`{name}` is a word of tests: it stands in a file whose name ends in `_test.pol`"
+        elif close is not None:
             cure = f"did you mean `{close}`?"
             fix = Fix(f"write `{close}`", (Edit(node.name_span, close),))
         elif "." in name:
