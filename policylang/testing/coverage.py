@@ -17,14 +17,12 @@ from policylang.tree.build import word_of
 from policylang.tree.outcome import CANCELLED, RESPONDED, Entry
 from policylang.tree.tree import Tree
 
-PASSED, INSIDE, NO_ROUND = "passed", "inside", "arm:no round"
+PASSED, INSIDE = "passed", "inside"
 """`inside`: it failed because something inside it did."""
-ASKED = "service:"
-"""Before a service's name: how many of its requests were answered."""
-
 Counts = dict[str, dict[str, int]]
 """For each statement, by its key, how often it came to what: `passed`, `responded`, `cancelled`, `inside`,
-`refusal:NAME`, `error:NAME`, `away:NAME`, `defect:NAME`, `arm:NAME`."""
+`refusal:NAME`, `error:NAME`, `away:NAME`, `defect:NAME`, `arm:NAME`. And for each service, by the key of its block,
+how many of its requests were answered: `asked`."""
 
 
 def key_of(statement: p.Statement) -> str:
@@ -47,24 +45,40 @@ class _Spot:
         self.empty = empty
 
 
+def block_key(block: p.Block) -> str:
+    """Names the block of a service, a global or a user's assertion by its text."""
+    return f"{block.span.source.name}:{block.span.start}"
+
+
+class _Known:
+    """What is known of a program: its statements, and the keys of its services. Holds it, as ids are used."""
+
+    __slots__ = ("program", "services", "spots")
+
+    def __init__(self, program: p.Program) -> None:
+        self.program = program
+        self.spots = _spots(program)
+        self.services = {service.name: block_key(service.body) for service in program.services}
+
+
 class Coverage:
     """What was seen so far; give `observe` to whatever runs exchanges that keep a journal."""
 
     def __init__(self) -> None:
         self.counts: Counts = {}
-        self._known: dict[int, tuple[p.Program, dict[int, _Spot]]] = {}
+        self._known: dict[int, _Known] = {}
 
     def observe(self, tree: Tree, exchange: Exchange) -> None:
         """Count one exchange that has ended."""
         program = tree.program
         known = self._known.get(id(program))
         if known is None:
-            known = self._known[id(program)] = (program, _spots(program))
+            known = self._known[id(program)] = _Known(program)
         if exchange.service:
-            self._count(ASKED + exchange.service, "asked")
+            self._count(known.services[exchange.service], "asked")
         pending: dict[int, list[tuple[str, str]]] = {}
         for entry in exchange.journal or ():
-            spot = known[1].get(id(entry.place.statement))
+            spot = known.spots.get(id(entry.place.statement))
             if spot is None:
                 continue  # the rest of an `if` that was cut in two: its journal is the whole one's
             outcome = outcome_of(entry)
@@ -144,4 +158,4 @@ def _arm(spot: _Spot, outcome: str, inner: Any) -> str:
     return ""
 
 
-__all__ = ["ASKED", "INSIDE", "NO_ROUND", "PASSED", "Counts", "Coverage", "key_of", "outcome_of"]
+__all__ = ["INSIDE", "PASSED", "Counts", "Coverage", "block_key", "key_of", "outcome_of"]

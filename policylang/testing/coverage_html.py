@@ -15,9 +15,14 @@ _WORDS = {_FULL: "all seen", _PART: "in part", _NONE: "nothing seen", "": ""}
 
 
 def render(report: Report) -> str:
-    rows = "".join(_row(number, file) for number, file in enumerate(report.files))
+    rows = "".join(_row(number, file, report) for number, file in enumerate(report.files))
     files = "".join(_file(number, file) for number, file in enumerate(report.files))
-    untested = "".join(f"<li><code>{escape(name)}</code>: no test reads it</li>" for name in report.untested)
+    known = {file.source.name for file in report.files}
+    untested = "".join(
+        f'<li class="none"><code>{escape(name)}</code><span class="note">no test reads it</span></li>\n'
+        for name in report.untested
+        if name not in known
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -33,12 +38,13 @@ def render(report: Report) -> str:
     )
 
 
-def _row(number: int, file: FileCoverage) -> str:
+def _row(number: int, file: FileCoverage, report: Report) -> str:
     share = 100 * file.met / file.goals if file.goals else 100.0
+    note = ", no test reads it" if file.source.name in report.untested else ""
     return (
         f'<li class="{_state(file.met, file.goals)}"><a href="#f{number}"><code>{escape(file.source.name)}</code></a>'
         f'<span class="bar" aria-hidden="true"><i style="width:{share:.1f}%"></i></span>'
-        f"<span>{percent(file.met, file.goals)}</span><small>{file.met} of {file.goals}</small></li>\n"
+        f"<span>{percent(file.met, file.goals)}</span><small>{file.met} of {file.goals}{note}</small></li>\n"
     )
 
 
@@ -84,31 +90,36 @@ def _lines(number: int, file: FileCoverage) -> Iterator[str]:
         at = comments.get(line, len(text))
         written = escape(text[:at]) + (f"<i>{escape(text[at:])}</i>" if text[at:] else "")
         state = states.get(line, "")
+        # A line that does not fit goes on a little to the right of where it began.
+        indent = f' style="--in:{len(text) - len(text.lstrip()) + 2}ch"' if text.strip() else ""
         outcomes = "".join(_outcomes(seen, marks, line) for seen, marks in said.get(line, ()))
         beside = f'<div class="o">{outcomes}</div>' if outcomes else ""
         yield (
             f'<div class="l {state}" id="f{number}l{line}"><span class="n">{line}</span>'
-            f'<span class="s" title="{_WORDS[state]}">{_SIGNS[state]}</span><code>{written}</code>{beside}</div>\n'
+            f'<span class="s" title="{_WORDS[state]}">{_SIGNS[state]}</span>'
+            f"<code{indent}>{written}</code>{beside}</div>\n"
         )
 
 
 def _states(file: FileCoverage, said: dict[int, list[tuple[Seen, list[Mark]]]]) -> dict[int, str]:
-    """How each line is coloured: by the goals on it, and one that goes on with a statement like its first."""
-    states: dict[int, str] = {}
+    """How each line is coloured: by the goals on it; one that only begins something, by all in it; one that goes on
+    with a statement, like its first."""
+    states = {part.scope.span.line: _state(part.met, part.goals) for part in file.parts}
     for line, statements in said.items():
         goals = [mark for _, marks in statements for mark in marks if mark.goal]
-        met = sum(mark.count > 0 for mark in goals)
-        if goals or any(not seen.reached for seen, _ in statements):
-            states[line] = _state(met, len(goals)) if goals else _NONE
-        elif any(marks for _, marks in statements):
-            states[line] = _FULL
-    begins = {seen.span.line for seen in file.statements}
+        if not goals:
+            outer = statements[0][0].span
+            within = [seen for seen in file.statements if outer.start <= seen.span.start < outer.end]
+            goals = [mark for seen in within for mark in seen.marks if mark.goal]
+        states[line] = _state(sum(mark.count > 0 for mark in goals), len(goals))
     for seen in file.statements:
-        source, first = seen.span.source, seen.span.line
-        for line in range(first + 1, source.position(seen.span.end)[0] + 1):
-            if line in begins or "{" in source.line(line - 1).rstrip()[-1:]:
+        first = seen.span.line
+        for line in range(first, file.source.position(seen.span.end)[0] + 1):
+            if line > first and line in said:
                 break
             states.setdefault(line, states.get(first, ""))
+            if file.source.line(line).rstrip().endswith("{"):
+                break
     return states
 
 
@@ -154,9 +165,10 @@ a { color: inherit }
 .legend .part, nav .part span:not(.bar), .parts .part { color: var(--part) }
 .legend .none, nav .none span:not(.bar), .parts .none { color: var(--none) }
 nav ul, .parts { list-style: none; margin: 0; padding: 0 }
-nav li { display: grid; grid-template-columns: minmax(0, 26rem) minmax(3rem, 12rem) 3.5rem 6rem; gap: .8rem;
+nav li { display: grid; grid-template-columns: minmax(0, 26rem) minmax(3rem, 12rem) 3.5rem 12rem; gap: .8rem;
   align-items: center; padding: .15rem 0 }
 nav code { overflow-wrap: anywhere }
+nav .note { grid-column: 2 / -1 }
 .bar { height: .5rem; border-radius: .25rem; background: var(--edge); overflow: hidden }
 .bar i { display: block; height: 100%; background: var(--full) }
 .part .bar i { background: var(--part) } .none .bar i { background: var(--none) }
@@ -167,7 +179,8 @@ nav code { overflow-wrap: anywhere }
 .l:target { outline: 2px solid var(--part); outline-offset: -2px }
 .n { padding: .1rem .6rem .1rem 0; text-align: right; color: var(--dim); user-select: none }
 .s { padding: .1rem 0; text-align: center; font-weight: bold; user-select: none }
-.l > code { padding: .1rem .8rem .1rem .3rem; white-space: pre-wrap; overflow-wrap: anywhere; min-height: 1.5rem }
+.l > code { padding: .1rem .8rem .1rem calc(.3rem + var(--in, 0ch)); text-indent: calc(-1 * var(--in, 0ch));
+  white-space: pre-wrap; overflow-wrap: anywhere; min-height: 1.5rem }
 .l > code i { color: var(--dim); font-style: normal }
 .o { padding: .1rem 0; font-size: .82rem } .o p { margin: 0; color: var(--dim) }
 .o .w { margin-right: .3rem }
@@ -183,7 +196,7 @@ nav code { overflow-wrap: anywhere }
   body { padding: .8rem } .l { grid-template-columns: 2.4rem 1.2rem minmax(0, 1fr) }
   .o { grid-column: 3; padding: 0 0 .3rem .3rem }
   nav li { grid-template-columns: minmax(0, 1fr) 3.5rem; gap: 0 .8rem } .bar { grid-column: 1 / -1; order: 3 }
-  nav small { display: none }
+  nav .note, nav small { grid-column: 1 / -1; order: 4 }
 }
 @media print { .code { overflow: visible } }
 """

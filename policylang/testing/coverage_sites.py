@@ -11,7 +11,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.record import record
 from policylang.source import Span
-from policylang.testing.coverage import ASKED, PASSED, key_of
+from policylang.testing.coverage import PASSED, block_key, key_of
 from policylang.testing.coverage_arms import arms_of, matches_all, passes, responds
 from policylang.tree.build import word_of
 
@@ -77,17 +77,17 @@ class Sites:
             for block in blocks:
                 self._scope(kind, "", block)
         for service in program.services:
-            self._scope("service", service.name, service.body)
+            asked = block_key(service.body)
+            self._scope("service", service.name, service.body, asked)
             if service.on_failure is not None:
-                self._scope("on failure", service.name, service.on_failure)
+                self._scope("on failure", service.name, service.on_failure, asked)
 
-    def _scope(self, kind: str, name: str, block: p.Block) -> None:
-        scope = self._opened(kind, name, block)
+    def _scope(self, kind: str, name: str, block: p.Block, asked: str = "") -> None:
+        scope = self._opened(kind, name, block, asked)
         self._statements(block.statements, scope.key, "", 0, scope.key)
 
-    def _opened(self, kind: str, name: str, block: p.Block) -> Scope:
-        key = f"{kind}:{block.span.source.name}:{block.span.start}"
-        asked = ASKED + name if kind in ("service", "on failure") else ""
+    def _opened(self, kind: str, name: str, block: p.Block, asked: str = "") -> Scope:
+        key = block_key(block)
         return self.scopes.setdefault(key, Scope(key, kind, name, block.span, asked))
 
     def _statements(
