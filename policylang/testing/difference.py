@@ -64,6 +64,8 @@ def _text(value: Any) -> str:
             return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except TypeError:
             return str(value)
+    if isinstance(value, range):
+        return f"{value.start}..{value.stop - 1}"
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     return f"the failure `{value.name}`" if isinstance(value, Failure) else str(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from policylang.catalog import Catalog
 from policylang.check.checking import Checked, check_again, check_files
 from policylang.check.loading import TESTS
 from policylang.check.program import Const, Program
@@ -68,14 +69,16 @@ def is_suite(path: str) -> bool:
     return path.endswith(TESTS)
 
 
-def load_suite(path: str, load: Loader | None = None, environ: Mapping[str, str] | None = None) -> Suite:
+def load_suite(
+    path: str, load: Loader | None = None, environ: Mapping[str, str] | None = None, *, catalog: Catalog | None = None
+) -> Suite:
     """Check a file of tests and what it imports. Raises OSError when it cannot be read."""
-    checked = check_files([path], load, environ)
+    checked = check_files([path], load, environ, catalog=catalog)
     loaded = checked.loaded
     if checked.program is None or loaded is None:
         return Suite(path, checked.diagnostics, None)
     suite = Suite(path, checked.diagnostics, checked.program)
-    suite._again = lambda given: check_again(loaded, given, load, environ)
+    suite._again = lambda given: check_again(loaded, given, load, environ, catalog=catalog)
     own = (each for each in checked.tests if each.span.source.name == path)
     suite.tests = tuple(test for each in own for test in _tests(suite, each))
     return suite

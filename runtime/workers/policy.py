@@ -72,7 +72,12 @@ class Reader:
 
     def _check(self, load: Loader) -> Program:
         from policylang.check import check_files
+        from policylang.check.loading import TESTS
 
+        for path in self._paths:
+            if path.endswith(TESTS):
+                said = f"`{path}` holds tests: name the policy that it imports, and run them with `pol test {path}`"
+                raise PolicyRefused(said)
         checked = check_files(self._paths, load)
         program: Program | None = checked.program
         if program is None:
