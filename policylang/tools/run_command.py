@@ -57,6 +57,8 @@ def run(found: argparse.Namespace) -> int:
     from policylang.trace.offline import Offline
 
     offline = Offline(checked.program, answers, epoch)
+    if found.format == "json" or not found.include:
+        offline.warm(asked)
     verdicts: list[tuple[str, int]] = []
     document: dict[str, Any] = {}
     for _ in range(times):

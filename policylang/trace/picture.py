@@ -68,13 +68,13 @@ def time_text(ns: int) -> str:
 
 @record
 class _Line:
-    """One line of a policy as it is drawn. `said`: what stands beside it. `under`: a line below, ready made."""
+    """One line of a policy as it is drawn. `said`: what stands beside it. `under`: the lines below, ready made."""
 
     number: int
     mark: str
     text: str
     said: tuple[str, ...]
-    under: str = ""
+    under: tuple[str, ...] = ()
 
 
 class _Picture:
@@ -123,7 +123,7 @@ class _Picture:
         line = f"{call['upstream']} {what} {call['method']} {call['target']}"
         rows = [f"{name}: {value}" for name, value in call["fields"] if name.lower() != "host"]
         rows.insert(0, f"Host: {call['host']}")
-        rows += ["", *call["body"].split("\n")] if "body" in call else []
+        rows += ["", *call["body"].rstrip("\n").split("\n")] if "body" in call else []
         self.lines += ["", self._paint("strong", printable(line)), *(f"    {printable(row)}" for row in rows)]
 
     def _verdict(self) -> None:
@@ -217,17 +217,20 @@ class _Picture:
             return False
         return node.place == (failure["file"], failure["line"], failure["column"])
 
-    def _caret(self, raw: str, nodes: list[Node], prefix: str) -> str:
+    def _caret(self, raw: str, nodes: list[Node], prefix: str) -> tuple[str, ...]:
         node = next((node for node in nodes if self._is_the_failure(node)), None)
         if node is None:
-            return ""
+            return ()
         entry, failure = node.entry, self.document["failure"]
         start = min(entry["column"] - 1, len(raw))
         end = min(entry["end_column"] - 1 if entry["end_line"] == entry["line"] else len(raw), len(raw))
         detail = f": {failure['detail']}" if failure.get("detail") else ""
         sign = "^" * max(1, columns(raw[start:end]))
         said = printable(f"{failure['status']} {failure['name']}{detail}")
-        return " " * columns(prefix + raw[:start]) + self._paint("bad", f"{sign} {said}")
+        indent = " " * columns(prefix + raw[:start])
+        if columns(indent) + columns(sign) + 1 + columns(said) + self.gutter + 5 <= WIDTH:
+            return (indent + self._paint("bad", f"{sign} {said}"),)
+        return indent + self._paint("bad", sign), indent + self._paint("bad", said)
 
     def _draw(self, line: _Line, aside: int) -> None:
         text, mark = line.text, line.mark
@@ -247,8 +250,8 @@ class _Picture:
                 self._add(f"{' ' * self.gutter}   {self._bar()} {indent}{self._paint('frame', row)}")
 
     def _under(self, line: _Line) -> None:
-        if line.under:
-            self._add(f"{' ' * self.gutter}   {self._bar()} {line.under}")
+        for text in line.under:
+            self._add(f"{' ' * self.gutter}   {self._bar()} {text}")
 
     def _alone(self, nodes: list[Node], prefix: str) -> Iterator[str]:
         """Entries whose text is not here."""
@@ -314,7 +317,7 @@ def _marked(lines: list[_Line], ends: set[int]) -> list[_Line]:
                 later = next((each for each in lines[place + 1 :] if each.text.strip(" ┆")), None)
                 plain = later is not None and later.mark != _NOT_REACHED
             if plain:
-                line = _Line(line.number, "", line.text, (), "")
+                line = _Line(line.number, "", line.text, ())
         found.append(line)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar
@@ -350,6 +350,7 @@ class Real:
         if checked.program is None:
             raise ValueError(checked.diagnostics)
         self.tree = compile_program(checked.program)
+        self.make_journal: Callable[[Exchange], list[Any]] = lambda exchange: []
         self.environment = environment = Environment()
         environment.upstreams = {u.name: Upstream(u.name, environment) for u in checked.program.upstreams}
 
@@ -367,7 +368,7 @@ class Real:
         )  # fmt: skip
         surroundings: Any = environment
         exchange = Exchange(request, Client(*message.client), surroundings, environment.clock.monotonic())
-        exchange.journal = []
+        exchange.journal = self.make_journal(exchange)
         response = drive(self.tree.handle(exchange), environment.clock)
         if response.body is None:
             assert isinstance(response.source, Body)

@@ -1,0 +1,161 @@
+"""What is private, or came as a credential, stands in no document, no picture and no answer of the tools."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from traced import Traced, offline
+
+from policylang.trace.conversation import Conversation
+from policylang.trace.incoming import Incoming
+from policylang.trace.picture import picture
+
+TOKEN, PASSWORD, SESSION, KEY = "tok-5f3a9c1e7b", "pass-77ab03", "sess-19cc42d8", "key-of-zoe-1"
+BASIC = base64.b64encode(f"zoe:{PASSWORD}".encode()).decode()
+HEADERS = {"Authorization": f"Bearer {TOKEN}", "Cookie": f'session="{SESSION}"; theme=dark'}
+WITH_KEY = {**HEADERS, "X-Pass": KEY}
+CLIENTS = {"clients.json": json.dumps({KEY: {"id": "zoe"}, TOKEN: {"id": "tom"}}).encode()}
+MAP = 'map clients, file: "clients.json"\n'
+
+
+def told(body: str, before: str = MAP, path: str = "/7", headers: dict[str, str] | None = None) -> str:
+    """All that the tools say of an exchange: its document, its picture, what its upstream received, its answer."""
+    world = offline(f'{before}service s "/**" {{\n{body}\n}}\n', CLIENTS, {"KEY": "config-secret-1"})
+    asked = Incoming()
+    asked.ask_for(path)
+    for name, value in (HEADERS if headers is None else headers).items():
+        asked.add_field(name, value)
+    document = world.send(asked).document
+    return json.dumps(document) + picture(document, ()) + picture(document, world.program.sources, True)
+
+
+def clean(text: str) -> None:
+    for secret in (TOKEN, PASSWORD, BASIC, SESSION, KEY, "config-secret-1"):
+        assert secret not in text, secret
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'secret("KEY")', 'request.bearer ?? ""', 'request.header["Authorization"]', 'request.header["Cookie"]',
+        "request.cookie.session", 'all(request.header["authorization"])[0]', 'lower(request.bearer ?? "")',
+        'request.header["${lower("AUTHORIZATION")}"]', '"x ${request.bearer}"', "[request.bearer][0]",
+        "[{ a: request.bearer }][0].a", "key", 'substring(request.bearer ?? "", 0, 20)', 'reveal(request.bearer ?? "")',
+        'request.bearer ?? "x"',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "let a = {}\nrequire \"${{a}}\" != \"x\"", "let a = {}\nlet b = a\nset request.header[\"X-B\"] = \"${{b}}\"",
+        "require {} == none", "match {} {{ \"a\" -> ignore\n else -> ignore }}",
+        "for a in [{}] {{ log \"${{a ?? \"-\"}}\" }}", "set request.path = \"/${{{}}}\"", "log \"${{{}}}\"",
+        "rate_limit 5/s, per: {}", "api_key {}, in: map(\"clients\") -> caller\nlog \"${{caller.id}}\"",
+        "fail 403, \"${{{}}}\"", "give {} -> b\nlet c = b", "respond 200, json: {}",
+        "respond 200, header: {{ \"X-A\": \"${{{}}}\" }}", "set request.json = {}",
+        "route one, query: {{ a: {} }}", "let private a = request.method\nset request.body = \"${{a}}${{{}}}\"",
+    ],
+)  # fmt: skip
+def test_private_expressions_wherever_they_stand(statement: str, expression: str) -> None:
+    given = MAP + 'let key = secret("KEY")\nassertion give(text: string) -> out { let out = text }\n'
+    body = statement.format(expression)
+    if "route" not in body and "respond" not in body and "fail" not in body:
+        body += "\nroute one"
+    text = told(body, given)
+    clean(text)
+    assert "[private]" in text or expression in ('secret("KEY")', "key")  # a constant is not read
+
+
+def test_what_is_worked_out_of_something_private_is_so_too() -> None:
+    hashed = "b2f1"  # the bytes in the middle of the digest below
+    body = 'let a = sha256(request.bearer ?? "")\nlet b = "${a}"\nset request.header["X-B"] = b\nroute one'
+    from hashlib import sha256
+
+    digest = sha256(TOKEN.encode()).hexdigest()
+    assert hashed not in digest
+    for text in (told(body), told('respond 200, body: sha256(request.bearer ?? "")'),
+                 told('route one, path: "/${sha256(request.bearer ?? "")}"')):  # fmt: skip
+        assert digest not in text and "[private]" in text
+
+
+def test_a_field_that_somebody_authenticates_by_is_a_credential_everywhere() -> None:
+    clean(told('let plain = request.header["X-Pass"]\nlimit_size request, 1MB\nrequire plain != "a"\n'
+               'api_key plain, in: map("clients") -> caller\nlog "${caller.id}"\nroute one', headers=WITH_KEY))  # fmt: skip
+
+
+def test_also_where_it_is_never_come_to() -> None:
+    text = told('let plain = request.header["X-Pass"]\nfail 403\n}\nservice t "/t" {\n'
+                'api_key request.header["X-Pass"], in: map("clients")\nroute one', headers=WITH_KEY)  # fmt: skip
+    clean(text)
+
+
+def test_a_query_is_shown_without_its_credentials() -> None:
+    text = told("route one", path=f"/7?api_key={KEY}&a=1&b={TOKEN}&token=x7", headers=HEADERS)
+    clean(text)
+    assert "api_key=[private]&a=1&b=[private]&token=[private]" in text
+
+
+def test_a_path_is_shown_without_them() -> None:
+    text = told("route one", path=f"/{TOKEN}/7")
+    clean(text)
+    assert "/[private]/7" in text
+
+
+def test_basic_credentials() -> None:
+    clean(told('let a = request.header["Authorization"]\nset request.header["X-A"] = "${a}"\nroute one',
+               headers={"Authorization": f"Basic {BASIC}"}))  # fmt: skip
+
+
+def test_set_cookie_and_a_body_that_repeats_a_credential() -> None:
+    text = told('respond 200, body: "you sent ${reveal(request.bearer ?? "")}",\n'
+                'header: { "Set-Cookie": "session=${request.cookie.session}" }')  # fmt: skip
+    clean(text)
+    assert "you sent [private]" in text
+
+
+def test_a_body_of_private_parts() -> None:
+    text = told('let private note = "n-${request.method}"\nset request.json = { note: note }\nroute one')
+    assert "n-GET" not in text
+
+
+def test_details_of_failures_that_quote() -> None:
+    clean(told('fail 403, "not ${reveal(request.bearer ?? "")}"'))
+
+
+def test_what_is_not_private_is_shown() -> None:
+    found = Traced('let private a = request.header["X-A"]\nlet b = request.header["X-B"]\nrespond 200',
+                   headers={"X-A": "1", "X-B": "2"})  # fmt: skip
+    assert found.entries[1]["binds"] == {"b": '"2"'}
+    assert found.entries[0]["binds"] == {"a": "[private]"}
+
+
+def test_outputs_that_were_bound_as_private() -> None:
+    found = Traced('tell.both "abc" -> private first, second\ntell.key per: request.bearer -> hex\nrespond 200',
+                   headers={"Authorization": "Bearer t"})  # fmt: skip
+    assert found.entries[0]["binds"] == {"first": "[private]", "second": "3"}
+    assert found.entries[1]["binds"] == {"hex": "[private]"}
+
+
+def test_a_conversation_does_not_show_them_either() -> None:
+    world = offline(MAP + 'let key = secret("KEY")\nservice s "/**" {\napi_key request.header["X-Pass"], in: '
+                    'map("clients") -> caller\nroute one\n}\n', CLIENTS, {"KEY": "config-secret-1"})  # fmt: skip
+    asked = Incoming()
+    asked.ask_for(f"/7?token={TOKEN}")
+    for name, value in WITH_KEY.items():
+        asked.add_field(name, value)
+    talk = Conversation(world, asked, lambda words: asked)
+    said = [talk.answer(line) for line in (
+        "request.bearer", "lower(request.bearer)", "let a = request.bearer", "a", "request.header[\"X-Pass\"]",
+        "request.query.token", "request.cookie.session", "key", ":request", ":names", ":send", "caller", ":tree",
+        "fail 403, \"${request.bearer}\"", "request.header", "reveal(request.bearer ?? \"\")",
+        "respond 200, body: request.bearer", "response.text", "response.json",
+    )]  # fmt: skip
+    clean("\n".join(said))
+    assert said[0] == said[1] == said[3] == "[private]"
