@@ -46,7 +46,7 @@ def without_declaration(file: n.File, declaration: n.Declaration) -> Edit | None
         while True:
             above = text.rfind("\n", 0, max(text.rfind("\n", 0, start), 0)) + 1
             first = above + len(text[above:start]) - len(text[above:start].lstrip())
-            if above >= start or first not in own:
+            if first >= start or first not in own:
                 break
             start = first
     return _without_lines(declaration.span, start)
