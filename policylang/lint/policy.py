@@ -11,6 +11,7 @@ from policylang.catalog import Catalog
 from policylang.check import program as p
 from policylang.lint import look
 from policylang.lint.look import Visit
+from policylang.lint.origins import Ways
 from policylang.lint.written import Place, Scope, Written, names_in, place_of, scopes, written
 from policylang.sdk.shared_map import SharedMap
 from policylang.syntax import nodes as n
@@ -27,6 +28,7 @@ class Policy:
         self.program = program
         self.files = files
         self.catalog = catalog
+        look.forget()
 
     # --- what is meant ---
 
@@ -45,9 +47,36 @@ class Policy:
 
     def of_service(self, service: p.Service) -> Iterator[Visit]:
         """What runs for a request of this service until it is answered: `global before`, then its own block."""
-        for visit in self.visits:
-            if visit.place == "before" or (visit.place == "service" and visit.service is service):
+        for visit in (*self.visits_of(None), *self.visits_of(service)):
+            if visit.place in ("before", "service"):
                 yield visit
+
+    def visits_of(self, service: p.Service | None) -> tuple[Visit, ...]:
+        """The visits of one service, also of its `on failure`; of None those of all globals."""
+        return tuple(self._by_service.get("" if service is None else service.name, ()))
+
+    @cached_property
+    def _by_service(self) -> dict[str, list[Visit]]:
+        found: dict[str, list[Visit]] = {}
+        for visit in self.visits:
+            found.setdefault("" if visit.service is None else visit.service.name, []).append(visit)
+        return found
+
+    @cached_property
+    def bindings(self) -> dict[tuple[str, int], list[p.Expr | p.Invoke | int]]:
+        """What gives a variable its value, by its service's name ("" in globals) and slot: expressions, calls whose output
+        it is, or another slot of the same service."""
+        found: dict[tuple[str, int], list[p.Expr | p.Invoke | int]] = {}
+        for visit in self.visits:
+            frame = visit.service.name if visit.service is not None else ""
+            for slot, value in look.bound(visit.statement):
+                found.setdefault((frame, slot), []).append(value)
+        return found
+
+    @cached_property
+    def ways(self) -> Ways:
+        """Where the values of each service come from."""
+        return Ways(self.visits)
 
     @cached_property
     def public(self) -> bool:

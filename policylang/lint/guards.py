@@ -1,0 +1,152 @@
+"""What stands between strangers and an upstream, and what a policy writes into fields: facts of several rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from policylang.check import program as p
+from policylang.lint.look import Visit, argument, authenticates, calls, constant, expressions, own_expressions, parts
+from policylang.lint.origins import Way
+from policylang.lint.policy import Policy
+from policylang.record import record
+
+LIMITS = ("rate_limit", "quota", "concurrency_limit")
+OURS = frozenset({"caching", "content", "identity", "observe", "routing", "state", "traffic"})
+"""Groups of assertions that are known here; what another one checks is its plug-in's business."""
+_SHARED = frozenset({"constant", "service", "gateway", "secret"})
+
+
+def limits(statement: p.Statement) -> bool:
+    return calls(statement, *LIMITS)
+
+
+def shared(way: Way, key: p.Expr | None) -> bool:
+    """Whether the key is the same for everybody."""
+    return key is None or all(kind in _SHARED for kind, _ in way.flows(key))
+
+
+def firm(way: Way, visit: Visit) -> bool:
+    """Whether it is a limit for each caller that no caller can put off by another word for himself."""
+    key = argument(visit.statement, "per")
+    if not limits(visit.statement) or key is None or constant(argument(visit.statement, "log_only")):
+        return False
+    sources = way.flows(key)
+    return not shared(way, key) and not way.chosen(key, visit) and ("request", "id") not in sources
+
+
+def identifies(way: Way, statement: p.Statement) -> bool:
+    """Whether it asks who is there, or may hold somebody up that this policy does not know."""
+    if authenticates(statement) or calls(statement, "allow_ip", "lockout"):
+        return True
+    if isinstance(statement, p.Invoke) and statement.card.group not in OURS:
+        return True
+    if calls(statement, "lookup"):
+        return not constant(argument(statement, "optional"))
+    if isinstance(statement, (p.Require, p.If, p.Match, p.Let)):
+        return any(_asks_who(way, part) for expr in own_expressions(statement) for part in parts(expr))
+    return False
+
+
+def _asks_who(way: Way, part: p.Expr) -> bool:
+    if isinstance(part, p.ContextValue):
+        return part.root in ("client", "user")
+    if isinstance(part, p.FunctionCall):
+        return part.card.name in ("same_secret", "hmac_sha256", "hmac_sha512", "in_network")
+    if isinstance(part, p.SlotRef):
+        return any(kind in ("identity", "stored", "client", "user") for kind, _ in way.flows(part))
+    return part.private or (isinstance(part, p.Const) and part.type.name == "map")
+
+
+def mutual(policy: Policy) -> bool:
+    """Whether everybody who is no neighbour shows a certificate."""
+    return bool(policy.listens) and all(
+        each.values["client_ca"] is not None and each.values["client_cert"] == "required"
+        for each in policy.listens
+    )
+
+
+def sends(statement: p.Statement) -> bool:
+    return isinstance(statement, p.Invoke) and (statement.card.answers or statement.card.sends)
+
+
+# --- addresses -----------------------------------------------------------------------------------
+
+
+def too_wide(network: str, v4: int, v6: int) -> bool:
+    """Whether its prefix is shorter than that: half the world is in it."""
+    try:
+        found = ip_network(network)
+    except ValueError:
+        return False
+    return found.prefixlen < (v4 if found.version == 4 else v6)
+
+
+def on_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+# --- fields --------------------------------------------------------------------------------------
+
+
+@record
+class Written:
+    """A header field that a statement writes; `name` in lower case."""
+
+    message: str
+    name: str
+    value: p.Expr
+
+
+def fields_written(statement: p.Statement) -> Iterator[Written]:
+    if isinstance(statement, p.SetPlace):
+        place = statement.place
+        if isinstance(place, p.NamedPlace) and place.kind == "header" and isinstance(place.key, p.Const):
+            yield Written(place.message, str(place.key.value).lower(), statement.value)
+    elif isinstance(statement, p.Respond):
+        for name, value in statement.headers:
+            yield Written("response", name.lower(), value)
+
+
+def writes_part(statement: p.Statement, kind: str, name: str) -> bool:
+    """Whether it writes or removes that part of the request, or one that is worked out."""
+    if not isinstance(statement, (p.SetPlace, p.RemovePlace)):
+        return False
+    place = statement.place
+    if isinstance(place, p.FieldPlace):
+        return place.message == "request" and place.field == "query_string" and kind == "query"
+    if not isinstance(place, p.NamedPlace) or place.message != "request":
+        return False
+    if place.kind == "header" and kind == "cookie" and constant(place.key) in ("Cookie", "cookie"):
+        return True
+    if place.kind != kind:
+        return False
+    key = constant(place.key)
+    return key is None or (str(key).lower() == name if kind == "header" else str(key) == name)
+
+
+def literal_text(expr: p.Expr | None) -> str:
+    """The text that a value is sure to have, in the order of its parts."""
+    if isinstance(expr, p.Const) and isinstance(expr.value, str):
+        return expr.value
+    if isinstance(expr, p.Template):
+        return "".join(part for part in expr.parts if isinstance(part, str))
+    return ""
+
+
+def leading_text(expr: p.Expr | None) -> str:
+    """What it is sure to begin with."""
+    if isinstance(expr, p.Template):
+        return expr.parts[0] if expr.parts and isinstance(expr.parts[0], str) else ""
+    if isinstance(expr, p.BinaryOp) and expr.op == "+":
+        return leading_text(expr.left)
+    return literal_text(expr)
+
+
+__all__ = [
+    "LIMITS", "OURS", "Written", "expressions", "fields_written", "firm", "identifies", "leading_text", "limits",
+    "literal_text", "mutual", "on_loopback", "sends", "shared", "too_wide", "writes_part",
+]  # fmt: skip

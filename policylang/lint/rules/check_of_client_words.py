@@ -1,0 +1,87 @@
+"""A check of what anybody may say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.guards import identifies, mutual, writes_part
+from policylang.lint.look import own_expressions, parts, text_of
+from policylang.lint.origins import Source, Way, named
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+
+_ABOUT_ITSELF = frozenset({"user-agent", "referer"})
+_CLAIM = re.compile(
+    r"(?:^|[-_])(?:internal|admin|roles?|auth(?:enticated|orized)?|trusted|bypass|privileged|superuser|groups?|scopes?"
+    r"|permissions?|user(?:-?id|name)?)(?:[-_]|$)"
+)
+
+
+class CheckOfClientWords(Rule):
+    """On a public service a field that everybody can send decides who may.
+
+    `User-Agent` and `Referer` say what a client wishes to be taken for, and so does a field such as `X-Internal` or
+    `X-Role` that nobody has verified. They may choose a page's form, but keep nobody out.
+
+        gateway {
+            listen "0.0.0.0:8080"
+        }
+
+        service reports "/reports/**" {
+            require request.header["X-Internal"] == "yes"
+            rate_limit 10/s, per: network_of(client.ip)
+            route orders
+        }
+    ==
+        gateway {
+            listen "0.0.0.0:8080"
+        }
+
+        service reports "/reports/**" {
+            allow_ip "10.0.0.0/8"
+            rate_limit 10/s, per: network_of(client.ip)
+            route orders
+        }
+    """
+
+    name: ClassVar[str] = "check-of-client-words"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        if not policy.public or mutual(policy):
+            return
+        for service in policy.program.services:
+            way = policy.ways.of(service)
+            visits = list(way.path)
+            if any(identifies(way, visit.statement) for visit in visits):
+                continue
+            for visit in visits:
+                for expr in _decide(visit.statement):
+                    claim = _claim(way, expr, isinstance(visit.statement, p.Require))
+                    if claim and not any(writes_part(each.statement, *claim) for each in way.before(visit)):
+                        yield Finding(
+                            expr.span, f"everybody may send `{text_of(expr)}`",
+                            help="ask for something that a client cannot make up: a key, a certificate, an address",
+                        )  # fmt: skip
+
+
+def _decide(statement: p.Statement) -> Iterator[p.Expr]:
+    """The parts of messages that a statement's condition reads."""
+    if isinstance(statement, (p.Require, p.If, p.Match)) and not isinstance(statement, p.Split):
+        for expr in own_expressions(statement):
+            if isinstance(expr, p.UnaryOp):
+                continue  # `not …` keeps somebody out, and lets nobody in
+            yield from (part for part in parts(expr) if isinstance(part, (p.Named, p.SlotRef)))
+
+
+def _claim(way: Way, expr: p.Expr, required: bool) -> Source | None:
+    sources = [named(expr)] if isinstance(expr, p.Named) and expr.message == "request" else sorted(way.flows(expr))
+    for kind, name in sources:
+        if kind == "header" and required and name in _ABOUT_ITSELF:
+            return kind, name
+        if kind in ("header", "query") and _CLAIM.search(name.lower()):
+            return kind, name
+    return None

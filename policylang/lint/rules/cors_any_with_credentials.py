@@ -1,0 +1,56 @@
+"""Every site may ask in a user's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.lint.guards import fields_written
+from policylang.lint.look import constant
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+
+
+class CorsAnyWithCredentials(Rule):
+    """Scripts of every site may read answers that were made for a logged-in user.
+
+    `Access-Control-Allow-Credentials: true` lets a browser send its cookies. With the Origin of whoever asks as
+    `Access-Control-Allow-Origin` every site can act as the user; with `*` browsers refuse it altogether. Answer an
+    Origin that was held against a list.
+
+        route orders
+        set response.header["Access-Control-Allow-Origin"] = request.header["Origin"] ?? "null"
+        set response.header["Access-Control-Allow-Credentials"] = "true"
+    ==
+        let origin = request.header["Origin"] ?? "none"
+        route orders
+        if origin in ["https://shop.example", "https://app.example"] {
+            set response.header["Access-Control-Allow-Origin"] = origin
+            set response.header["Access-Control-Allow-Credentials"] = "true"
+        }
+    """
+
+    name: ClassVar[str] = "cors-any-with-credentials"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for service in (*policy.program.services, None):
+            way = policy.ways.of(service)
+            visits = [visit for visit in policy.visits if visit.place == "after"] if service else []
+            fields = [(visit, each) for visit in [*way.visits, *visits] for each in fields_written(visit.statement)]
+            allowing = [
+                each for _, each in fields
+                if each.name == "access-control-allow-credentials" and constant(each.value) in ("true", True)
+            ]  # fmt: skip
+            for visit, each in fields if allowing else ():
+                if each.name == "access-control-allow-origin":
+                    whose = policy.ways.of(visit.service)
+                    every = constant(each.value) == "*"
+                    if every or ("header", "origin") in whose.chosen(each.value, visit):
+                        yield Finding(
+                            each.value.span,
+                            "browsers refuse `*` where credentials are allowed" if every
+                            else "every site may ask with a user's cookies",
+                            labels=[Label(allowing[0].value.span, "credentials are allowed here")],
+                            help="answer an Origin that was held against a list: `if origin in [\"https://…\"]`",
+                        )  # fmt: skip

@@ -1,0 +1,91 @@
+"""A caller that is found out, and never asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.guards import sends
+from policylang.lint.look import authenticates, bound, expressions
+from policylang.lint.origins import Way
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule, Severity
+from policylang.lint.rules.key_forwarded import key_sent
+
+
+class IdentityUnread(Rule):
+    """Who calls is found out, and nothing depends on it.
+
+    No limit counts for that caller, no field tells the upstream, no line of the policy looks at a role or contract:
+    whoever has any key may do everything, as often as everybody else. The same holds for certificates that clients may
+    show (`client_cert: optional`) and that no statement reads.
+
+        api_key request.header["X-API-Key"], in: map("clients")
+        remove request.header["X-API-Key"]
+        route orders
+    ==
+        api_key request.header["X-API-Key"], in: map("clients")
+        remove request.header["X-API-Key"]
+        rate_limit 10/s, per: user.id
+        route orders
+    """
+
+    name: ClassVar[str] = "identity-unread"
+    category: ClassVar[Category] = "security"
+    severity: ClassVar[Severity] = Severity.INFO
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        shared = _reads_user(policy)
+        for service in policy.program.services:
+            way = policy.ways.of(service)
+            for visit in way.path:
+                statement = visit.statement
+                if (
+                    authenticates(statement) and not shared and not key_sent(way, visit)
+                    and any(sends(each.statement) for each in way.after(visit)) and not _read(way, statement)
+                ):  # fmt: skip
+                    yield Finding(
+                        statement.span, "nothing depends on who is found out here",
+                        help="count by `user.id`, or tell the upstream: `set request.header[\"X-Client\"] = user.id`",
+                    )  # fmt: skip
+        offered = [
+            each for each in policy.listens
+            if each.values["client_ca"] is not None and each.values["client_cert"] == "optional"
+        ]  # fmt: skip
+        if offered and not any(_certificate(expr) for visit in policy.visits for expr in expressions(visit.statement)):
+            for listen in offered:
+                yield Finding(
+                    listen.span, "clients may show a certificate here, and nothing looks at it",
+                    help="read `client.cert` in the policy, or demand one: `client_cert: required`",
+                )  # fmt: skip
+
+
+def _reads_user(policy: Policy) -> bool:
+    """Whether what runs for every service, or a balance, reads it."""
+    for visit in policy.visits:
+        if visit.service is None and any(_user(expr) for expr in expressions(visit.statement)):
+            return True
+    return any(each.on is not None and "user" in each.on.span.text for each in policy.program.upstreams)
+
+
+def _read(way: Way, statement: p.Statement) -> bool:
+    slots = {slot for slot, _ in bound(statement)}
+    for visit in way.visits:  # an assertion's own output is handed out under another name
+        if isinstance(visit.statement, p.Expand):
+            slots.update(outer for inner, outer in visit.statement.outputs if inner in slots)
+    for visit in way.visits:
+        if visit.statement is statement:
+            continue
+        for expr in expressions(visit.statement):
+            if _user(expr) or (isinstance(expr, p.SlotRef) and expr.slot in slots):
+                return True
+    return False
+
+
+def _user(expr: p.Expr) -> bool:
+    return isinstance(expr, p.ContextValue) and expr.root == "user"
+
+
+def _certificate(expr: p.Expr) -> bool:
+    return isinstance(expr, p.ContextValue) and (expr.root, expr.field) == ("client", "cert")

@@ -1,0 +1,68 @@
+"""A host or a name that is judged by a part of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.look import constant, expressions, text_of
+from policylang.lint.origins import Way
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+
+_HOSTS = frozenset({("header", "origin"), ("header", "referer"), ("request", "host")})
+_DOT = re.compile(r"(?<!\\)\.(?![*+?{])")
+_HOST_PATTERN = re.compile(r"[a-z0-9]\.(?:com|net|org|io|dev|app|example|[a-z]{2})\b")
+
+
+class JudgedByPart(Rule):
+    """An Origin, a host or the subject of a certificate is believed for a part of its text.
+
+    `evilshop.example` ends like `shop.example`, `https://shop.example.evil.net` begins like it, and both contain it; in
+    a pattern a bare `.` is any letter. Hold the whole against a list, or end a domain with its dot: `.shop.example`.
+
+        let origin = request.header["Origin"] ?? "none"
+        require origin ends_with "shop.example"
+    ==
+        let origin = request.header["Origin"] ?? "none"
+        require origin in ["https://shop.example", "https://www.shop.example"]
+    """
+
+    name: ClassVar[str] = "judged-by-part"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            way = policy.ways.of(visit.service)
+            for expr in expressions(visit.statement):
+                text = constant(expr.right) if isinstance(expr, p.BinaryOp) else None
+                if not isinstance(expr, p.BinaryOp) or not isinstance(text, str):
+                    continue
+                kind = _kind(way, expr.left)
+                if kind and _part(expr.op, text, kind):
+                    yield Finding(
+                        expr.span, f"others can have a {kind} of which this is true: `{text_of(expr.right)}` is a part",
+                        help=f"hold the whole {kind} against a list: `{text_of(expr.left)} in [\"…\"]`",
+                    )  # fmt: skip
+
+
+def _kind(way: Way, expr: p.Expr) -> str:
+    """What is looked at, where it says who somebody is."""
+    if isinstance(expr, p.MemberOf) and expr.base.type.name == "certificate":
+        return "subject" if constant(expr.key) in ("subject", "issuer") else ""
+    return "host" if _HOSTS & way.flows(expr) else ""
+
+
+def _part(op: str, text: str, kind: str) -> bool:
+    if op == "contains":
+        return True
+    if kind == "subject":
+        return op in ("starts_with", "ends_with")
+    if op == "ends_with":
+        return "." in text and not text.startswith((".", "/", "http"))
+    if op == "starts_with":
+        start = text.partition("://")[2]
+        return bool(start) and "." in start and not start.endswith((".", "/", ":"))
+    return op == "matches" and bool(_HOST_PATTERN.search(text) and _DOT.search(text))

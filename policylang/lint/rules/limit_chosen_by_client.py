@@ -1,0 +1,88 @@
+"""A limit that the client sets for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.guards import limits
+from policylang.lint.look import Visit, argument, own_expressions, text_of, within
+from policylang.lint.origins import CHOSEN, Way
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.tree.facts import blocks
+
+
+class LimitChosenByClient(Rule):
+    """How much somebody may is read from a header field, parameter or cookie that nothing has verified.
+
+    Every client says that it is the best of customers. Take the contract from what is known of the caller: the map
+    entry that `api_key` gives, or a session.
+
+        match request.header["X-Plan"] ?? "free" {
+            "gold" -> rate_limit 500/s, per: client.ip
+            else   -> rate_limit 10/s,  per: client.ip
+        }
+    ==
+        api_key request.header["X-API-Key"], in: map("clients") -> caller
+        match caller.contract {
+            "gold" -> rate_limit 500/s, per: caller.id
+            else   -> rate_limit 10/s,  per: caller.id
+        }
+    """
+
+    name: ClassVar[str] = "limit-chosen-by-client"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for service in policy.program.services:
+            way = policy.ways.of(service)
+            for visit in way.path:
+                statement = visit.statement
+                limit = argument(statement, "limit") if limits(statement) else None
+                if limit is not None and way.chosen(limit, visit, CHOSEN | {"body"}):
+                    yield Finding(
+                        limit.span, f"the client sets its own limit with `{text_of(limit)}`",
+                        help="take it from what is known of the caller, such as a map of contracts",
+                    )  # fmt: skip
+                if isinstance(statement, (p.If, p.Match)) and not isinstance(statement, p.Split):
+                    yield from _tiers(way, visit)
+
+
+def _tiers(way: Way, visit: Visit) -> Iterator[Finding]:
+    limits_in = [
+        [inner for outer in block.statements for inner in within(outer) if limits(inner)]
+        for block in blocks(visit.statement)
+    ]
+    said = {text_of(limit) for arm in limits_in for each in arm if (limit := argument(each, "limit")) is not None}
+    first = next((each for arm in limits_in for each in arm), None)
+    if len(said) < 2 or first is None:
+        return
+    for expr in own_expressions(visit.statement):
+        if isinstance(expr, p.Const):
+            continue
+        for part in _deciding(expr):
+            if way.chosen(part, visit) and not _content(way, part):
+                yield Finding(
+                    expr.span, f"the client chooses its limit with `{text_of(expr)}`",
+                    labels=[Label(first.span, "one of the limits")],
+                    help="decide by what is known of the caller, such as the entry that `api_key` gives",
+                )  # fmt: skip
+                return
+
+
+def _deciding(expr: p.Expr) -> Iterator[p.Expr]:
+    """The sides of its comparisons: a condition itself has no text of anybody's."""
+    if isinstance(expr, p.BinaryOp) and expr.type.name == "boolean":
+        yield from _deciding(expr.left)
+        yield from _deciding(expr.right)
+    elif isinstance(expr, p.UnaryOp):
+        yield from _deciding(expr.operand)
+    elif not isinstance(expr, p.Const):
+        yield expr
+
+
+def _content(way: Way, expr: p.Expr) -> bool:
+    """What is negotiated (a type, a language) is no claim about the client."""
+    return any(name.startswith(("accept", "content-", "upgrade")) for _, name in way.flows(expr))

@@ -1,0 +1,75 @@
+"""A password that may be guessed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.guards import firm
+from policylang.lint.look import calls, expressions, parts
+from policylang.lint.origins import SENT, Way
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+
+
+class LoginWithoutLockout(Rule):
+    """On a public service a user's password is checked, and nothing counts wrong ones.
+
+    Short secrets of people fall to whoever may try often enough. `lockout` around the check counts refusals, and locks
+    for longer each time.
+
+        gateway {
+            listen "0.0.0.0:8443", cert: "api.pem", key: "api.key"
+        }
+
+        service login "/login", methods: ["POST"] {
+            let name = request.json.user
+            require name in map("clients")
+            require same_secret(map("clients")[name].pin, request.json.pin)
+            respond 204
+        }
+    ==
+        gateway {
+            listen "0.0.0.0:8443", cert: "api.pem", key: "api.key"
+        }
+
+        service login "/login", methods: ["POST"] {
+            let name = request.json.user
+            lockout [name, client.ip], after: 5, within: 10m {
+                require name in map("clients")
+                require same_secret(map("clients")[name].pin, request.json.pin)
+            }
+            respond 204
+        }
+    """
+
+    name: ClassVar[str] = "login-without-lockout"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for service in policy.program.services if policy.public else ():
+            way = policy.ways.of(service)
+            for visit in way.path:
+                if calls(visit.statement, "lockout") or firm(way, visit):
+                    break
+                for expr in expressions(visit.statement):
+                    if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret" and _of_user(way, expr):
+                        yield Finding(
+                            expr.span, "this secret of a user may be guessed at without end",
+                            help="put `lockout [name, client.ip], after: 5, within: 10m { … }` around it",
+                        )  # fmt: skip
+
+
+def _of_user(way: Way, call: p.FunctionCall) -> bool:
+    """Whether one side is an entry's that the client names, and the other the client's."""
+    entries = [side for side in call.args if any(_entry(way, part) for part in parts(side))]
+    return len(entries) == 1 and any(
+        kind in SENT for side in call.args if side is not entries[0] for kind, _ in way.flows(side)
+    )
+
+
+def _entry(way: Way, part: p.Expr) -> bool:
+    if isinstance(part, p.MemberOf) and isinstance(part.base, p.Const):
+        return any(kind in SENT for kind, _ in way.flows(part.key))
+    return isinstance(part, p.SlotRef) and any(kind == "stored" for kind, _ in way.flows(part))

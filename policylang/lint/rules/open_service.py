@@ -1,0 +1,63 @@
+"""A service that strangers may ask as often as they like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.guards import identifies, limits, mutual, sends
+from policylang.lint.look import calls
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+from policylang.source import Span
+
+
+class OpenService(Rule):
+    """A public service asks nobody who he is, and has no limit.
+
+    Whatever it does for a request, anybody may have it done without end: an upstream is asked, or entries of the store
+    are taken. A limit for each address is the least.
+
+        gateway {
+            listen "0.0.0.0:8080"
+        }
+
+        service search "/search" {
+            route orders
+        }
+    ==
+        gateway {
+            listen "0.0.0.0:8080"
+        }
+
+        service search "/search" {
+            rate_limit 20/s, per: network_of(client.ip)
+            route orders
+        }
+    """
+
+    name: ClassVar[str] = "open-service"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        if not policy.public or mutual(policy):
+            return
+        for service in policy.program.services:
+            way = policy.ways.of(service)
+            for visit in way.path:
+                statement = visit.statement
+                if limits(statement) or identifies(way, statement):
+                    break
+                if sends(statement) or calls(statement, "store", "remember", "increment", "not_replayed"):
+                    does = "asks an upstream" if sends(statement) else "takes room in the store"
+                    yield Finding(
+                        _head(service), f"strangers may ask `{service.name}` without end, and it {does}",
+                        help="put `rate_limit 20/s, per: network_of(client.ip)` first, or ask who is there",
+                    )  # fmt: skip
+                    break
+
+
+def _head(service: p.Service) -> Span:
+    text = service.span.text
+    return Span(service.span.source, service.span.start, service.span.start + len(text[: text.index("{")].rstrip()))

@@ -1,0 +1,65 @@
+"""A secret that is compared letter by letter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.diagnostics import Edit
+from policylang.lint.look import constant, expressions, parts
+from policylang.lint.origins import SENT, Way
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Fix, Rule
+
+_SECRET_MEMBERS = frozenset({"password", "passwd", "pin", "secret", "token", "key", "otp"})
+
+
+class SecretByEquals(Rule):
+    """A secret is held against what a client sends with `==`.
+
+    The comparison ends at the first letter that differs, so that its time tells how much of a guess was right.
+    `same_secret` takes the same time whatever it is given.
+
+        require request.header["X-Token"] == secret("HOOK_TOKEN")
+    ==
+        require same_secret(request.header["X-Token"], secret("HOOK_TOKEN"))
+    """
+
+    name: ClassVar[str] = "secret-by-equals"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            way = policy.ways.of(visit.service)
+            for expr in expressions(visit.statement):
+                if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!="):
+                    sides = ((expr.left, expr.right), (expr.right, expr.left))
+                    if any(_secret(way, side) and _sent(way, other) for side, other in sides):
+                        call = f"same_secret({expr.left.span.text}, {expr.right.span.text})"
+                        call = call if expr.op == "==" else f"not {call}"
+                        yield Finding(
+                            expr.span, "the time of this comparison tells how much of a guess is right",
+                            help="compare with `same_secret(…, …)`",
+                            fix=Fix("write `same_secret`", (Edit(expr.span, call),)),
+                        )  # fmt: skip
+
+
+def _secret(way: Way, side: p.Expr) -> bool:
+    if ("secret", "") in way.flows(side):
+        return True
+    return any(
+        (isinstance(part, p.FunctionCall) and part.card.name.startswith("hmac_"))
+        or (isinstance(part, p.MemberOf) and constant(part.key) in _SECRET_MEMBERS and _known(way, part.base))
+        for part in parts(side)
+    )  # fmt: skip
+
+
+def _known(way: Way, base: p.Expr) -> bool:
+    """Whether it is an entry of a map, which holds what is right."""
+    sources = way.flows(base)
+    return bool(sources) and all(kind in ("constant", "secret", "stored", "identity") for kind, _ in sources)
+
+
+def _sent(way: Way, side: p.Expr) -> bool:
+    return any(kind in SENT for kind, _ in way.flows(side))

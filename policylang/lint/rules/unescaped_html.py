@@ -1,0 +1,48 @@
+"""A page that shows what a link says, as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.diagnostics import Edit
+from policylang.lint.guards import fields_written
+from policylang.lint.look import constant, text_of
+from policylang.lint.origins import SENT
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Fix, Rule
+
+
+class UnescapedHtml(Rule):
+    """A parameter, field or body of the request is put into HTML as it is.
+
+    Whoever makes the link writes the page: a script in it runs with the cookies of whoever follows it. `html_escape`
+    makes text of it.
+
+        respond 404, body: "<p>nothing is called ${request.query.name}</p>", content_type: "text/html"
+    ==
+        let name = html_escape(request.query.name)
+        respond 404, body: "<p>nothing is called ${name}</p>", content_type: "text/html"
+    """
+
+    name: ClassVar[str] = "unescaped-html"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            statement = visit.statement
+            body = statement.body if isinstance(statement, p.Respond) and _html(statement) else None
+            way = policy.ways.of(visit.service)
+            for part in body.parts if isinstance(body, p.Template) else ():
+                if not isinstance(part, str) and way.chosen(part, visit, SENT | {"path"}):
+                    yield Finding(
+                        part.span, f"whoever makes the link writes `{text_of(part)}` into the page",
+                        help="write `html_escape(…)` around it",
+                        fix=Fix("write `html_escape(…)`", (Edit(part.span, f"html_escape({part.span.text})"),)),
+                    )  # fmt: skip
+
+
+def _html(statement: p.Respond) -> bool:
+    kinds = [statement.content_type, *(each.value for each in fields_written(statement) if each.name == "content-type")]
+    return any("html" in str(constant(kind)) for kind in kinds if kind is not None)
