@@ -40,15 +40,11 @@ def without_statement(file: n.File, block: n.Block, statement: n.Statement) -> E
 def without_declaration(file: n.File, declaration: n.Declaration) -> Edit | None:
     """Take out a declaration, with the comments that document it."""
     start = declaration.span.start
-    if declaration.doc:
-        text = declaration.span.source.text
-        own = {each.span.start: each for each in file.comments if each.own_line}
-        while True:
-            above = text.rfind("\n", 0, max(text.rfind("\n", 0, start), 0)) + 1
-            first = above + len(text[above:start]) - len(text[above:start].lstrip())
-            if first >= start or first not in own:
-                break
-            start = first
+    own = {each.span.line: each.span.start for each in file.comments if each.own_line}
+    line = declaration.span.line
+    while declaration.doc and line - 1 in own:
+        line -= 1
+        start = own[line]
     return _without_lines(declaration.span, start)
 
 

@@ -1,4 +1,4 @@
-"""A cache whose block makes of every answer one that is not kept."""
+"""A cache whose block sets what forbids to keep the answer."""
 
 from __future__ import annotations
 
@@ -10,26 +10,23 @@ from policylang.lint.look import Visit, argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
-from policylang.tree.facts import answers
 
 _FORBIDDING = ("no-store", "no-cache", "private")
 
 
 class CacheKeepsNothing(Rule):
-    """What stands in a `cache` block may be why it never keeps an answer.
+    """A field that is set in a `cache` block may be why it never keeps an answer.
 
-    An answer with `Set-Cookie`, with a Cache-Control that forbids it, or compressed on its way is not kept, nor is what
-    `respond` gives: each request goes to the upstream, and nothing but `Cache-Status` says it. Put it behind the block.
+    An answer with `Set-Cookie`, or with a `Cache-Control` that forbids it, is not kept: each request goes to the
+    upstream, and nothing but `Cache-Status` says it. What is set behind the block is set for answers from the cache too.
 
         cache ttl: 1m {
             route orders
-            compress response
+            set response.header["Cache-Control"] = "no-store"
         }
     ==
-        cache ttl: 1m {
-            route orders
-        }
-        compress response
+        cache ttl: 1m { route orders }
+        set response.header["Cache-Control"] = "no-store"
     """
 
     name: ClassVar[str] = "cache-keeps-nothing"
@@ -37,19 +34,11 @@ class CacheKeepsNothing(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            statement = visit.statement
-            if calls(statement, "cache") and isinstance(statement, p.Invoke) and statement.block is not None:
-                if not any(answers(inner) for inner in statement.block.statements):
-                    yield Finding(
-                        _head(statement.span), "no answer of an upstream comes out of this block",
-                        help="`route` in it: what `respond` gives is not kept",
-                    )  # fmt: skip
-                continue
             cache = next((each for each in reversed(visit.parents) if calls(each, "cache")), None)
             why = _prevents(visit, cache) if cache is not None else ""
             if cache is not None and why:
                 yield Finding(
-                    statement.span, f"an answer {why} is not kept",
+                    visit.statement.span, f"an answer {why} is not kept",
                     labels=[Label(_head(cache.span), "what this is to keep")], help="put it behind the block",
                 )  # fmt: skip
 
@@ -62,8 +51,6 @@ def _head(span: Span) -> Span:
 def _prevents(visit: Visit, cache: p.Statement) -> str:
     """What it makes of every answer that comes out of the block, else empty."""
     statement = visit.statement
-    if calls(statement, "compress"):
-        return "that is compressed on its way"
     if visit.parents[-1] is not cache or not isinstance(statement, p.SetPlace):
         return ""
     place, value = statement.place, constant(statement.value)
@@ -73,6 +60,4 @@ def _prevents(visit: Visit, cache: p.Statement) -> str:
     if field == "set-cookie":
         return "with `Set-Cookie`"
     forbids = field == "cache-control" and any(word in str(value).lower() for word in _FORBIDDING)
-    if forbids and constant(argument(cache, "override")) is not True:
-        return "with such a `Cache-Control`"
-    return ""
+    return "with such a `Cache-Control`" if forbids and constant(argument(cache, "override")) is not True else ""

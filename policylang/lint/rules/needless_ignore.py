@@ -21,7 +21,7 @@ class NeedlessIgnore(Rule):
         ignore
         route orders
     ==
-        allow_ip "192.0.2.0/24" else ignore
+        allow_ip "192.0.2.0/24"
         route orders
     """
 

@@ -35,8 +35,8 @@ class ResponseHeld(Rule):
         for service in policy.program.services:
             measured: list[p.Expr] = []
             read = False
-            for visit in policy.visits:
-                if visit.service in (None, service) and holds(visit.statement) & RESPONSE:
+            for visit in (*policy.visits_of(None), *policy.visits_of(service)):
+                if holds(visit.statement) & RESPONSE:
                     own = list(_measured(visit.statement))
                     measured += own
                     read = read or not own or _reads(visit.statement) > len(own)

@@ -19,11 +19,11 @@ class StoreInLoop(Rule):
     On a cluster each round is a round trip. One entry may hold a list or a map; a list that is written in the policy
     has the rounds that its author gave it.
 
-        for tag in all(request.query.tag) {
-            cache_remove "tags", key: tag
+        for event in all(request.query.event) {
+            not_replayed event, within: 1h
         }
     ==
-        cache_remove "tags", key: path.id
+        not_replayed join(all(request.query.event), ","), within: 1h
     """
 
     name: ClassVar[str] = "store-in-loop"
