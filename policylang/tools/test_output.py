@@ -38,7 +38,7 @@ def told_broken(name: str, source: Source, line: int, how: str, color: bool) -> 
     """Of a test that nothing came of."""
     start = sum(len(each) + 1 for each in source.text.split("\n")[: line - 1])
     span = Span(source, start, start + len(source.line(line)))
-    finding = Diagnostic("test-lost", span, f"nothing came of this test: {how}")
+    finding = Diagnostic("broken-test", span, f"nothing came of this test: {how}")
     return told(Result(name, source.name, line, BROKEN, (finding,)), color)
 
 
@@ -112,8 +112,8 @@ class Output:
         gap = "\n" if self.format == "text" else ""
         lost = f"; {self.left_out} not run" if self.left_out else ""
         return (
-            f"{gap}{count} test{'s' * (count != 1)}: {self._counted(self.results)}{lost}; {requests:,} "
-            f"request{'s' * (requests != 1)} in {seconds:.2f} s"
+            f"{gap}{count} test{'s' * (count != 1)}{': ' * bool(count)}{self._counted(self.results)}{lost}; "
+            f"{requests:,} request{'s' * (requests != 1)} in {seconds:.2f} s"
         )
 
     def _counted(self, results: Sequence[Told]) -> str:
@@ -122,7 +122,7 @@ class Output:
             for outcome in (PASSED, FAILED, BROKEN)
             if any(each["outcome"] == outcome for each in results)
         ]
-        return ", ".join(found) if found else "no tests"
+        return ", ".join(found)
 
     def _colored(self, outcome: str) -> str:
         return f"{_COLORS[outcome]}{outcome}\x1b[0m" if self.color else outcome

@@ -1,0 +1,394 @@
+"""`pol test`: what is run, in which processes, and what is told of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import Any
+
+import pytest
+
+from policylang.testing.results import Result
+from policylang.testing.suite import Test
+from policylang.tools import test_command, test_processes, test_runs
+from policylang.tools.main import run
+
+POLICY = """\
+upstream orders { server "http://127.0.0.1:9000" }
+
+service orders "/orders/{id}" {
+    require path.id != "0"
+    route orders
+}
+"""
+TESTS = """\
+import "orders.pol"
+
+test "an order is asked for" {
+    stub orders
+    get "/orders/7"
+    expect response.status == 200
+}
+
+test "Nothing is no order" {
+    get "/orders/0"
+    expect response.status == 403
+}
+"""
+FAILING = 'import "orders.pol"\n\n' + "".join(
+    f'test "{name}" {{\n    get "/orders/0"\n    expect response.status == {status}\n}}\n'
+    for name, status in (("one", 403), ("two", 404), ("three", 403), ("four", 500))
+)
+TIME = re.compile(r"\d+\.\d+ (s|ms)")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "orders.pol").write_text(POLICY)
+    (tmp_path / "orders_test.pol").write_text(TESTS)
+    return tmp_path
+
+
+@pytest.fixture
+def pol(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `pol test`; gives its code, and what it wrote, without times."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = run(["test", *arguments])
+        except SystemExit as error:
+            code = int(error.code or 0)
+        said = capsys.readouterr()
+        return code, TIME.sub(r"0.00 \1", said.out), said.err
+
+    return call
+
+
+Pol = Callable[..., tuple[int, str, str]]
+
+# --- running ---------------------------------------------------------------------------------------
+
+
+def test_all_pass(folder: Path, pol: Pol) -> None:
+    assert pol() == (0, "orders_test.pol  2 passed\n\n2 tests: 2 passed; 2 requests in 0.00 s\n", "")
+
+
+def test_each_test_by_its_name(folder: Path, pol: Pol) -> None:
+    assert pol("--verbose")[1] == (
+        "passed  an order is asked for  1 request, 0.00 ms\n"
+        "passed  Nothing is no order  1 request, 0.00 ms\n"
+        "orders_test.pol  2 passed\n\n2 tests: 2 passed; 2 requests in 0.00 s\n"
+    )
+
+
+def test_what_does_not_pass_is_shown_behind_the_rest(folder: Path, pol: Pol) -> None:
+    (folder / "orders_test.pol").write_text(FAILING)
+    code, out, err = pol()
+    assert (code, err) == (1, "")
+    assert out.startswith(
+        "orders_test.pol  2 passed, 2 failed\n\n"
+        "failed: two  (orders_test.pol:7)\n\n"
+        "error[not-as-expected]: `response.status` is 403, not 404\n"
+        " --> orders_test.pol:9:12\n"
+    )
+    assert "\n4 ✗ |     require path.id != \"0\"" in out, "the exchange on the policy's text"
+    assert "\nfailed: four  (orders_test.pol:15)\n" in out
+    assert out.endswith("\n4 tests: 2 passed, 2 failed; 4 requests in 0.00 s\n")
+
+
+def test_the_first_failure_may_end_it(folder: Path, pol: Pol) -> None:
+    (folder / "orders_test.pol").write_text(FAILING)
+    code, out, _ = pol("--fail-fast", "--jobs", "3")
+    assert code == 1
+    assert out.startswith("orders_test.pol  1 passed, 1 failed\n")
+    assert out.endswith("\n2 tests: 1 passed, 1 failed; 2 not run; 2 requests in 0.00 s\n")
+
+
+def test_names_choose(folder: Path, pol: Pol) -> None:
+    assert pol("--filter", "nothing")[1] == "orders_test.pol  1 passed\n\n1 test: 1 passed; 1 request in 0.00 s\n"
+    assert pol("--filter", "everything") == (2, "", "pol: no test's name holds `everything`, of 2\n")
+
+
+def test_the_order_does_not_hang_on_processes(folder: Path, pol: Pol) -> None:
+    many = "".join(
+        f'test "{number}" {{\n    repeat {1 + 7 * number % 40} {{ get "/orders/0" }}\n'
+        f"    expect response.status == {403 if number % 5 else 404}\n}}\n"
+        for number in range(40)
+    )
+    (folder / "many_test.pol").write_text('import "orders.pol"\n' + many)
+    told = []
+    for jobs in ("1", "2", "7"):
+        code, out, _ = pol("--format", "json", "--jobs", jobs)
+        document = json.loads(re.sub(r'"seconds": [\d.e-]+', '"seconds": 0', out))
+        told.append((code, document))
+    assert told[0] == told[1] == told[2]
+    names = [test["name"] for test in told[0][1]["tests"] if test["file"] == "many_test.pol"]
+    assert names == [str(number) for number in range(40)]
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, instead: Callable[[], Any]) -> None:
+    """In place of the test of that name something else happens."""
+    real = test_runs.run_test
+
+    def one(test: Test, observe: Any = None) -> Result:
+        if test.name == name:
+            instead()
+        return real(test, observe)
+
+    monkeypatch.setattr(test_runs, "run_test", one)
+
+
+def raised() -> None:
+    raise ZeroDivisionError("a mistake\nof ours")
+
+
+@pytest.mark.parametrize(
+    ("instead", "how"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "its process ended with signal 9"),
+        (lambda: os._exit(3), "its process ended with status 3"),
+        (raised, "a defect of ours: ZeroDivisionError: a mistake of ours"),
+        (signal.pause, "it was not done after 0.00 s of real time"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_a_test_that_takes_its_process_with_it_takes_no_other(
+    folder: Path, pol: Pol, monkeypatch: pytest.MonkeyPatch, instead: Callable[[], Any], how: str, jobs: str
+) -> None:
+    (folder / "orders_test.pol").write_text(FAILING)
+    monkeypatch.setattr(test_processes, "SECONDS", 0.2 if instead is signal.pause else 60.0)
+    stand_in(monkeypatch, "three", instead)
+    code, out, _ = pol("--jobs", jobs)
+    assert code == 1
+    assert out.startswith("orders_test.pol  1 passed, 2 failed, 1 broken\n")
+    assert f"broken: three  (orders_test.pol:11)\n\nerror[broken-test]: nothing came of this test: {how}\n" in out
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def test_files_and_folders(folder: Path, pol: Pol) -> None:
+    for place in ("sub/deeper", ".hidden"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "b_test.pol").write_text(TESTS.replace("orders.pol", "../" * (1 + place.count("/")) +
+                                                                 "orders.pol"))  # fmt: skip
+    assert pol()[1].startswith("orders_test.pol  2 passed\nsub/deeper/b_test.pol  2 passed\n\n4 tests")
+    assert pol("sub")[1].startswith("sub/deeper/b_test.pol  2 passed\n\n2 tests")
+    assert pol("orders.pol")[1].startswith("orders_test.pol  2 passed\n\n2 tests"), "the tests of a policy"
+    assert pol("orders_test.pol", "orders.pol", ".")[1].count("passed\n") == 2, "each file once"
+
+
+def test_where_there_are_no_tests(folder: Path, pol: Pol) -> None:
+    (folder / "empty").mkdir()
+    (folder / "other.pol").write_text(POLICY)
+    assert pol("empty") == (2, "", "pol: no tests in `empty`: they stand in files named `…_test.pol`\n")
+    assert pol("other.pol") == (2, "", "pol: `other.pol` has no tests: they would stand in `other_test.pol`\n")
+    assert pol("nowhere") == (2, "", "pol: cannot read `nowhere`: no such file or directory\n")
+
+
+def test_a_file_that_is_wrong_keeps_no_other_from_being_run(folder: Path, pol: Pol) -> None:
+    (folder / "wrong_test.pol").write_text('import "orders.pol"\ntest "a" { gett "/" }\n')
+    code, out, _ = pol()
+    assert code == 1
+    assert out.startswith("error[unknown-assertion]: ")
+    assert "\norders_test.pol  2 passed\n\n2 tests: 2 passed; 2 requests in 0.00 s\n" in out
+
+
+# --- formats ---------------------------------------------------------------------------------------
+
+
+def test_json(folder: Path, pol: Pol) -> None:
+    (folder / "orders_test.pol").write_text(FAILING)
+    code, out, err = pol("--format", "json", "--filter", "t")
+    found = json.loads(out)
+    assert (code, err, found["version"], found["passed"], found["failed"], found["broken"]) == (1, "", 1, 1, 1, 0)
+    assert [set(test) for test in found["tests"]] == 2 * [
+        {"name", "file", "line", "outcome", "findings", "picture", "requests", "seconds"}
+    ]
+    two = found["tests"][0]
+    assert (two["name"], two["file"], two["line"], two["outcome"]) == ("two", "orders_test.pol", 7, "failed")
+    assert (two["findings"][0]["name"], two["findings"][0]["line"]) == ("not-as-expected", 9)
+    assert found["diagnostics"] == []
+
+
+def test_junit(folder: Path, pol: Pol) -> None:
+    (folder / "orders_test.pol").write_text(FAILING.replace('"three"', '"3 < 4 & \\"x\\" \x7f\ufffe"'))
+    (folder / "wrong_test.pol").write_text('import "orders.pol"\ntest "a" { gett "/" }\n')
+    code, out, _ = pol("--format", "junit")
+    root = ET.fromstring(out)
+    assert code == 1
+    assert (root.tag, root.get("tests"), root.get("failures"), root.get("errors")) == ("testsuites", "5", "2", "1")
+    first, second = root
+    assert [case.get("name") for case in first] == ["one", "two", '3 < 4 & "x" \x7f\ufffd', "four"]
+    failure = first[1].find("failure")
+    assert failure is not None and failure.get("message") == "`response.status` is 403, not 404"
+    assert "error[not-as-expected]" in (failure.text or "")
+    assert second[0].find("error") is not None
+
+
+def test_github(folder: Path, pol: Pol) -> None:
+    (folder / "orders_test.pol").write_text(FAILING)
+    code, out, _ = pol("--format", "github", "--filter", "two")
+    line, summary = out.splitlines()
+    assert code == 1
+    assert line.startswith("::error file=orders_test.pol,line=9,endLine=9,col=12,endColumn=33,title=not-as-expected::")
+    assert summary == "1 test: 1 failed; 1 request in 0.00 s"
+
+
+# --- coverage --------------------------------------------------------------------------------------
+
+
+def test_coverage_as_text(folder: Path, pol: Pol) -> None:
+    code, out, err = pol("--coverage", "--filter", "nothing")
+    assert (code, err) == (0, "")
+    assert out == """\
+orders_test.pol  1 passed
+
+1 test: 1 passed; 1 request in 0.00 s
+
+orders.pol: 1 of 3 outcomes seen, 33 %
+
+1 | upstream orders { server "http://127.0.0.1:9000" }
+2 |
+3 | service orders "/orders/{id}" {
+4 >     require path.id != "0"  passed never, requirement-not-met 1
+5 >     route orders            not reached: `require` on line 4 always failed, with `requirement-not-met`
+6 | }
+
+orders.pol  1 of 3 outcomes seen, 33 %
+coverage: 1 of 3 outcomes seen, 33 %
+"""
+
+
+def test_what_is_whole_is_one_line_unless_all_is_asked_for(folder: Path, pol: Pol) -> None:
+    assert pol("--coverage")[1].endswith(
+        "s\n\norders.pol  3 of 3 outcomes seen, 100 %\ncoverage: 3 of 3 outcomes seen, 100 %\n"
+    )
+    assert "4 |     require path.id != \"0\"  passed 1, requirement-not-met 1\n" in pol("--coverage", "--verbose")[1]
+
+
+def test_coverage_to_files(folder: Path, pol: Pol) -> None:
+    assert pol("--coverage", "html")[2] == "coverage is in coverage.html\n"
+    assert (folder / "coverage.html").read_text().startswith("<!doctype html>")
+    assert pol("--coverage", "lcov", "--output", "out.info")[2] == "coverage is in out.info\n"
+    assert (folder / "out.info").read_text().startswith("TN:\nSF:orders.pol\nFN:3,service orders\n")
+    pol("--coverage", "json")
+    assert json.loads((folder / "coverage.json").read_text())["met"] == 3
+    pol("--coverage", "text", "--output", "out.txt")
+    assert (folder / "out.txt").read_text().endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
+
+
+def test_a_document_on_standard_output_stays_one(folder: Path, pol: Pol) -> None:
+    _, out, err = pol("--coverage", "--format", "json")
+    assert json.loads(out)["passed"] == 2
+    assert err.endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
+
+
+def test_coverage_stands_well_before_a_path(folder: Path, pol: Pol) -> None:
+    assert pol("--coverage", "orders_test.pol")[1].endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
+    assert pol("--coverage", "htlm") == (2, "", "pol: `htlm` is no form of coverage; did you mean `html`?\n")
+
+
+def test_too_little_is_a_failure(folder: Path, pol: Pol) -> None:
+    assert pol("--min", "100")[0] == 0
+    assert pol("--min", "34%", "--filter", "nothing") == (
+        1, "orders_test.pol  1 passed\n\n1 test: 1 passed; 1 request in 0.00 s\n",
+        "pol: 33 % of the outcomes were seen (1 of 3), and `--min` wants 34 %\n",
+    )  # fmt: skip
+    assert pol("--min", "33.3", "--filter", "nothing")[0] == 0
+    assert pol("--min", "101")[0] == 2
+
+
+def test_a_policy_that_no_test_reads_is_not_seen(folder: Path, pol: Pol) -> None:
+    (folder / "forgotten.pol").write_text('service a "/a" { respond 204 }\n')
+    (folder / "part.pol").write_text('assertion part { deny_ip other }\n')
+    code, out, _ = pol("--coverage", "--min", "80")
+    assert code == 1
+    assert "1 > service a \"/a\" { respond 204 }  not reached: no test asks for the service `a`\n" in out
+    assert out.endswith("\nforgotten.pol: no test reads it\npart.pol: no test reads it\n"
+                        "coverage: 3 of 4 outcomes seen, 75 %\n")  # fmt: skip
+    assert pol("--coverage", "--min", "80", "orders_test.pol")[0] == 0, "only folders are looked through"
+
+
+def test_flags_come_from_the_environment_too(folder: Path, pol: Pol, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POL_MIN", "50")
+    monkeypatch.setenv("POL_FILTER", "nothing")
+    assert pol()[2] == "pol: 33 % of the outcomes were seen (1 of 3), and `--min` wants 50 %\n"
+
+
+# --- watching --------------------------------------------------------------------------------------
+
+
+def test_watching_runs_what_a_change_concerns(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "more").mkdir()
+    (folder / "more/users.pol").write_text(POLICY)
+    (folder / "more/users_test.pol").write_text(TESTS.replace("orders.pol", "users.pol"))
+    parser = argparse.ArgumentParser()
+    test_command.options(parser)
+
+    def change(name: str, text: str) -> None:
+        (folder / name).write_text(text)
+        os.utime(folder / name, ns=(1, len(said)))
+
+    said: list[str] = []
+    changes: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: change("orders.pol", POLICY.replace('"0"', '"1"')),
+        lambda: change("orders_test.pol", TESTS.replace("orders/0", "orders/1")),
+        lambda: change("more/new_test.pol", TESTS.replace("orders.pol", "users.pol")),
+        lambda: change("orders_test.pol", "test {"),
+        lambda: (folder / "orders_test.pol").unlink(),
+        lambda: change("orders_test.pol", TESTS.replace("orders/0", "orders/1")),
+    ]
+
+    def wait() -> None:
+        said.append(TIME.sub(r"0.00 \1", capsys.readouterr().out))
+        if not changes:
+            raise KeyboardInterrupt
+        changes.pop(0)()
+
+    with pytest.raises(KeyboardInterrupt):
+        test_command.watch(parser.parse_args([]), wait)
+    first, nothing, policy, tests, new, wrong, gone, back = said
+    assert first == (
+        "more/users_test.pol  2 passed\norders_test.pol  2 passed\n\n4 tests: 4 passed; 4 requests in 0.00 s\n\n"
+        "watching 4 files; Ctrl-C ends it\n"
+    )
+    assert nothing == ""
+    assert policy.startswith("\nchanged: orders.pol\n\norders_test.pol  1 passed, 1 broken\n")
+    assert tests.startswith("\nchanged: orders_test.pol\n\norders_test.pol  2 passed\n\n2 tests")
+    assert new.startswith("\nchanged: more/new_test.pol\n\nmore/new_test.pol  2 passed\n\n2 tests")
+    assert wrong.startswith("\nchanged: orders_test.pol\n\nerror[unclosed-brace]: ")
+    assert gone == ""
+    assert back.startswith("\nchanged: orders_test.pol\n\norders_test.pol  2 passed\n\n2 tests")
+
+
+# --- the samples -----------------------------------------------------------------------------------
+
+
+def test_the_samples_tests_see_everything_in_two_seconds() -> None:
+    root = Path(__file__).parents[2]
+    before = getrusage(RUSAGE_CHILDREN)
+    found = subprocess.run(
+        [Path(sys.executable).parent / "pol", "test", "samples", "--coverage", "--min", "100"],
+        cwd=root, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    after = getrusage(RUSAGE_CHILDREN)
+    assert found.returncode == 0, found.stdout + found.stderr
+    lessons = len(list(root.glob("samples/*/policy.pol")))
+    assert found.stdout.count("policy_test.pol  ") == lessons
+    assert found.stdout.count("outcomes seen, 100 %") == lessons + 1
+    # Of the processor, as others may be using it too.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2.0
