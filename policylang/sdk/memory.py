@@ -113,6 +113,10 @@ class MemoryEntries:
         self._store = store
         self._spaces: dict[Space, dict[bytes, tuple[bytes, float]]] = {} if beside is None else beside._spaces
 
+    @property
+    def empty(self) -> bool:
+        return not any(self._spaces.values())
+
     def read(self, space: Space, key: bytes) -> bytes | Coroutine[Any, Any, bytes | None] | None:
         return self._given(space, lambda: self._live(space, key))
 

@@ -170,6 +170,8 @@ class GivenTime(Given):
         world = world_of(exchange)
         if world.requests:
             raise Broken("`given time` comes before the first request; `advance to:` moves the clock after it")
+        if world.keeps:
+            raise Broken("`given time` comes before the entries of maps in the store, which live by it")
         world.clock.set_wall(moment_of(self.at(exchange), self.zone))
         return None
 

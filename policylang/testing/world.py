@@ -174,6 +174,11 @@ class World:
         self.nodes = {name: Node(self, name, self._stores.reached(count), self._program) for name in names}
 
     @property
+    def keeps(self) -> bool:
+        """Whether something is in the store."""
+        return not self._stores.entries.empty
+
+    @property
     def entries(self) -> Any:
         """Those of the store that all share."""
         return next(iter(self.nodes.values())).entries

@@ -86,6 +86,10 @@ BROKEN = [
         'get "/"\ngiven time("2026-03-01")',
         "`given time` comes before the first request; `advance to:` moves the clock after it",
     ),
+    (
+        'given map("seen"), entries: { a: 1 }\ngiven time("2026-03-01")',
+        "`given time` comes before the entries of maps in the store, which live by it",
+    ),
     ('get "/"\ngiven gateways(["a"])', "`given gateways` comes before the first request"),
     ('let n = length(logs)\nrepeat n { get "/" }', "`repeat` takes a whole number from 1 to 1000000, not 0"),
     ('get "/", header: { "a b": "c" }', "`a b` is no name of a header field"),
@@ -96,7 +100,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("body", "expected"), BROKEN)
 def test_what_cannot_be_asked(body: str, expected: str) -> None:
-    assert message(body) == f"broken: error[broken-test]: {expected}"
+    assert message(body, ORDERS + "map seen, ttl: 1h\n") == f"broken: error[broken-test]: {expected}"
 
 
 def test_a_broken_test_does_not_pass_by_what_it_forgives() -> None:
