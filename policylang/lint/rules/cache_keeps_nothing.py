@@ -18,7 +18,7 @@ class CacheKeepsNothing(Rule):
     """A field that is set in a `cache` block may be why it never keeps an answer.
 
     An answer with `Set-Cookie`, or with a `Cache-Control` that forbids it, is not kept: each request goes to the
-    upstream, and nothing but `Cache-Status` says it. What is set behind the block is set for answers from the cache too.
+    upstream, and nothing but `Cache-Status` says it. What is set behind the block, answers from the cache have too.
 
         cache ttl: 1m {
             route orders
