@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from policylang.source import Source
 from runtime.admin.address import AdminAddress
 from runtime.admin.client import LARGEST, PATIENCE, NoAnswer, add_usual, ask, asked, document_of
 from runtime.admin.printed import NotGranted, run_printed
@@ -87,7 +88,7 @@ def _token(found: argparse.Namespace, address: AdminAddress, token: str) -> Iter
 def _followed(found: argparse.Namespace, address: AdminAddress, token: str) -> Iterator[str]:
     query = {"expression": found.follow, "service": found.service}
     path = f"{PATH}?{urlencode({name: value for name, value in query.items() if value})}"
-    sources: dict[str, dict[str, str]] = {}
+    sources: dict[str, list[Source]] = {}
     left = found.count
     with asked(address, "GET", path, token, SILENCE) as answer:
         if answer.status != 200:
@@ -128,12 +129,12 @@ def _note(said: dict[str, Any]) -> None:
         _say(f"{said['journals']} journals were lost: there were more than can be told, or read")
     elif said["trace"] == "end":
         if said["unread"]:
-            _say(f"of {said['unread']} requests the expression could not be worked out")
+            _say(f"{said['unread']} requests do not have what the expression reads, and were left out")
         raise NotGranted(said["why"])
 
 
 def _drawn(
-    journal: dict[str, Any], sources: dict[str, dict[str, str]], color: str, address: AdminAddress, token: str
+    journal: dict[str, Any], sources: dict[str, list[Source]], color: str, address: AdminAddress, token: str
 ) -> str:
     """`sources`: of the policies seen so far, by their hashes; without those of the journal there is less to draw."""
     from policylang.tools.main import use_color
@@ -141,8 +142,8 @@ def _drawn(
 
     if journal["policy"] not in sources:
         said = _granted(*ask(address, "GET", f"{PATH}/sources", token))
-        sources[said["policy"]] = said["files"]
-    return picture(journal, sources.get(journal["policy"], {}), use_color(color)).rstrip("\n") + "\n"
+        sources[said["policy"]] = [Source(name, text) for name, text in said["files"].items()]
+    return picture(journal, sources.get(journal["policy"], ()), use_color(color))
 
 
 def _granted(status: int, kind: str, body: bytes) -> dict[str, Any]:

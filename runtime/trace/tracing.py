@@ -239,8 +239,10 @@ def asked_of(program: Program, expression: str, service: str) -> Question | None
     check_service(program, service)
     if not expression:
         return None
+    floor = Floor(program, service)
+    floor.walk.state.response = "set"  # who is over has one: `_ended` sees to it
     try:
-        found = Floor(program, service).expression(expression)
+        found = floor.expression(expression)
     except Wrong as wrong:
         raise Refused(422, "wrong-expression", render(wrong.diagnostics).rstrip("\n")) from None
     if found.type.sure() not in (BOOLEAN, JSON.sure()):
