@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -51,6 +49,8 @@ def find(policy: str) -> str | None:
 
 def read(path: str, text: str, rules: Iterable[type[Rule]]) -> tuple[Configuration, list[Diagnostic]]:
     """What a file says, and all that is wrong with it."""
+    import tomllib
+
     reading = _Reading(Source(path, text), {rule.name: rule for rule in rules})
     try:
         document = tomllib.loads(text)
@@ -99,6 +99,8 @@ class _Reading:
 
     def options(self, rule: type[Rule], said: Mapping[str, Any]) -> dict[str, Any]:
         self.known(said, ("severity", *rule.options), "option", f" of `{rule.name}`")
+        import json
+
         found = {}
         for name, usual in rule.options.items():
             if name in said:

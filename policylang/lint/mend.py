@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from policylang.check.checking import Checked
 from policylang.diagnostics import Diagnostic, Edit
-from policylang.lint.run import of_all
+from policylang.lint.run import Linted, of_all
 from policylang.record import record
 from policylang.source import Source
 from policylang.syntax.printer import fmt_text
@@ -14,7 +13,6 @@ from policylang.syntax.printer import fmt_text
 ROUNDS = 10
 """A fix may show what another one mends; after so many rounds the rest is left."""
 
-Linted = list[tuple[Checked, list[Diagnostic]]]
 Look = Callable[[Mapping[str, str]], Linted]
 """Checks and lints the policies as they are when these files have these texts."""
 

@@ -13,6 +13,9 @@ from policylang.lint.known import all_rules
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Finding, Rule
 
+Linted = list[tuple[Checked, list[Diagnostic]]]
+"""Policies, each with what is found in it."""
+
 
 class RuleFailed(Exception):
     """A rule raised what it should not; the text names it."""
@@ -87,7 +90,7 @@ def _allowed(
     return found
 
 
-def of_all(policies: Sequence[tuple[Checked, list[Diagnostic]]]) -> list[Diagnostic]:
+def of_all(policies: Linted) -> list[Diagnostic]:
     """The findings of several policies, which may import one file: each once. What a rule with `in_every_policy` finds
     in such a file stands only when each policy with that file says so: what one of them uses is not unused."""
     united = {rule.name for rule in all_rules() if rule.in_every_policy}

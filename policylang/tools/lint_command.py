@@ -13,16 +13,13 @@ from policylang.diagnostics import Diagnostic, Severity
 from policylang.lint.configuration import Configuration
 from policylang.lint.configured import cure, for_policy
 from policylang.lint.known import UnfitRule, all_rules
-from policylang.lint.mend import Linted, mend
 from policylang.lint.rule import CATEGORIES, Rule
-from policylang.lint.run import RuleFailed, lint, of_all
+from policylang.lint.run import Linted, RuleFailed, lint, of_all
 from policylang.record import record
 from policylang.tools.check_command import read
 from policylang.tools.findings import show
 from policylang.tools.main import DEFECT, FINDINGS, FINE, USAGE, add_format, use_color
 from policylang.tools.policies import policies
-from policylang.tools.rewriting import difference, replace
-from policylang.tools.rule_pages import summary
 
 
 class Words(argparse.Action):
@@ -113,6 +110,8 @@ def _roots(found: argparse.Namespace, rules: Sequence[type[Rule]], wanted: Confi
 
 
 def _list(rules: Sequence[type[Rule]], wanted: Configuration) -> int:
+    from policylang.tools.rule_pages import summary
+
     chosen = wanted.choices("policy.pol", rules)
     width = max(len(name) for name in chosen)
     for category in CATEGORIES:
@@ -134,6 +133,9 @@ def _lint(found: argparse.Namespace, roots: Sequence[Root]) -> int:
 
 
 def _mend(found: argparse.Namespace, roots: Sequence[Root]) -> int:
+    from policylang.lint.mend import mend
+    from policylang.tools.rewriting import difference, replace
+
     known: dict[str, bytes] = {}
     result = mend(lambda texts: _look(roots, texts, known), found.unsafe)
     changed = {file: (known[file].decode("utf-8"), text) for file, text in result.texts.items()}

@@ -32,10 +32,9 @@ def page(name: str) -> str | None:
         *[assertion_page(card) for word, card in test_cards().items() if name in (word, word.partition(" ")[0])],
         *[setting_page(place, cards[name]) for place, cards in settings().items() if name in cards],
         diagnostic_pages().get(name),
-        rule_page(name),
     ]
     found = [text for text in pages if text]
-    return "\n".join(found) if found else None
+    return "\n".join(found) if found else rule_page(name)
 
 
 def names() -> list[str]:

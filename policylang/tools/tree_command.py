@@ -20,7 +20,8 @@ def run(found: argparse.Namespace) -> int:
     if checked.program is None:
         show(checked.diagnostics, "text", use_color(found.color))
         return FINDINGS
-    from policylang.tree import compile_program, describe
+    from policylang.tree import compile_program
+    from policylang.tree.describe import describe
 
     print(describe(compile_program(checked.program)).rstrip("\n"))
     return FINE

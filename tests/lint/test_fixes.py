@@ -13,8 +13,8 @@ from policylang.diagnostics import Diagnostic, Edit, Fix, Severity
 from policylang.lint.configuration import Configuration
 from policylang.lint.examples import FILES, Anything, catalog, check, parts, policy
 from policylang.lint.known import all_rules
-from policylang.lint.mend import ROUNDS, Linted, Mended, mend
-from policylang.lint.run import lint
+from policylang.lint.mend import ROUNDS, Mended, mend
+from policylang.lint.run import Linted, lint
 from policylang.source import Source, Span
 from policylang.syntax.printer import fmt_text
 

@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tree_policies import UPSTREAMS, Policy
 
 from policylang.check import check_text
-from policylang.tree import CANCELLED, Tree, compile_program, describe
+from policylang.tree import CANCELLED, Tree, compile_program
+from policylang.tree.describe import describe
 
 EVERYTHING = """
     map clients, file: "clients.json"
