@@ -121,7 +121,7 @@ class StoreAway(_OfStore):
 class StoreSlow(_OfStore):
     """From here on each answer of the store takes so long.
 
-    From 100ms on, which is the store's deadline, it is as if it were away.
+    From the store's deadline on (100ms, where `store` in `gateway` sets no other) it is as if it were away.
 
         store_slow 80ms
     """

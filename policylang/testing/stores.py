@@ -19,17 +19,14 @@ from policylang.sdk.store import UNKNOWN, Change, Decision, Limit, Space, settle
 
 T = TypeVar("T")
 
-DEADLINE = 0.1
-"""Seconds after which a store that has not answered is away, as in `store hazelcast` where nothing else is set."""
-
-
 class Reach:
-    """How one gateway reaches the store. `delay`: seconds that each answer takes."""
+    """How one gateway reaches the store. `delay`: seconds that each answer takes; one of `deadline` or more is none."""
 
-    __slots__ = ("_clock", "alone", "answered", "away", "delay")
+    __slots__ = ("_clock", "alone", "answered", "away", "deadline", "delay")
 
-    def __init__(self, clock: VirtualClock, holders: int) -> None:
+    def __init__(self, clock: VirtualClock, holders: int, deadline: float) -> None:
         self._clock = clock
+        self.deadline = deadline
         self.away = False
         self.delay = 0.0
         self.answered = False
@@ -37,7 +34,7 @@ class Reach:
 
     @property
     def down(self) -> bool:
-        return self.away or self.delay >= DEADLINE
+        return self.away or self.delay >= self.deadline
 
     def through(self, work: Callable[[], Any]) -> Any:
         """What the store gives: at once where it is at hand. Raises Unavailable."""
@@ -49,8 +46,8 @@ class Reach:
         return work()
 
     async def _slowly(self, work: Callable[[], Any]) -> Any:
-        late = self.delay >= DEADLINE
-        await self._clock.sleep(min(self.delay, DEADLINE))
+        late = self.delay >= self.deadline
+        await self._clock.sleep(min(self.delay, self.deadline))
         if late or self.away:
             raise self._missed()
         self.answered = True
@@ -188,8 +185,9 @@ class Stores:
     machine besides, which is always at hand.
     """
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: VirtualClock, deadline: float) -> None:
         self._clock = clock
+        self._deadline = deadline
         self.rates = MemoryStore()
         self.entries = MemoryEntries(clock, _AtHand())
         self.quotas = MemoryQuotas(_AtHand())
@@ -199,15 +197,17 @@ class Stores:
 
     def reached(self, holders: int) -> Reached:
         """The way of one more gateway, of so many."""
-        machine = Stores(self._clock).reached(1) if holders > 1 else None
-        return Reached(self, self._clock, holders, machine)
+        machine = Stores(self._clock, self._deadline).reached(1) if holders > 1 else None
+        return Reached(self, self._clock, holders, self._deadline, machine)
 
 
 class Reached:
     """`machine`: where there are others, what is this gateway's own."""
 
-    def __init__(self, stores: Stores, clock: VirtualClock, holders: int, machine: Reached | None) -> None:
-        self.reach = reach = Reach(clock, holders)
+    def __init__(
+        self, stores: Stores, clock: VirtualClock, holders: int, deadline: float, machine: Reached | None
+    ) -> None:
+        self.reach = reach = Reach(clock, holders, deadline)
         own: Reached = machine or self
         self.rates: ReachedRates = ReachedRates(stores.rates, reach, None if machine is None else machine.rates)
         self.entries: ReachedEntries = ReachedEntries(stores.entries, reach)

@@ -13,8 +13,6 @@ from policylang.sdk.exchange import Exchange, Response, UpstreamCall
 from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.testing.told import Call
 
-HEAD = 30.0
-"""Seconds that an answer may take where neither policy nor test says more."""
 FAILURES = {
     "unreachable": ("upstream-unreachable", 502, "no server can be reached"),
     "broken": ("upstream-broken", 502, "the connection was lost"),

@@ -23,7 +23,7 @@ from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.sdk.values import Duration
 from policylang.sdk.waiter import Waiter
 from policylang.testing.stores import Reached, Stores
-from policylang.testing.stubs import HEAD, StubbedUpstream
+from policylang.testing.stubs import StubbedUpstream
 from policylang.testing.told import Answer
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Node:
     """One gateway: `policylang.sdk.exchange.Environment`. The draws are the same in each run of a test."""
 
     def __init__(self, world: World, name: str, reached: Reached, program: Program) -> None:
-        self.name = "polgate"
+        self.name = set_in(program, "name")["text"]
         self.version = "test"
         self.node = name
         self.clock = world.clock
@@ -151,7 +151,7 @@ class World:
         self._observe = observe
         self._ready: deque[Callable[[], None]] = deque()
         self.upstreams = {each.name: self._stubbed(each.name) for each in program.upstreams}
-        self._stores = Stores(self.clock)
+        self._stores = Stores(self.clock, set_in(program, "store")["deadline"].seconds)
         self.nodes: dict[str, Node] = {}
         self.set_gateways([GATEWAY])
 
@@ -159,7 +159,7 @@ class World:
 
     def _stubbed(self, name: str) -> StubbedUpstream:
         settings = next(each for each in self._program.upstreams if each.name == name).settings
-        head = next((one.values["head"].seconds for one in settings if one.name == "timeouts"), HEAD)
+        head = next(one.values["head"].seconds for one in settings if one.name == "timeouts")
 
         def unasked(exchange: Exchange) -> Failed:
             request = exchange.request
@@ -334,10 +334,13 @@ def whole(exchange: Exchange, response: Response) -> Response:
 
 
 def bodies_of(program: Program) -> BodyLimits:
-    values = next((one.values for one in program.gateway if one.name == "limits"), None)
-    if values is None:
-        return BodyLimits()
+    values = set_in(program, "limits")
     return BodyLimits(
         body=values["body"].bytes, decoded=values["decoded"].bytes, json_depth=int(values["json_depth"]),
         xml_depth=int(values["xml_depth"]), xml_text=values["xml_text"].bytes,
     )  # fmt: skip
+
+
+def set_in(program: Program, name: str) -> dict[str, Any]:
+    """A setting of `gateway`: what the policy does not set is there with its defaults."""
+    return next(one.values for one in program.gateway if one.name == name)

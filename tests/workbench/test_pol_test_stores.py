@@ -126,6 +126,44 @@ def test_a_slow_store_is_waited_for_up_to_its_deadline() -> None:
     )
 
 
+def test_the_gateways_settings_count() -> None:
+    policy = """
+    gateway {
+        name "edge"
+        store hazelcast, members: ["127.0.0.1:5701"], deadline: 20ms
+        limits body: 10B
+    }
+    upstream orders {
+        server "http://127.0.0.1:9000"
+        timeouts head: 3s
+    }
+    service s "/" {
+        rate_limit 10/s
+        set request.header["X-Name"] = "${gateway.name} ${gateway.node} ${request.text}"
+        route orders
+    }
+    """
+    passes(
+        """
+        stub orders, delay: 1s
+        store_slow 19ms
+        post "/", body: "0123456789"
+        expect response.status == 200 and elapsed == 1019ms
+        expect orders.calls[0].header["X-Name"] == "edge gateway 0123456789"
+        post "/", body: "0123456789+"
+        expect response.status == 413
+        store_slow 20ms
+        get "/"
+        expect response.status == 503 and elapsed == 20ms
+        store_back
+        stub orders, delay: 4s
+        get "/"
+        expect response.status == 504 and elapsed == 3s
+        """,
+        policy,
+    )
+
+
 def test_what_counts_for_one_machine_does_not_miss_the_cluster() -> None:
     policy = """
     upstream orders { server "http://127.0.0.1:9000" }
