@@ -64,6 +64,9 @@ def run(found: argparse.Namespace) -> int:
             return USAGE
         found.files = [found.coverage, *(found.files if found.files != ["."] else ())]
         found.coverage = "text"
+    if found.watch and found.format != "text":
+        print("pol: `--watch` is for people: it goes with `--format text` alone", file=sys.stderr)
+        return USAGE
     try:
         if found.watch:
             return watch(found, lambda: time.sleep(LOOK))

@@ -20,7 +20,7 @@ def find(paths: Sequence[str]) -> list[str]:
     """The files of tests: those given, that of a policy given, and those in folders in the order of their names.
     Raises NoTests, and OSError for a path that is not there."""
     found: list[str] = []
-    for path in paths:
+    for path in map(os.path.normpath, paths):
         if os.path.isdir(path):
             found += sorted(each for each in below(path) if each.endswith(TESTS))
         elif path.endswith(TESTS):
