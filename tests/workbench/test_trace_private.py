@@ -87,7 +87,8 @@ def test_what_is_worked_out_of_something_private_is_so_too() -> None:
 
 def test_a_field_that_somebody_authenticates_by_is_a_credential_everywhere() -> None:
     clean(told('let plain = request.header["X-Pass"]\nlimit_size request, 1MB\nrequire plain != "a"\n'
-               'api_key plain, in: map("clients") -> caller\nlog "${caller.id}"\nroute one', headers=WITH_KEY))  # fmt: skip
+               'api_key plain, in: map("clients") -> caller\nlog "${caller.id}"\nroute one',
+               headers=WITH_KEY))  # fmt: skip
 
 
 def test_also_where_it_is_never_come_to() -> None:
