@@ -48,7 +48,8 @@ class CredentialsOverHttp(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         taken = _taken(policy)
-        if taken is not None and not any(each.name == "trusted_proxies" for each in policy.program.gateway):
+        proxies = any(each.name == "trusted_proxies" and each.values["networks"] for each in policy.program.gateway)
+        if taken is not None and not proxies:
             for listen in policy.listens:
                 host = str(listen.values["address"]).rpartition(":")[0]
                 if listen.values["cert"] is None and not listen.values["proxy_protocol"] and not on_loopback(host):

@@ -40,25 +40,28 @@ class ForwardedRead(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
+            whole: dict[int, p.Expr] = {}  # with what stands in its place where there is none
             for expr in expressions(visit.statement):
+                if isinstance(expr, p.BinaryOp) and expr.op == "??":
+                    whole[id(expr.left)] = expr
                 if isinstance(expr, p.Named) and (expr.message, expr.kind) == ("request", "header"):
                     name = str(expr.key.value).lower() if isinstance(expr.key, p.Const) else ""
                     if name in ADDRESSES:
-                        yield _finding(expr, name)
+                        yield _finding(expr, name, whole.get(id(expr), expr))
                 elif isinstance(expr, p.FunctionCall) and expr.card.name == "ip":
                     chosen = policy.ways.of(visit.service).chosen(expr.args[0], visit)
                     judged = calls(visit.statement, "allow_ip", "deny_ip") and argument(visit.statement, "ip") is expr
                     if judged and chosen and not any(name in ADDRESSES for _, name in chosen):
-                        yield _finding(expr, "")
+                        yield _finding(expr, "", expr)
 
 
-def _finding(expr: p.Expr, name: str) -> Finding:
+def _finding(expr: p.Expr, name: str, whole: p.Expr) -> Finding:
     instead = _INSTEAD.get(name, "client.ip")
     message = f"`{text_of(expr)}` is what the client says of itself"
     fix = None
     if name in REMOVED:
         message = f"`{text_of(expr)}` is always `none`: the gateway removes what clients say of themselves"
     if name in _INSTEAD:
-        fix = Fix(f"write `{instead}`", (Edit(expr.span, instead),))
+        fix = Fix(f"write `{instead}`", (Edit(whole.span, instead),))
     cure = f"read `{instead}`, and name the proxies in front with `trusted_proxies`"
     return Finding(expr.span, message, help=cure, fix=fix)

@@ -74,6 +74,6 @@ def _user(expr: p.Expr) -> bool:
 
 def _reachable(policy: Policy) -> bool:
     """Whether an IPv6 client can be told of: it comes by IPv6, or somebody in front says where it came from."""
-    if any(each.name == "trusted_proxies" for each in policy.program.gateway):
+    if any(each.name == "trusted_proxies" and each.values["networks"] for each in policy.program.gateway):
         return True
     return any(str(each.values["address"]).startswith("[") or each.values["proxy_protocol"] for each in policy.listens)
