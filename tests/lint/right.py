@@ -70,7 +70,7 @@ class Author:
         if self.chance(0.5):
             lines.append(f'server "https://{name}-2.internal:8443"')
             lines.append(self.one("balance least_connections", "balance round_robin", "slow_start 30s"))
-        lines += [each for each in ('health "/healthz", every: 5s', "retries 1, per_try: 2s", 'tls ca: "internal.pem"',
+        lines += [each for each in ('health "/healthz", every: 5s', "retries 1", 'tls ca: "internal.pem"',
                                     "connections 200, queue: 50", "circuit_breaker errors: 0.5, requests: 50")
                   if self.chance(0.35)]  # fmt: skip
         self.declared[f"upstream {name}"] = f"upstream {name} {{\n" + indent("\n".join(lines), "    ") + "\n}\n"
@@ -316,7 +316,7 @@ class Author:
         read = self.service(
             f'{name} "/{name}/{{id}}", methods: ["GET"]', self.fair("network_of(client.ip)"),
             f'cache_lookup "{name}", key: path.id -> found', "if found != none {\n    respond 200, json: found\n}",
-            f"route {upstream}, fail_on: 400..599",
+            f"route {upstream}, query: {{}}, fail_on: 400..599",
             f'cache_store "{name}", key: path.id, value: response.json, ttl: 5m',
         )  # fmt: skip
         write = self.service(

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import sends
-from policylang.lint.look import authenticates, bound, expressions
+from policylang.lint.look import Visit, authenticates, bound, expressions
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule, Severity
@@ -42,7 +42,7 @@ class IdentityUnread(Rule):
             for visit in way.path:
                 statement = visit.statement
                 if (
-                    authenticates(statement) and not shared and not key_sent(way, visit)
+                    authenticates(statement) and not shared and not key_sent(way, visit) and not _one_of_several(visit)
                     and any(sends(each.statement) for each in way.after(visit)) and not _read(way, statement)
                 ):  # fmt: skip
                     yield Finding(
@@ -59,6 +59,12 @@ class IdentityUnread(Rule):
                     listen.span, "clients may show a certificate here, and nothing looks at it",
                     help="read `client.cert` in the policy, or demand one: `client_cert: required`",
                 )  # fmt: skip
+
+
+def _one_of_several(visit: Visit) -> bool:
+    """Whether the request may go on without it, so that nothing can count on who is found out."""
+    return any(isinstance(each, (p.Else, p.Try)) or (isinstance(each, p.Group) and each.kind == "any")
+               for each in visit.parents)  # fmt: skip
 
 
 def _reads_user(policy: Policy) -> bool:
