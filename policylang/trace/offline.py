@@ -11,9 +11,9 @@ from policylang.sdk.bench import BenchEnvironment, VirtualClock, run
 from policylang.sdk.exchange import Exchange, Response
 from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failed, Failure, Kind
-from policylang.testing.stubs import HEAD, Planned, StubbedUpstream
+from policylang.testing.stubs import Planned, StubbedUpstream
 from policylang.testing.told import Call
-from policylang.testing.world import bodies_of, whole
+from policylang.testing.world import bodies_of, set_in, whole
 from policylang.trace.document import document
 from policylang.trace.incoming import Incoming
 from policylang.trace.masking import Mask, hidden_of
@@ -49,12 +49,15 @@ class Offline:
         self._told = answers, epoch
         self.clock = VirtualClock() if epoch is None else VirtualClock(epoch)
         self.requests = 0
-        self.upstreams = {each.name: StubbedUpstream(self.clock, HEAD, _not_asked) for each in program.upstreams}
-        for name, upstream in self.upstreams.items():
-            upstream.plan((answers or {}).get(name) or [ANSWER])
+        self.upstreams: dict[str, StubbedUpstream] = {}
+        for upstream in program.upstreams:
+            head = next(each.values["head"].seconds for each in upstream.settings if each.name == "timeouts")
+            made = self.upstreams[upstream.name] = StubbedUpstream(self.clock, head, _not_asked)
+            made.plan((answers or {}).get(upstream.name) or [ANSWER])
         self.environment: Any = BenchEnvironment(
             clock=self.clock, upstreams=self.upstreams, bodies=bodies_of(program)
         )
+        self.environment.name = set_in(program, "name")["text"]
 
     def begin(self, incoming: Incoming) -> Exchange:
         """An exchange that nothing has been asked of yet."""
