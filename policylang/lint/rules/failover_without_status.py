@@ -1,0 +1,49 @@
+"""A second upstream that the first one's failures do not reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.look import calls, given
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule, Severity
+from policylang.tree.facts import answers
+
+
+class FailoverWithoutStatus(Rule):
+    """`route` passes with any status, so an answer of 503 goes to the client, and no other upstream is asked.
+
+    Only a server that cannot be reached, breaks off or is too slow makes it fail. `fail_on` says which answers do.
+
+        service pages "/pages/**", methods: ["GET"] {
+            route orders else route orders, path: "/spare"
+        }
+    ==
+        service pages "/pages/**", methods: ["GET"] {
+            route orders, fail_on: 500..599 else route orders, path: "/spare"
+        }
+    """
+
+    name: ClassVar[str] = "failover-without-status"
+    category: ClassVar[Category] = "correctness"
+    severity: ClassVar[Severity] = Severity.INFO
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            statement = visit.statement
+            if isinstance(statement, p.Else):
+                left, right = statement.left, statement.right
+            elif isinstance(statement, p.Try) and len(statement.body.statements) == 1:
+                left, right = statement.body.statements[0], statement.handler
+            else:
+                continue
+            if not calls(left, "route") or given(left, "fail_on") is not None:
+                continue
+            if any(answers(each) for each in right.statements):
+                yield Finding(
+                    left.span, "an answer of 500 and above does not fail here",
+                    labels=[Label(right.span, "asked only when no answer came")],
+                    help="say which answers fail, as in `fail_on: 500..599`",
+                )  # fmt: skip
