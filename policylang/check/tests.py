@@ -127,6 +127,8 @@ def _rows(unit: TestingUnit, node: n.Expr) -> tuple[Any, ...]:
     value = Walk(unit, Frame("test", Slots()), "constant").value(node)
     if value.type.name == "unknown":
         return ()
+    if any(isinstance(each, n.BadExpr) for each in walk_nodes(node)):
+        return ()  # what could not be read was reported
     if not isinstance(value, p.Const):
         unit.report.error("not-constant", value.span, "the rows of a table are known before it runs",
                           help="write them out: `for row in [{ … }, { … }]`")  # fmt: skip

@@ -172,6 +172,16 @@ def test_an_absent_file_is_told_as_unreadable(tmp_path: Path) -> None:
     assert refused.value.unreadable and "absent.pol" in refused.value.report
 
 
+def test_a_file_of_tests_is_not_served(tmp_path: Path) -> None:
+    place = tmp_path / "policy_test.pol"
+    place.write_text('service a "/" { respond 200 }\n')
+    with pytest.raises(PolicyRefused) as refused:
+        Reader([str(place)]).load()
+    assert refused.value.report == (
+        f"`{place}` holds tests: name the policy that it imports, and run them with `pol test {place}`"
+    )
+
+
 def test_binary_files_travel() -> None:
     loaded = Loaded(("a",), {"a": bytes(range(256))}, "hash", GatewaySettings())
     assert unpack(pack(loaded)) == (["a"], loaded.files)
