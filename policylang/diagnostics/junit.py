@@ -21,10 +21,10 @@ def render(diagnostics: Iterable[Diagnostic], *, files: Sequence[str] = ()) -> s
         suites.setdefault(diagnostic.span.source.name, []).append(diagnostic)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites{_counts(suites.values())}>"]
     for file, found in suites.items():
-        lines.append(f"  <testsuite name={_attribute(file)}{_counts([found])}>")
+        lines.append(f"  <testsuite name={attribute(file)}{_counts([found])}>")
         lines += [_case(each) for each in found]
         if not found:
-            lines.append(f'    <testcase classname={_attribute(file)} name="nothing found" time="0"/>')
+            lines.append(f'    <testcase classname={attribute(file)} name="nothing found" time="0"/>')
         lines.append("  </testsuite>")
     return "\n".join([*lines, "</testsuites>"]) + "\n"
 
@@ -38,14 +38,20 @@ def _counts(suites: Iterable[list[Diagnostic]]) -> str:
 def _case(d: Diagnostic) -> str:
     line, column = d.span.source.position(d.span.start)
     file = d.span.source.name
-    picture = escape(_NOT_XML.sub("\ufffd", text.render([d])))
+    picture = content(text.render([d]))
     if d.severity is Severity.INFO:
         inside = f"<system-out>{picture}</system-out>"
     else:
-        inside = f"<failure type={_attribute(d.severity.value)} message={_attribute(d.message)}>{picture}</failure>"
-    head = f'    <testcase classname={_attribute(file)} name={_attribute(f"{d.name} {line}:{column}")}'
-    return f'{head} file={_attribute(file)} line="{line}" time="0">\n      {inside}\n    </testcase>'
+        inside = f"<failure type={attribute(d.severity.value)} message={attribute(d.message)}>{picture}</failure>"
+    head = f'    <testcase classname={attribute(file)} name={attribute(f"{d.name} {line}:{column}")}'
+    return f'{head} file={attribute(file)} line="{line}" time="0">\n      {inside}\n    </testcase>'
 
 
-def _attribute(value: str) -> str:
+def content(value: str) -> str:
+    """Text as it stands in an element."""
+    return escape(_NOT_XML.sub("\ufffd", value))
+
+
+def attribute(value: str) -> str:
+    """Text as it stands in a tag, with its quotes."""
     return quoteattr(_NOT_XML.sub("\ufffd", value), {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})

@@ -65,8 +65,9 @@ def _of_if(statement: p.If) -> list[Arm]:
     found = []
     test = statement.arms[0][0]
     for place, (test, block) in enumerate(statement.arms):
-        possible = not (isinstance(test, p.Const) and test.value is False)
-        found.append(Arm(str(place), "true", test.span, block.statements, possible))
+        # Of an arm that a call has decided against, the checker leaves nothing.
+        decided = isinstance(test, p.Const) and test.value is False and not block.statements
+        found.append(Arm(str(place), "true", test.span, block.statements, not decided))
     if statement.orelse is not None:
         found.append(Arm(ELSE, "taken", statement.orelse.span, statement.orelse.statements, True))
     elif not (isinstance(test, p.Const) and test.value is True):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from typing import Any, Final
-from xml.sax.saxutils import escape, quoteattr
 
 from policylang.diagnostics import Diagnostic, as_json, github, text
+from policylang.diagnostics.junit import attribute, content
 from policylang.source import Source, Span
 from policylang.testing.results import Result
 
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 BROKEN: Final = "broken"
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold (section 2.2)."""
 _COLORS = {PASSED: "\x1b[32m", FAILED: "\x1b[1;31m", BROKEN: "\x1b[1;31m"}
 
 Told = dict[str, Any]
@@ -152,17 +149,17 @@ def _junit(results: Sequence[Told], diagnostics: Sequence[Diagnostic], seconds: 
         totals.setdefault(each["file"], []).append(each)
     for wrong in diagnostics:
         file = wrong.span.source.name
-        picture = escape(_xml(text.render([wrong])))
+        picture = content(text.render([wrong]))
         suites.setdefault(file, []).append(
-            f"    <testcase classname={_attribute(file)} name={_attribute(wrong.name)} time=\"0\">\n"
-            f"      <error message={_attribute(wrong.message)}>{picture}</error>\n    </testcase>"
+            f"    <testcase classname={attribute(file)} name={attribute(wrong.name)} time=\"0\">\n"
+            f"      <error message={attribute(wrong.message)}>{picture}</error>\n    </testcase>"
         )
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
              f"<testsuites{_numbers(results, len(diagnostics))} time=\"{seconds:.3f}\">"]  # fmt: skip
     for file, cases in suites.items():
         own = totals.get(file, [])
         spent = sum(each["seconds"] for each in own)
-        head = f"  <testsuite name={_attribute(file)}{_numbers(own, len(cases) - len(own))} time=\"{spent:.3f}\">"
+        head = f"  <testsuite name={attribute(file)}{_numbers(own, len(cases) - len(own))} time=\"{spent:.3f}\">"
         lines += [head, *cases, "  </testsuite>"]
     return "\n".join([*lines, "</testsuites>"]) + "\n"
 
@@ -175,23 +172,15 @@ def _numbers(results: Sequence[Told], wrong: int) -> str:
 
 def _case(result: Told) -> str:
     head = (
-        f"    <testcase classname={_attribute(result['file'])} name={_attribute(result['name'])} "
-        f"file={_attribute(result['file'])} line=\"{result['line']}\" time=\"{result['seconds']:.3f}\""
+        f"    <testcase classname={attribute(result['file'])} name={attribute(result['name'])} "
+        f"file={attribute(result['file'])} line=\"{result['line']}\" time=\"{result['seconds']:.3f}\""
     )
     if result["outcome"] == PASSED:
         return head + "/>"
     word = "failure" if result["outcome"] == FAILED else "error"
     first = result["findings"][0] if result["findings"] else {"name": result["outcome"], "message": ""}
-    inside = escape(_xml("\n".join(part for part in (result["text"], result["picture"]) if part)))
+    inside = content("\n".join(part for part in (result["text"], result["picture"]) if part))
     return (
-        f"{head}>\n      <{word} type={_attribute(first['name'])} message={_attribute(first['message'])}>{inside}"
+        f"{head}>\n      <{word} type={attribute(first['name'])} message={attribute(first['message'])}>{inside}"
         f"</{word}>\n    </testcase>"
     )
-
-
-def _xml(value: str) -> str:
-    return _NOT_XML.sub("�", value)
-
-
-def _attribute(value: str) -> str:
-    return quoteattr(_xml(value), {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})

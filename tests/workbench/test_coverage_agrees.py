@@ -94,6 +94,35 @@ def span_of(statement: p.Statement, arm: str) -> Span | None:
     return None
 
 
+def test_every_statement_with_branches_takes_one_or_says_why_not() -> None:
+    """Also side by side, where the language does not lay down what runs after a failure."""
+    ended = taken = 0
+    for seed in range(POLICIES):
+        generator = Generator(seed)
+        text = generator.policy()
+        if "parallel" not in text:
+            continue
+        try:
+            pair = Pair(text)
+        except ValueError:
+            continue
+        coverage = Coverage()
+        program = pair.real.tree.program
+        watched: Any = Watched(pair.real.tree, coverage)
+        pair.real.tree = watched
+        for message in generator.messages(MESSAGES):
+            pair.real.handle(message)
+        for site in Sites([program]).sites.values():
+            if isinstance(site.statement, (p.If, p.Match)):
+                counts = coverage.counts.get(site.key, {})
+                arms = sum(count for what, count in counts.items() if what.startswith("arm:"))
+                own = sum(count for what, count in counts.items() if ":" in what and not what.startswith("arm:"))
+                rest = sum(counts.get(what, 0) for what in ("passed", "responded", INSIDE))
+                assert rest <= arms <= rest + own + counts.get("cancelled", 0), f"seed {seed}: {site.key}\n{text}"
+                ended, taken = ended + rest, taken + arms
+    assert 20 < ended <= taken
+
+
 def test_counts_are_those_of_the_obvious_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter, "Evaluation", Noted)
     compared = arms = 0
