@@ -203,10 +203,13 @@ class Author:
         """So much a month, and what is left of it."""
         name = self.noun()
         self.table("plans")
-        key = 'api_key request.header["X-Plan-Key"], in: map("plans") -> plan\nremove request.header["X-Plan-Key"]'
+        key = 'api_key request.header["X-Plan-Key"], in: map("plans") -> plan'
         zone = self.one("Europe/Istanbul", "UTC", "America/New_York")
         limit = f'rate(plan.calls, plan.period), per: plan.id, zone: "{zone}", name: "plan"'
-        use = self.service(f'{name} "/{name}/**"', key, self.fair("plan.id"), f"quota {limit}", self.send(name))
+        use = self.service(
+            f'{name} "/{name}/**"', key, self.fair("plan.id"), f"quota {limit}",
+            'remove request.header["X-Plan-Key"]', self.send(name),
+        )  # fmt: skip
         look = self.service(
             'usage "/usage", methods: ["GET"]', key, f"quota_status {limit} -> calls, left, reset",
             'respond 200, json: { calls: calls, left: left, resets_in: "${reset}" }',
