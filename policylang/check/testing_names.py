@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from policylang.check import functions, members, names
 from policylang.check import program as p
@@ -14,7 +16,7 @@ from policylang.sdk import static_types as t
 from policylang.sdk.card import FunctionCard, ParamCard
 from policylang.source import Span
 from policylang.syntax import nodes as n
-from policylang.testing.told import FIELDS, MEMBERS, NAMES, OF_UPSTREAM
+from policylang.testing.told import FIELDS, MEMBERS, NAMES, OF_UPSTREAM, plain
 
 _KEPT = ("response", "now")
 """The context variables that a test has too."""
@@ -137,7 +139,7 @@ def _of(walk: Walk, span: Span, node: n.Expr, base: p.Expr, key: p.Expr) -> p.Ex
             _unknown(walk, key.span, f"an {kind}" if kind == "answer" else f"a {kind}", str(name), list(told))
             return unknown(span)
         return p.MemberOf(span, found.maybe(), False, base, key)
-    if base.type.name == "map" and base.type.of is FIELDS.of and isinstance(base, p.MemberOf):
+    if base.type.name == "map" and base.type.of is FIELDS.of:
         return p.MemberOf(span, t.STRING.maybe(), False, base, _lower(key))
     rows = unit_of(walk).rows.get(node.name) if isinstance(node, n.Name) else None
     if rows is not None and isinstance(name, str) and all(isinstance(row, dict) for row in rows):
@@ -160,15 +162,16 @@ def _unknown(walk: Walk, span: Span, owner: str, name: str, known: list[str]) ->
     walk.error("unknown-member", span, f"{owner} has no member `{name}`", help=cure)
 
 
-def _lowered(text: str) -> str:
-    return text.lower()
+def _card(name: str, kind: t.Type, call: Callable[[Any], Any]) -> FunctionCard:
+    taken = ParamCard(name, "", (kind,), True, positional=True, accepts_none=True, attribute=name)
+    return FunctionCard(
+        name=name, group="test", summary="", doc="", example="", params=(taken,), returns=kind, call=call, prepare=None,
+        returns_for=None, pure=False,
+    )  # fmt: skip
 
 
-_LOWER = FunctionCard(
-    name="lower", group="test", summary="", doc="", example="",
-    params=(ParamCard("text", "", (t.STRING,), True, positional=True, attribute="text"),), returns=t.STRING,
-    call=_lowered, prepare=None, returns_for=None, pure=False,
-)  # fmt: skip
+_LOWER = _card("text", t.STRING, str.lower)
+_PLAIN = _card("list", t.LIST, plain)
 
 
 def _lower(key: p.Expr) -> p.Expr:
@@ -176,6 +179,13 @@ def _lower(key: p.Expr) -> p.Expr:
     if isinstance(key, p.Const):
         return replace(key, value=key.value.lower()) if isinstance(key.value, str) else key
     return p.FunctionCall(key.span, t.STRING, False, _LOWER, (key,))
+
+
+def _as_json(expr: p.Expr) -> p.Expr:
+    """What a function gets of answers and calls."""
+    if expr.type.name != "list" or expr.type.of is None or expr.type.of.name not in MEMBERS:
+        return expr
+    return p.FunctionCall(expr.span, t.LIST, False, _PLAIN, (expr,))
 
 
 # --- functions -----------------------------------------------------------------------------------
@@ -186,6 +196,7 @@ _READ_BY_POLICY = {"map": "entries: { … }", "env": 'value: "…"', "secret": '
 def check_call(walk: Walk, node: n.CallExpr) -> p.Expr:
     what = _READ_BY_POLICY.get(node.name)
     if what is None:
-        return functions.check_call(walk, node)
+        found = functions.check_call(walk, node)
+        return replace(found, args=tuple(map(_as_json, found.args))) if isinstance(found, p.FunctionCall) else found
     of_policy(walk, node.name_span, node.name, f"a test says what the policy finds: `given {node.span.text}, {what}`")
     return unknown(node.span)

@@ -1,12 +1,19 @@
-"""Certificates for tests: real ones, each made once. No key of theirs is kept: nobody shakes hands here."""
+"""Certificates for tests: real ones, and the same ones in each run, so that a fingerprint can be written down.
+
+Their one key is known to all: nobody shakes hands here.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from policylang.sdk.certificate import Certificate
+
+if TYPE_CHECKING:
+    from cryptography.x509 import GeneralName, Name
 
 _BEFORE = datetime(2000, 1, 1, tzinfo=UTC)
 USUAL_END = datetime(2099, 1, 1, tzinfo=UTC).timestamp()
@@ -16,9 +23,10 @@ USUAL_END = datetime(2099, 1, 1, tzinfo=UTC).timestamp()
 def made(subject: str, issuer: str, names: tuple[str, ...], not_after: float, serial: int) -> Certificate:
     """`subject`, `issuer`: as RFC 4514 writes them. Raises ValueError with a sentence for the author."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding
 
-    key = _key()
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))  # whose signatures have nothing of chance
     end = datetime.fromtimestamp(not_after, UTC)
     builder = (
         x509.CertificateBuilder()
@@ -27,18 +35,10 @@ def made(subject: str, issuer: str, names: tuple[str, ...], not_after: float, se
     )  # fmt: skip
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), False)
-    certificate = builder.sign(key, hashes.SHA256())
-    return Certificate(certificate.public_bytes(serialization.Encoding.DER))
+    return Certificate(builder.sign(key, None).public_bytes(Encoding.DER))
 
 
-@cache
-def _key():  # type: ignore[no-untyped-def]
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _name(text: str):  # type: ignore[no-untyped-def]
+def _name(text: str) -> Name:
     from cryptography import x509
 
     try:
@@ -47,7 +47,7 @@ def _name(text: str):  # type: ignore[no-untyped-def]
         raise ValueError(f'`{text}` is no name: write it as "CN=partner,O=Acme"') from None
 
 
-def _general(name: str):  # type: ignore[no-untyped-def]
+def _general(name: str) -> GeneralName:
     from cryptography import x509
 
     try:

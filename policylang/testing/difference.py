@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from policylang.sdk.outcome import Failure
+from policylang.testing.told import plain
 
 LONGEST = 120
 """Marks of a value that are shown."""
@@ -45,15 +46,6 @@ def shown(value: Any) -> str:
     """A value as the language writes it, in one line."""
     text = _text(plain(value))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def plain(value: Any) -> Any:
-    """An answer or a call as the JSON that it comes to."""
-    if hasattr(value, "plain"):
-        return value.plain()
-    if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
-    return value
 
 
 def _text(value: Any) -> str:

@@ -91,8 +91,9 @@ def _change(world: World, what: str, name: str, value: Any) -> None:
 
 
 class GivenCertificate(Given):
-    """A client's certificate, for `cert:` of a request. It is a real one, signed by whoever is said to be the issuer.
+    """A client's certificate, for `cert:` of a request.
 
+    It is a real one, and the same in each run, its fingerprint too.
     Which issuers a listener lets in, and whether a certificate is over, is settled before a policy is asked: a test
     has the certificates that were let in.
 

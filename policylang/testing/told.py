@@ -10,12 +10,13 @@ from policylang.sdk import static_types as t
 from policylang.sdk.exchange import Exchange, Response, UpstreamCall
 from policylang.sdk.message import Field, Message
 from policylang.sdk.outcome import Failed
+from policylang.sdk.values import Duration
 
 ANSWER = t.Type("answer")
 CALL = t.Type("call")
 FIELDS = t.Type("map", t.STRING)
 MEMBERS: dict[str, dict[str, t.Type]] = {
-    "answer": {"status": t.NUMBER, "header": FIELDS, "text": t.STRING, "json": t.JSON},
+    "answer": {"status": t.NUMBER, "header": FIELDS, "text": t.STRING, "json": t.JSON, "elapsed": t.DURATION},
     "call": {
         "method": t.STRING, "path": t.STRING, "query": t.STRING.maybe(), "host": t.STRING, "header": FIELDS,
         "text": t.STRING, "json": t.JSON,
@@ -38,11 +39,12 @@ def joined(fields: Iterable[Field]) -> dict[str, str]:
 
 
 class Answer:
-    """One answer, of several."""
+    """One answer, of several. `elapsed`: how long it took."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, elapsed: float) -> None:
         self._response = response
         self.status = response.status
+        self.elapsed = Duration(elapsed)
 
     @cached_property
     def header(self) -> dict[str, str]:
@@ -90,6 +92,13 @@ class Call:
     def plain(self) -> Any:
         found = {"method": self.method, "path": self.path, "query": self.query, "host": self.host}
         return {**found, "header": self.header, **body_of(self.message)}
+
+
+def plain(value: Any) -> Any:
+    """Answers and calls, and lists of them, as the JSON that they come to."""
+    if isinstance(value, (Answer, Call)):
+        return value.plain()
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def body_of(message: Message) -> dict[str, Any]:

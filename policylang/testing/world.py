@@ -277,7 +277,7 @@ class World:
 
     def told(self, name: str) -> Any:
         if name == "responses":
-            return [Answer(each.response) for each in self.group if each.response is not None]
+            return [Answer(each.response, each.elapsed) for each in self.group if each.response is not None]
         if name == "statuses":
             return [each.response.status for each in self.group if each.response is not None]
         if name == "elapsed":

@@ -140,7 +140,7 @@ def test_certificates_are_real_ones() -> None:
     service who "/" {
         require client.cert != none
         respond 200, json: { subject: client.cert.subject, issuer: client.cert.issuer, names: client.cert.names,
-                             serial: client.cert.serial, end: "${client.cert.not_after}", scheme: request.scheme }
+                             serial: client.cert.serial, print: client.cert.fingerprint, end: "${client.cert.not_after}", scheme: request.scheme }
     }
     """
     passes(
@@ -153,6 +153,7 @@ def test_certificates_are_real_ones() -> None:
         get "/", cert: "partner"
         expect response.json == {
             subject: "CN=partner,O=Acme", issuer: "CN=ca", names: ["partner.example", "192.0.2.1"], serial: "ff",
+            print: "7b8908e779a04982fe30216becefe1c9575a4ef7d0b2179273e404516befa3e0",
             end: "2030-01-01T00:00:00.000Z", scheme: "https",
         }
         get "/", as: "p"
@@ -243,6 +244,26 @@ def test_what_a_stub_received() -> None:
         expect copies.calls == [] and copies.mirrored[0].path == "/s/7" and copies.mirrored[0].query == "a=1"
         """,
         policy,
+    )
+
+
+def test_calls_and_answers_are_values() -> None:
+    passes(
+        """
+        stub orders, json: { ok: true }, delay: 10ms
+        together {
+            get "/orders", header: { "X-API-Key": "k1" }
+            get "/orders/7?a=1", header: { "X-API-Key": "k2" }
+        }
+        for call in orders.calls { expect call.method == "GET" and call.header["X-Api-Key"] in ["k1", "k2"] }
+        let header = orders.calls[1].header
+        let name = "X-API-KEY"
+        expect header["X-API-Key"] == "k2" and header[name] == "k2"
+        let last = responses[1]
+        expect last.json.ok and last.elapsed == 10ms and last.header["content-type"] == "application/json"
+        expect length(orders.calls) == 2 and json(responses) contains "application/json"
+        expect "${orders.calls[1].path}?${orders.calls[1].query ?? ""}" == "/orders/7?a=1"
+        """
     )
 
 
