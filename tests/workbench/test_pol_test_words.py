@@ -140,7 +140,8 @@ def test_certificates_are_real_ones() -> None:
     service who "/" {
         require client.cert != none
         respond 200, json: { subject: client.cert.subject, issuer: client.cert.issuer, names: client.cert.names,
-                             serial: client.cert.serial, print: client.cert.fingerprint, end: "${client.cert.not_after}", scheme: request.scheme }
+                             serial: client.cert.serial, print: client.cert.fingerprint,
+                             end: "${client.cert.not_after}", scheme: request.scheme }
     }
     """
     passes(
