@@ -164,7 +164,9 @@ class _Picture:
         ]
         ends = {first, place["end_line"], *(node.entry["end_line"] for nodes in starting.values() for node in nodes)}
         drawn = _marked(drawn, ends)
-        aside = max((columns(line.text) for line in drawn if line.said and columns(line.text) <= _ASIDE), default=0)
+        room = WIDTH - self.gutter - 8
+        aside = max((columns(line.text) for line in drawn if line.said and columns(line.text) <= _ASIDE
+                     and columns(line.text) + columns("   ".join(line.said)) <= room), default=0)  # fmt: skip
         for line in _without_long_runs(drawn):
             if isinstance(line, str):
                 self._add(self._paint("dim", f"{pad}   {self._bar()} {prefix}{line}"))
