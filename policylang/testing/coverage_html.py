@@ -182,7 +182,7 @@ nav .note { grid-column: 2 / -1 }
 .l > code { padding: .1rem .8rem .1rem calc(.3rem + var(--in, 0ch)); text-indent: calc(-1 * var(--in, 0ch));
   white-space: pre-wrap; overflow-wrap: anywhere; min-height: 1.5rem }
 .l > code i { color: var(--dim); font-style: normal }
-.o { padding: .1rem 0; font-size: .82rem } .o p { margin: 0; color: var(--dim) }
+.o { padding: .1rem 0; font-size: .82rem } .o p { margin: 0 0 .15rem; color: var(--dim); line-height: 1.65 }
 .o .w { margin-right: .3rem }
 .full { border-color: var(--full) } .l.full { background: var(--full-back) } .full .s { color: var(--full) }
 .part { border-color: var(--part) } .l.part { background: var(--part-back) } .part .s { color: var(--part) }

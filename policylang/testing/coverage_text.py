@@ -83,26 +83,28 @@ def beside_lines(file: FileCoverage) -> dict[int, list[Piece]]:
     found: dict[int, list[Piece]] = {}
     told = ""
     for number, statements in by_line(file).items():
-        pieces: list[Piece] = []
-        # Why nothing came to what begins here says also that the way to it was not taken.
-        never = any(not seen.reached and seen.span.line == number for seen, _ in statements)
+        groups: list[list[Piece]] = []
         named = sum(any(mark.kind != "arm" for mark in marks) for _, marks in statements) > 1
+        # Why nothing came to what begins here says also that the way to it was not taken.
+        said = any(not seen.reached and seen.span.line == number for seen, _ in statements)
         for seen, marks in statements:
-            own = [mark for mark in marks if mark.kind != "arm"]
-            groups: list[list[Piece]] = []
+            word = f"{seen.word}: " if named else ""
             if seen.reached:
-                groups = [_pieces(own), _pieces([mark for mark in marks if mark.kind == "arm" and not
-                                                 (mark.count == 0 and never)])]  # fmt: skip
-            elif number == seen.span.line and not (pieces and seen.why == told):
-                groups = [[("not reached" if seen.why == told else f"not reached: {seen.why}", "bad")]]
+                arms = [mark for mark in marks if mark.kind == "arm" and (mark.count or not said)]
+                groups += [_pieces([mark for mark in marks if mark.kind != "arm"], word), _pieces(arms)]
+            elif number == seen.span.line and not (groups and seen.why == told):
+                groups.append([(word + ("not reached" if seen.why == told else f"not reached: {seen.why}"), "bad")])
                 told = seen.why
-            for group in groups:
-                if group and named and group is groups[0]:
-                    group[0] = (f"{seen.word}: {group[0][0]}", group[0][1])
-                if group:
-                    pieces = [*pieces[:-1], (pieces[-1][0] + ";", pieces[-1][1]), *group] if pieces else group
-        found[number] = pieces
+        found[number] = _joined([group for group in groups if group])
     return found
+
+
+def _joined(groups: list[list[Piece]]) -> list[Piece]:
+    return [
+        (text + ";" * (piece + 1 == len(group) and place + 1 < len(groups)), style)
+        for place, group in enumerate(groups)
+        for piece, (text, style) in enumerate(group)
+    ]
 
 
 def by_line(file: FileCoverage) -> dict[int, list[tuple[Seen, list[Mark]]]]:
@@ -116,14 +118,15 @@ def by_line(file: FileCoverage) -> dict[int, list[tuple[Seen, list[Mark]]]]:
     return dict(sorted(found.items()))
 
 
-def _pieces(marks: list[Mark]) -> list[Piece]:
+def _pieces(marks: list[Mark], word: str = "") -> list[Piece]:
     found: list[Piece] = []
     for place, mark in enumerate(marks):
-        comma = "," if place + 1 < len(marks) else ""
+        head = "" if place else word
+        comma = "," * (place + 1 < len(marks))
         if mark.count:
-            found.append((f"{mark.label} {mark.count:,}{comma}", "good" if mark.goal else "dim"))
+            found.append((f"{head}{mark.label} {mark.count:,}{comma}", "good" if mark.goal else "dim"))
         else:
-            found.append((f"{mark.label} never{comma}", "bad"))
+            found.append((f"{head}{mark.label} never{comma}", "bad"))
     return found
 
 
