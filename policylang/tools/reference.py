@@ -79,6 +79,8 @@ def diagnostic_pages() -> dict[str, str]:
 
 def assertion_page(card: Card) -> str:
     lines = [f"# {card.name}", "", card.doc, "", "```pol", card.example, "```", ""]
+    if card.deprecated:
+        lines[2:2] = [f"**Deprecated**: {card.deprecated}.", ""]
     if card.params:
         lines += ["| parameter | type | default | what |", "| --- | --- | --- | --- |"]
         lines += [f"| {_usage(p)} | {_kinds(p)} | {_default(p)} | {p.doc} |" for p in card.params]

@@ -36,7 +36,8 @@ class BodyBeforeCheck(Rule):
             around = visit.parents[-1] if visit.parents else None
             if visit.place != "service" or (isinstance(around, p.Group) and around.kind != "all"):
                 continue
-            if any(_asks_who(inner) for inner in certain(visit.statement)) and not _hangs_on_body(visit):
+            asked = visit.statement.left if isinstance(visit.statement, p.Else) else visit.statement
+            if any(_asks_who(inner) for inner in certain(asked)) and not _hangs_on_body(visit):
                 read = next((each for each in visit.before if all_needs(each) & REQUEST), None)
                 if read is not None:
                     yield Finding(

@@ -45,8 +45,10 @@ def _plain(inner: p.Expr) -> tuple[str | None, bool]:
     source = inner.span.source.text
     if isinstance(inner, p.UnaryOp) and inner.op == "not":
         # `not` of JSON that is no boolean fails; the value itself may be taken as it is.
-        boolean = inner.operand.type.name == "boolean" and not inner.operand.type.optional
-        return source[inner.span.start + len("not") : inner.span.end].strip(), boolean
+        kind, operand = inner.operand.type, inner.operand
+        loose = isinstance(operand, p.IfExpr) or (isinstance(operand, p.BinaryOp) and operand.op in ("and", "or"))
+        text = source[inner.span.start + len("not") : inner.span.end].strip() if loose else operand.span.text
+        return text, kind.name == "boolean" and not kind.optional
     if isinstance(inner, p.BinaryOp) and inner.op == "!=":
         at = source.find("!=", inner.left.span.end, inner.right.span.start)
         return f"{source[inner.span.start : at]}=={source[at + 2 : inner.span.end]}", True

@@ -37,8 +37,8 @@ class OddUnit(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for node in policy.nodes:
-            if isinstance(node, (n.DurationValue, n.SizeValue)) and node.amount >= _LARGE:
-                better = _better(node.amount, node.unit, _TIMES if isinstance(node, n.DurationValue) else _SIZES)
+            if isinstance(node, (n.DurationValue, n.SizeValue)):
+                better = in_larger_unit(node)
                 if better is not None:
                     yield Finding(
                         node.span, f"`{node.span.text}` is `{better}`", help=f"write `{better}`",
@@ -46,8 +46,12 @@ class OddUnit(Rule):
                     )  # fmt: skip
 
 
-def _better(amount: float, unit: str, units: tuple[tuple[str, int], ...]) -> str | None:
+def in_larger_unit(node: n.DurationValue | n.SizeValue) -> str | None:
     """The same in the largest unit of which it is a whole number; of its own kind, 1024 or 1000, where it has one."""
+    amount, unit = node.amount, node.unit
+    if amount < _LARGE:
+        return None
+    units: tuple[tuple[str, int], ...] = _TIMES if isinstance(node, n.DurationValue) else _SIZES
     factors = dict(units)
     whole = amount * factors[unit]
     if whole != int(whole):

@@ -54,7 +54,8 @@ class RedundantDefault(Rule):
             elif isinstance(node, (n.Gateway, n.Upstream)):
                 settings = GATEWAY if isinstance(node, n.Gateway) else UPSTREAM
                 for each in node.settings:
-                    yield from _redundant(each.args, _defaults(settings, each.name), each.name_span)
+                    if len(each.args) > 1:  # a setting with nothing but its defaults names what it is about
+                        yield from _redundant(each.args, _defaults(settings, each.name), each.name_span)
         yield from _coalesced(policy)
 
 

@@ -94,6 +94,8 @@ def _alike(expr: p.Expr) -> Hashable:
         return ("message", expr.message)
     if isinstance(expr, p.MessageField):
         return ("field", expr.message, expr.field)
+    if isinstance(expr, p.ContextValue):
+        return ("context", expr.root, expr.field)
     if isinstance(expr, p.Named):
         return ("named", expr.message, expr.kind, _alike(expr.key), expr.all)
     if isinstance(expr, p.FunctionCall):

@@ -10,9 +10,11 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rules.odd_unit import in_larger_unit
 from policylang.syntax import nodes as n
 
-_DIGITS = re.compile(r"[0-9]{6,}(?![0-9.])")
+_DIGITS = re.compile(r"[0-9]{6,12}(?![0-9.])")
+"""Longer ones are names that happen to be made of digits."""
 
 
 class UngroupedDigits(Rule):
@@ -30,6 +32,8 @@ class UngroupedDigits(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for node in policy.nodes:
+            if isinstance(node, (n.SizeValue, n.DurationValue)) and in_larger_unit(node) is not None:
+                continue  # `odd-unit` says so
             if isinstance(node, (n.Number, n.SizeValue, n.RateValue, n.DurationValue)):
                 text = node.span.text
                 found = _DIGITS.match(text)

@@ -9,6 +9,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix, without_argument
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
+from policylang.lint.unused import own_files
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
@@ -41,6 +42,7 @@ class UnusedParameter(Rule):
     category: ClassVar[Category] = "style"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
+        own = own_files(policy)  # of what others import, not every call is here
         calls: dict[str, list[n.Call]] = {}
         for node in policy.nodes:
             if isinstance(node, n.Call):
@@ -54,7 +56,7 @@ class UnusedParameter(Rule):
                         yield Finding(
                             each.name_span, f"`{owner.name}` does not read its parameter `{each.name}`",
                             help="read it, or take it out here and at every call",
-                            fix=_fix(owner, place, calls.get(owner.name, [])),
+                            fix=_fix(owner, place, calls.get(owner.name, [])) if scope.file in own else None,
                         )  # fmt: skip
 
 
