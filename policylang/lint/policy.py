@@ -64,8 +64,8 @@ class Policy:
 
     @cached_property
     def bindings(self) -> dict[tuple[str, int], list[p.Expr | p.Invoke | int]]:
-        """What gives a variable its value, by its service's name ("" in globals) and slot: expressions, calls whose output
-        it is, or another slot of the same service."""
+        """What gives a variable its value, by its service's name ("" in globals) and slot: expressions, calls whose
+        output it is, or another slot of the same service."""
         found: dict[tuple[str, int], list[p.Expr | p.Invoke | int]] = {}
         for visit in self.visits:
             frame = visit.service.name if visit.service is not None else ""

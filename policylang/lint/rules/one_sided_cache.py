@@ -45,9 +45,13 @@ class OneSidedCache(Rule):
             else:
                 continue
             close = nearest(name, sorted(others))
+            # Where both sides are wrong, one is mended: the other would take the name that has just been given up.
+            mendable = close is not None and close in read
+            if others is stored and close is not None and close not in read:
+                continue  # told where that one is stored
             yield Finding(
                 word.span, message, help=f"did you mean `{close}`?" if close is not None else "use it on both sides",
-                fix=Fix(f"write `{close}`", (Edit(word.span, f'"{close}"'),)) if close is not None else None,
+                fix=Fix(f"write `{close}`", (Edit(word.span, f'"{close}"'),)) if mendable else None,
             )  # fmt: skip
 
     def _names(self, policy: Policy, assertion: str) -> set[str]:

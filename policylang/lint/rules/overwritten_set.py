@@ -1,0 +1,81 @@
+"""A value that is replaced before anybody has seen it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.likeness import shape
+from policylang.lint.look import Visit, expressions, within
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.rules.late_request_edit import reads
+
+
+class OverwrittenSet(Rule):
+    """What is set is set again, or lost with the answer that it was written into, and nothing has read it.
+
+    `set` replaces a header field: a second `Set-Cookie` is no further cookie, but the only one. A `route` brings an
+    answer of its own in the place of what there was.
+
+        route orders
+        set response.header["Cache-Control"] = "no-store"
+        set response.header["Cache-Control"] = "max-age=60"
+    ==
+        route orders
+        set response.header["Cache-Control"] = "max-age=60"
+    """
+
+    name: ClassVar[str] = "overwritten-set"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            statement = visit.statement
+            around = visit.parents[-1] if visit.parents else None
+            if isinstance(statement, p.SetPlace) and not (isinstance(around, p.Group) and around.kind != "all"):
+                end = _replaced(visit, statement)
+                if end is not None:
+                    yield Finding(
+                        statement.span, "nothing has read this before it is replaced",
+                        labels=[Label(end.span, "replaced here")], help="leave one of them out, or name what was meant",
+                    )  # fmt: skip
+
+
+def _replaced(visit: Visit, first: p.SetPlace) -> p.Statement | None:
+    """What replaces it in its own block, with nothing between that could see it."""
+    if visit.service is not None and visit.service.on_failure is not None:
+        return None  # which may see it, whatever fails
+    key = _place(first.place)
+    for statement in visit.after:
+        if _sees(statement, first.place):
+            return None
+        if isinstance(statement, p.SetPlace) and _place(statement.place) == key:
+            return statement
+        if isinstance(statement, p.Invoke) and statement.card.answers:
+            return statement if not isinstance(first.place, p.SlotPlace) else None
+    return None
+
+
+def _place(place: p.Place) -> object:
+    if isinstance(place, p.SlotPlace):
+        return place.slot
+    if isinstance(place, p.FieldPlace):
+        return (place.message, place.field)
+    return shape(p.Named(place.key.span, place.key.type, False, place.message, place.kind, place.key))
+
+
+def _sees(statement: p.Statement, place: p.Place) -> bool:
+    for each in within(statement):
+        if any(reads(expr, place) for expr in expressions(each)):
+            return True
+        if isinstance(place, p.SlotPlace):
+            continue
+        if isinstance(each, p.Invoke) and (each.card.answers or each.card.sends or each.card.skips_block):
+            # a `route` sends the request, and brings a response of its own
+            if place.message == "request" or not each.card.answers:
+                return True
+        elif isinstance(each, p.Invoke) and place.message in each.card.effects:
+            return True
+    return False
