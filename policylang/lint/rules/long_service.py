@@ -50,11 +50,13 @@ class LongService(Rule):
         require request.json.newsletter != none
         require request.json.source != none
     ==
-        let order = split("order customer currency total tax note voucher gift invoice company vat", by: " ")
+        let order = split("order customer currency total tax note voucher gift invoice", by: " ")
         let address = split("street city postcode country phone email floor door buzzer", by: " ")
         let parcel = split("wrapping insurance carrier weight parcels pickup slot", by: " ")
-        let rest = split("language consent newsletter source", by: " ")
-        for field in concat(concat(order, address), concat(parcel, rest)) { require request.json[field] != none }
+        let rest = split("company vat language consent newsletter source", by: " ")
+        for field in concat(concat(order, address), concat(parcel, rest)) {
+            require request.json[field] != none
+        }
     """
 
     name: ClassVar[str] = "long-service"
