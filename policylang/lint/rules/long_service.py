@@ -53,7 +53,7 @@ class LongService(Rule):
         let order = split("order customer currency total tax note voucher gift invoice", by: " ")
         let address = split("street city postcode country phone email floor door buzzer", by: " ")
         let parcel = split("wrapping insurance carrier weight parcels pickup slot", by: " ")
-        let rest = split("company vat language consent newsletter source", by: " ")
+        let rest = split("company vat company vat language consent newsletter source", by: " ")
         for field in concat(concat(order, address), concat(parcel, rest)) {
             require request.json[field] != none
         }
