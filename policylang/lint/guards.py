@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, argument, authenticates, calls, constant, expressions, own_expressions, parts
+from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.record import record
@@ -43,7 +43,11 @@ def identifies(way: Way, statement: p.Statement) -> bool:
         return True
     if calls(statement, "lookup"):
         return not constant(argument(statement, "optional"))
-    if isinstance(statement, (p.Require, p.If, p.Match, p.Let)):
+    if isinstance(statement, p.Let):  # a key without an entry ends it here
+        return not statement.optional and any(
+            isinstance(part, p.MemberOf) and isinstance(part.base, p.Const) for part in parts(statement.value)
+        )
+    if isinstance(statement, (p.Require, p.If, p.Match)):
         return any(_asks_who(way, part) for expr in own_expressions(statement) for part in parts(expr))
     return False
 
@@ -133,7 +137,7 @@ def literal_text(expr: p.Expr | None) -> str:
     if isinstance(expr, p.Const) and isinstance(expr.value, str):
         return expr.value
     if isinstance(expr, p.Template):
-        return "".join(part for part in expr.parts if isinstance(part, str))
+        return "".join(part if isinstance(part, str) else literal_text(part) for part in expr.parts)
     return ""
 
 
@@ -147,6 +151,6 @@ def leading_text(expr: p.Expr | None) -> str:
 
 
 __all__ = [
-    "LIMITS", "OURS", "Written", "expressions", "fields_written", "firm", "identifies", "leading_text", "limits",
+    "LIMITS", "OURS", "Written", "fields_written", "firm", "identifies", "leading_text", "limits",
     "literal_text", "mutual", "on_loopback", "sends", "shared", "too_wide", "writes_part",
 ]  # fmt: skip

@@ -59,6 +59,8 @@ class CheckOfClientWords(Rule):
             if any(identifies(way, visit.statement) for visit in visits):
                 continue
             for visit in visits:
+                if any(isinstance(each, p.Group) and each.kind == "none" for each in visit.parents):
+                    continue
                 for expr in _decide(visit.statement):
                     claim = _claim(way, expr, isinstance(visit.statement, p.Require))
                     if claim and not any(writes_part(each.statement, *claim) for each in way.before(visit)):
@@ -80,8 +82,8 @@ def _decide(statement: p.Statement) -> Iterator[p.Expr]:
 def _claim(way: Way, expr: p.Expr, required: bool) -> Source | None:
     sources = [named(expr)] if isinstance(expr, p.Named) and expr.message == "request" else sorted(way.flows(expr))
     for kind, name in sources:
-        if kind == "header" and required and name in _ABOUT_ITSELF:
-            return kind, name
+        if kind == "header" and name in _ABOUT_ITSELF:
+            return (kind, name) if required else None
         if kind in ("header", "query") and _CLAIM.search(name.lower()):
             return kind, name
     return None

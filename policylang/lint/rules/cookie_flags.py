@@ -47,13 +47,22 @@ class CookieFlags(Rule):
                     (flag, why) for flag, why in (*_WANTED, *([_SECURE] if policy.public else []))
                     if not re.search(rf";\s*{flag.partition('=')[0]}\s*(?:;|=|$)", text, re.I)
                 ]  # fmt: skip
-                if missing:
+                if missing and not _worked_out(value):
                     names = ", ".join(f"`{flag.partition('=')[0]}`" for flag, _ in missing)
                     added = "".join(f"; {flag}" for flag, _ in missing)
                     yield Finding(
                         value.span, f"this cookie lacks {names}: {missing[0][1]}", help=f"write `{added}` at its end",
                         fix=_appended(value.span, added),
                     )  # fmt: skip
+
+
+def _worked_out(cookie: p.Template) -> bool:
+    """Whether some of its attributes are known for each message only."""
+    return any(
+        isinstance(part, p.Expr) and not isinstance(part, p.Const) and place
+        and str(cookie.parts[place - 1]).rstrip().endswith(";")
+        for place, part in enumerate(cookie.parts)
+    )  # fmt: skip
 
 
 def _appended(span: Span, text: str) -> Fix | None:

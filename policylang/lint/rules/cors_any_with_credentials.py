@@ -34,10 +34,10 @@ class CorsAnyWithCredentials(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        for service in (*policy.program.services, None):
-            way = policy.ways.of(service)
-            visits = [visit for visit in policy.visits if visit.place == "after"] if service else []
-            fields = [(visit, each) for visit in [*way.visits, *visits] for each in fields_written(visit.statement)]
+        after = [visit for visit in policy.ways.of(None).visits if visit.place == "after"]
+        for service in policy.program.services:
+            visits = [*policy.ways.of(service).visits, *after]
+            fields = [(visit, each) for visit in visits for each in fields_written(visit.statement)]
             allowing = [
                 each for _, each in fields
                 if each.name == "access-control-allow-credentials" and constant(each.value) in ("true", True)

@@ -87,7 +87,8 @@ def _taken(policy: Policy) -> Span | None:
                 return expr.span
             if isinstance(expr, p.Named) and named(expr) in _SENT_ALONG and expr.message == "request":
                 return expr.span
-            if isinstance(expr, p.Named) and (expr.message, expr.kind) == ("request", "cookie"):
+            session = isinstance(expr, p.Named) and (expr.message, expr.kind) == ("request", "cookie")
+            if session and calls(statement, "lookup"):  # other cookies may be anything
                 return expr.span
     return None
 

@@ -8,13 +8,11 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.lint.guards import fields_written, sends, writes_part
 from policylang.lint.look import Visit, argument, constant
-from policylang.lint.origins import Way
+from policylang.lint.origins import Source, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
 from policylang.tree.facts import blocks
-
-_WHO = frozenset({"identity", "user"})
 
 
 class HeaderLeftToClient(Rule):
@@ -69,7 +67,7 @@ def _believed(policy: Policy) -> dict[str, dict[str, Span]]:
         way = policy.ways.of(service)
         for visit in way.path:
             for field in fields_written(visit.statement):
-                if field.message == "request" and any(kind in _WHO for kind, _ in way.flows(field.value)):
+                if field.message == "request" and any(_who(policy, source) for source in way.flows(field.value)):
                     for later in way.after(visit):
                         if (name := _upstream(later.statement)) and isinstance(visit.statement, p.SetPlace):
                             span = visit.statement.span
@@ -78,6 +76,14 @@ def _believed(policy: Policy) -> dict[str, dict[str, Span]]:
                             place = Span(span.source, start, start + len(target))
                             found.setdefault(name, {}).setdefault(field.name, place)
     return found
+
+
+def _who(policy: Policy, source: Source) -> bool:
+    """Whether it says who somebody has proved to be."""
+    kind, name = source
+    if kind == "stored":
+        return name in policy.shared_maps and policy.shared_maps[name].private
+    return kind in ("identity", "user") or source == ("client", "cert")
 
 
 def _written_before(way: Way, visit: Visit, field: str) -> bool:

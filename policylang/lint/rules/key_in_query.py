@@ -11,6 +11,8 @@ from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
+_KNOWN = {("secret", ""), ("constant", "")}
+
 
 class KeyInQuery(Rule):
     """A caller's key is read from the query.
@@ -45,9 +47,9 @@ class KeyInQuery(Rule):
 
 
 def _proofs(way: Way, statement: p.Statement) -> Iterator[p.Expr]:
-    """What is held against a secret as it is; a signature holds for one address only, and may stand in it."""
+    """What is held against a secret or a password; a signature is for one address only, and may stand in it."""
     for expr in expressions(statement):
         if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
             for side, other in ((expr.args[0], expr.args[1]), (expr.args[1], expr.args[0])):
-                if way.flows(side) == {("secret", "")} and not isinstance(side, p.FunctionCall):
+                if way.flows(side) <= _KNOWN and not isinstance(side, p.FunctionCall):
                     yield other

@@ -48,7 +48,8 @@ class SecretInText(Rule):
             if written and (each.private or (len(written) >= 8 and _TELLING.search(each.name))):
                 yield _found(each.value.span)
         for node in policy.nodes:
-            if isinstance(node, n.Text) and _CREDENTIAL.search(node.literal or ""):
+            texts = [part for part in node.parts if isinstance(part, str)] if isinstance(node, n.Text) else []
+            if any(_CREDENTIAL.search(text) for text in texts):
                 yield _found(node.span)
         for setting in policy.program.gateway:
             if setting.name == "admin":

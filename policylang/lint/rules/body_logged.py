@@ -1,0 +1,46 @@
+"""A whole body in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.look import argument, calls
+from policylang.lint.origins import children
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Rule
+
+
+class BodyLogged(Rule):
+    """The whole body of a request is written into the log.
+
+    Bodies hold passwords, card numbers and what people say of themselves; logs are kept, copied and read by many. Log
+    the part that is of use.
+
+        log "refused: ${request.text}", level: warning
+    ==
+        log "refused: an order of ${request.size}", level: warning
+    """
+
+    name: ClassVar[str] = "body-logged"
+    category: ClassVar[Category] = "security"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        for visit in policy.visits:
+            text = argument(visit.statement, "text") if calls(visit.statement, "log") else None
+            whole = None if text is None or text.private else _whole(text)
+            if whole is not None:
+                yield Finding(
+                    whole.span, "whatever somebody sends is kept in the log",
+                    help="log the part that is of use, such as `request.json.id`",
+                )  # fmt: skip
+
+
+def _whole(expr: p.Expr) -> p.Expr | None:
+    """Where all of a body is made text of; a member of it is a part, and so is what a function finds in it."""
+    if isinstance(expr, p.MessageField):
+        return expr if expr.message == "request" and expr.field in ("text", "body", "json") else None
+    if isinstance(expr, p.FunctionCall) and expr.card.name != "json":
+        return None
+    return next((found for each in children(expr) if (found := _whole(each)) is not None), None)
