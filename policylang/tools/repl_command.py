@@ -63,9 +63,10 @@ def _load(words: str) -> Incoming:
     parser.add_argument("url", nargs="?")
     add_request_flags(parser)
     try:
-        found = parser.parse_args(shlex.split(words))
+        split = shlex.split(words)
     except ValueError as error:
         raise NotARequest(f"the flags cannot be read: {str(error).lower()}") from None
+    found = parser.parse_args(split)
     return incoming_of(found, found.url)
 
 
@@ -73,11 +74,11 @@ def _texts(names: list[str]) -> Iterator[str]:
     """What is said, one text at a time: a line, or several where brackets or a `\\` at its end leave it open."""
     line = _reader(names)
     while (text := line(PROMPT)) is not None:
-        while text.rstrip().endswith("\\") or _open(text):
+        while (goes_on := text.rstrip().endswith("\\")) or _open(text):
             more = line(MORE)
             if more is None:
                 break
-            text = text.rstrip().removesuffix("\\") + "\n" + more
+            text = f"{text.rstrip()[:-1]} {more}" if goes_on else f"{text}\n{more}"
         yield text
 
 

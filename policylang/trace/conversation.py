@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,10 @@ _STATEMENTS = frozenset({
     "require", "let", "set", "remove", "all", "any", "none", "parallel", "if", "match", "split", "for", "try",
     "respond", "fail", "ignore",
 })  # fmt: skip
+_LIKE_A_STATEMENT = re.compile(
+    r"(?!not\b)[a-z_][\w.]*[ \t]+(?!and\b|or\b|in\b|contains\b|starts_with\b|ends_with\b|matches\b)[\w\"]"
+)
+"""A word before another, or before a text: a call without parentheses, of something that nobody knows."""
 HELP = """\
 an expression is worked out, a statement is run, on the request that is loaded; a line that ends with `\\` goes on
 :request [FLAGS] [URL]   load another request, with the flags of `pol run`; alone: show the one that is loaded
@@ -97,7 +102,7 @@ class Conversation:
         if word in _STATEMENTS:
             return word != "if" or "{" in text  # `if C then A else B` is an expression
         if word not in unit.catalog.assertions and word not in unit.definitions:
-            return False
+            return _LIKE_A_STATEMENT.match(text) is not None
         try:
             return isinstance(read_expression(text), n.Name)
         except Wrong:

@@ -59,7 +59,7 @@ class Pol:
             assert not out, out
         else:
             assert not error, error
-        text = re.sub(r"   [0-9.]+ (µs|ms)$", "", out if not code else error, flags=re.M)
+        text = re.sub(r" +[0-9.]+ (µs|ms)$", "", out if not code else error, flags=re.M)
         return re.sub(r"policy [0-9a-f]{12}", "policy 0123456789ab", text)
 
 
