@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from coverage_of import covered
 
 from policylang.testing.coverage_data import as_json, as_lcov
