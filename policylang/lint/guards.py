@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts
@@ -14,6 +14,7 @@ from policylang.record import record
 LIMITS = ("rate_limit", "quota", "concurrency_limit")
 OURS = frozenset({"caching", "content", "identity", "observe", "routing", "state", "traffic"})
 """Groups of assertions that are known here; what another one checks is its plug-in's business."""
+_OWN = IPv6Network("fc00::/7")  # RFC 4193: of use inside of a site only
 _SHARED = frozenset({"constant", "service", "gateway", "secret"})
 
 
@@ -83,7 +84,9 @@ def too_wide(network: str, v4: int, v6: int) -> bool:
         found = ip_network(network)
     except ValueError:
         return False
-    return found.prefixlen < (v4 if found.version == 4 else v6)
+    if isinstance(found, IPv6Network):
+        return found.prefixlen < v6 and not found.subnet_of(_OWN)
+    return found.prefixlen < v4
 
 
 def on_loopback(host: str) -> bool:

@@ -98,10 +98,12 @@ def _bytes(call: p.FunctionCall) -> str:
 
 @record
 class Checked:
-    """A part of a message, and the place in the way of the statement that has held it against something known."""
+    """Parts of a message, and the place in the way of the statement that has held them against something known;
+    `formed`: against a pattern of the whole, which says what they look like."""
 
     at: int
     sources: frozenset[Source]
+    formed: bool = False
 
 
 class Way:
@@ -114,6 +116,9 @@ class Way:
         self._follow()
         self._checked = [
             Checked(place, found) for place, visit in enumerate(visits) if (found := self._checks(visit.statement))
+        ]
+        self._checked += [
+            Checked(place, found, True) for place, visit in enumerate(visits) if (found := self._forms(visit.statement))
         ]
 
     @property
@@ -131,12 +136,18 @@ class Way:
     def flows(self, expr: p.Expr) -> frozenset[Source]:
         return flows(expr, self.slots)
 
-    def chosen(self, expr: p.Expr, visit: Visit, kinds: frozenset[str] = CHOSEN) -> list[Source]:
-        """What of it a client may choose freely: nothing before has held it against something known."""
+    def chosen(
+        self, expr: p.Expr, visit: Visit, kinds: frozenset[str] = CHOSEN, *, formed: bool = False
+    ) -> list[Source]:
+        """What of it a client may choose freely: nothing before has held it against something known. With `formed` a
+        pattern of the whole is enough, as where a text must only not lead elsewhere."""
         found = [source for source in self.flows(expr) if source[0] in kinds]
         if found:
             place = self.places[id(visit.statement)]
-            known = {source for checked in self._checked if checked.at < place for source in checked.sources}
+            known = {
+                source for checked in self._checked
+                if checked.at < place and (formed or not checked.formed) for source in checked.sources
+            }  # fmt: skip
             found = [source for source in found if source not in known]
         return sorted(found)
 
@@ -189,6 +200,16 @@ class Way:
             for bound_ in statement.args:
                 found |= self.flows(bound_.value)
         return frozenset(source for source in found if source[0] in SENT or source[0] in ("path", "request"))
+
+    def _forms(self, statement: p.Statement) -> frozenset[Source]:
+        found: set[Source] = set()
+        for expr in own_expressions(statement) if isinstance(statement, (p.Require, p.If)) else ():
+            for part in parts(expr):
+                if isinstance(part, p.BinaryOp) and part.op == "matches" and isinstance(part.right, p.Const):
+                    pattern = str(part.right.value)
+                    if pattern.startswith("^") and pattern.endswith("$"):
+                        found |= self.flows(part.left)
+        return frozenset(found)
 
     def _held_against(self, part: p.Expr) -> frozenset[Source]:
         if isinstance(part, p.BinaryOp) and part.op in ("==", "in"):

@@ -45,14 +45,14 @@ def _targets(way: Way, visit: Visit) -> Iterator[tuple[str, p.Expr]]:
     statement = visit.statement
     if sends(statement):
         host, path, method = (given(statement, name) for name in ("host", "path", "method"))
-        if host is not None and way.chosen(host, visit, SENT):
+        if host is not None and way.chosen(host, visit, SENT, formed=True):
             yield "host", host
-        if path is not None and not isinstance(path, p.Template) and way.chosen(path, visit, SENT):
+        if path is not None and not isinstance(path, p.Template) and way.chosen(path, visit, SENT, formed=True):
             yield "path", path
-        if method is not None and way.chosen(method, visit, SENT):
+        if method is not None and way.chosen(method, visit, SENT, formed=True):
             yield "method", method
     elif isinstance(statement, p.SetPlace) and isinstance(statement.place, p.FieldPlace):
         place, value = statement.place, statement.value
         free = place.field == "method" or (place.field == "path" and len(leading_text(value)) < 2)
-        if place.message == "request" and free and way.chosen(value, visit, SENT):
+        if place.message == "request" and free and way.chosen(value, visit, SENT, formed=True):
             yield place.field, value

@@ -36,7 +36,9 @@ class InjectedExpression(Rule):
         for visit in policy.visits:
             for expr in expressions(visit.statement):
                 what, pattern = _written(expr)
-                if pattern is not None and policy.ways.of(visit.service).chosen(pattern, visit, _KINDS):
+                if pattern is not None and policy.ways.of(visit.service).chosen(
+                    pattern, visit, _KINDS, formed=True
+                ):
                     yield Finding(
                         pattern.span, f"a client can write the end of {what} itself",
                         help="write the expression out, and compare what it finds with `==` or `in`",

@@ -35,7 +35,9 @@ class OpenRedirect(Rule):
                 if (field.message, field.name) != ("response", "location"):
                     continue
                 way = policy.ways.of(visit.service)
-                if not _held(leading_text(field.value)) and way.chosen(_first(field.value), visit, SENT):
+                if not _held(leading_text(field.value)) and way.chosen(
+                    _first(field.value), visit, SENT, formed=True
+                ):
                     yield Finding(
                         field.value.span, f"whoever makes a link chooses where `{text_of(field.value)}` leads",
                         help="hold it against the targets that are allowed, or begin it with a host of yours",

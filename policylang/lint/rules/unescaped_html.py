@@ -13,6 +13,8 @@ from policylang.lint.origins import SENT
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
 
+_KINDS = SENT | {"path"}
+
 
 class UnescapedHtml(Rule):
     """A parameter, field or body of the request is put into HTML as it is.
@@ -35,7 +37,7 @@ class UnescapedHtml(Rule):
             body = statement.body if isinstance(statement, p.Respond) and _html(statement) else None
             way = policy.ways.of(visit.service)
             for part in body.parts if isinstance(body, p.Template) else ():
-                if not isinstance(part, str) and way.chosen(part, visit, SENT | {"path"}):
+                if not isinstance(part, str) and way.chosen(part, visit, _KINDS, formed=True):
                     yield Finding(
                         part.span, f"whoever makes the link writes `{text_of(part)}` into the page",
                         help="write `html_escape(…)` around it",
