@@ -32,9 +32,7 @@ def held_in_vain(policy: Policy) -> Iterator[tuple[Visit, int]]:
         wanted = RESPONSE | REQUEST
         vain: list[tuple[Visit, int]] = []
         routes = 0
-        for visit in policy.visits:
-            if visit.service not in (None, service):
-                continue
+        for visit in (*policy.visits_of(None), *policy.visits_of(service)):
             statement = visit.statement
             held = holds(statement)
             routes += isinstance(statement, p.Invoke) and statement.card.answers

@@ -43,11 +43,11 @@ class Scope:
         """The names that stand in it, but as what `set` and `remove` write; an assertion's outputs are read by those
         who call it."""
         found: set[str] = set()
-        written: set[Place] = set()
+        written: set[int] = set()
         for node in nodes(self.blocks):
             if isinstance(node, (n.Set, n.Remove)) and isinstance(node.target, n.Name):
-                written.add(place_of(node.target.span))
-            elif isinstance(node, n.Name) and place_of(node.span) not in written:
+                written.add(id(node.target))
+            elif isinstance(node, n.Name) and id(node) not in written:
                 found.add(node.name)
         if isinstance(self.declaration, n.AssertionDeclaration):
             found.update(output.name for output in self.declaration.outputs)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from policylang.lint.look import nodes
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule, Severity
-from policylang.lint.written import Place, place_of
 from policylang.syntax import nodes as n
 
 _SHORTEST = 10
@@ -45,16 +44,15 @@ class RepeatedLiteral(Rule):
     options: ClassVar[Mapping[str, Any]] = {"most": 4}
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        named: set[Place] = set()
+        named: set[int] = set()
         found: dict[str, list[n.Text]] = {}
-        for declaration in policy.declarations:
-            if isinstance(declaration, (n.Import, n.Test, n.Gateway, n.Upstream)):
-                continue
-            for node in nodes(declaration):
-                named.update(place_of(each.span) for each in _names(node))
-                text = node.literal if isinstance(node, n.Text) and place_of(node.span) not in named else None
-                if isinstance(node, n.Text) and text is not None and len(text) >= _SHORTEST:
+        for node in policy.nodes:
+            if isinstance(node, n.Text):
+                text = node.literal
+                if text is not None and len(text) >= _SHORTEST and id(node) not in named:
                     found.setdefault(text, []).append(node)
+            else:
+                named.update(id(each) for each in _names(node))
         for places in found.values():
             if len(places) > self.given["most"]:
                 yield Finding(
@@ -64,9 +62,11 @@ class RepeatedLiteral(Rule):
                 )  # fmt: skip
 
 
-def _names(node: n.Node) -> Iterator[n.Expr]:
-    """What names a thing, and is written out where it stands."""
-    if isinstance(node, n.Index):
+def _names(node: n.Node) -> Iterator[n.Node]:
+    """What names a thing, and is written out where it stands; tests and settings repeat what they are about."""
+    if isinstance(node, (n.Import, n.Test, n.Setting)):
+        yield from nodes(node)
+    elif isinstance(node, n.Index):
         yield node.key
     elif isinstance(node, n.Service) or (isinstance(node, n.CallExpr) and node.name in _TAKES_NAMES):
         yield from (arg.value for arg in node.args)
