@@ -29,7 +29,7 @@ class Grant(NamedTuple):
 
     service: str
     policy: str
-    until: int
+    until: float
 
     def void(self, policy: str, now: float) -> str:
         """Why it grants nothing under this policy at this time; empty where it does."""

@@ -55,14 +55,18 @@ class _Followed:
 class Tracing:
     """One for a worker. `key`: of the tokens; empty: there are none. `channel`: to the supervisor, from the start on.
 
-    Journals are sent when everything before them has been, else they are lost: nothing here waits.
+    Journals are sent when everything before them has been, else they are lost: nothing here waits. `log` is told who
+    may see what; `defect` logs a mistake of ours and gives its id.
     """
 
-    def __init__(self, edge: Edge, clock: Clock, key: bytes, defect: Callable[[BaseException], str]) -> None:
+    def __init__(
+        self, edge: Edge, clock: Clock, key: bytes, log: Callable[[str], None], defect: Callable[[BaseException], str]
+    ) -> None:
         self.channel: Channel | None = None
         self._edge = edge
         self._clock = clock
         self._key = key
+        self._log = log
         self._defect = defect
         self._followed: dict[int, _Followed] = {}
         self._traces: PolicyTraces
@@ -110,7 +114,9 @@ class Tracing:
         check_service(self._traces.program, service)
         if not (seconds.isascii() and seconds.isdecimal() and 1 <= int(seconds[:9]) <= LONGEST_LIFE):
             raise Refused(422, "wrong-time", f"a token is good for 1 to {LONGEST_LIFE} seconds")
-        grant = Grant(service, self._traces.program.hash, int(self._clock.wall()) + int(seconds))
+        grant = Grant(service, self._traces.program.hash, round(self._clock.wall() + int(seconds), 3))
+        whose = f" of service `{service}`" if service else ""
+        self._log(f"an operator has got a token for journals{whose}, good for {seconds} s")
         return {"token": issue(self._key, grant), "service": service, "policy": grant.policy, "expires": grant.until}
 
     async def _sources(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -158,9 +164,11 @@ class Tracing:
     def _watch(self) -> None:
         """Look at every exchange while somebody follows, and at none otherwise."""
         edge = self._edge
-        edge.handle, edge.on_done = self._handle, self._on_done
         if self._traces.questions:
-            edge.handle, edge.on_done, edge.traced = self._recorded, self._ended, True
+            edge.handle, edge.on_done = self._recorded, self._ended
+        else:
+            edge.handle, edge.on_done = self._handle, self._on_done
+        edge.traced = edge.on_done is not None or edge.timing
 
     def _recorded(self, exchange: Exchange) -> Coroutine[Waiter[Any], None, Response]:
         """`Edge.handle` while somebody follows."""

@@ -160,7 +160,9 @@ class Gateway:
         self.maps.give(self.answers)
         self.quotas_told = QuotaAnswers(self.quotas, self.clock, lambda text: events.write("info", text))
         self.quotas_told.give(self.answers)
-        self.tracing = Tracing(self.edge, self.clock, trace_key, events.defect)
+        self.tracing = Tracing(
+            self.edge, self.clock, trace_key, lambda text: events.write("info", text), events.defect
+        )
         self.tracing.give(self.answers)
         self._next_tls: Tls = {}
         self._version = own_version()

@@ -78,6 +78,9 @@ class Operation:
 
     def follow(self, follower: Follower, timeout: float) -> None:
         self.followers.add(follower, timeout)
+        asked = {"service": follower.service, "expression": follower.expression}
+        said = {name: value for name, value in asked.items() if value}
+        self._supervisor.log.write("info", "an operator follows journals", **said)
 
     def again(self, why: str) -> None:
         """Reload, and nobody waits for the result: it is logged."""

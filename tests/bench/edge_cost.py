@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
 def serve(port: int, upstream: int, fast: bool, profile: str) -> None:
-    from policylang.sdk import Exchange, Response, UpstreamCall
+    from policylang.sdk import BodyLimits, Exchange, Response, UpstreamCall
     from runtime.edge.edge import Edge
     from runtime.edge.environment import GatewayEnvironment, SystemClock
     from runtime.edge.loop import install
@@ -40,8 +40,9 @@ def serve(port: int, upstream: int, fast: bool, profile: str) -> None:
         "b", UpstreamSettings((server_address(f"http://127.0.0.1:{upstream}"),)), loop, edge.wheel, clock
     )
     environment = GatewayEnvironment(
-        "bench", "0", "n", clock, None, {"b": pool}, 1 << 20, lambda *_: None, lambda error, _: sys.exit(repr(error))
-    )
+        "bench", "0", "n", clock, None, None, None, {"b": pool}, BodyLimits(), lambda *_: None,
+        lambda error, _: sys.exit(repr(error)),
+    )  # fmt: skip
     call = UpstreamCall()
 
     async def handle(exchange: Exchange) -> Response:

@@ -108,6 +108,8 @@ class Back:
                         break
                     self.heads.append(head)
                     data = rest[length:]
+                    if b" /up/never " in head:
+                        continue
                     one.sendall(self.ANSWER)
 
     def close(self) -> None:
@@ -118,8 +120,9 @@ class Back:
 
 
 class Gateway:
-    def __init__(self, running: Daemon, folder: Path) -> None:
+    def __init__(self, running: Daemon, folder: Path, back: Back) -> None:
         self.running = running
+        self.back = back
         self.folder = folder
         self.port = running.ready()
         self.admin = AdminAddress(path=str(folder / ".polgate" / "admin.sock"))
@@ -232,7 +235,7 @@ def gateway(folder: Path, back: Back, workers: int = 2, setting: str = "") -> It
     (folder / "clients.json").write_text(json.dumps({KEY: {"id": "ann", "contract": "gold"}}))
     environ = {"SECRET": SECRET, "ADMIN_TOKEN": "sixteen-letters-and-more"}
     with daemon(["-m", "runtime.main", "run", "policy.pol"], folder, environ) as running:
-        yield Gateway(running, folder)
+        yield Gateway(running, folder, back)
 
 
 # --- tokens --------------------------------------------------------------------------------------
@@ -289,7 +292,8 @@ def test_a_token_that_grants_nothing_any_more_says_so_and_a_forged_one_is_as_non
     eventually(lambda: field(gate.curl("/none", f"Polgate-Trace: {short}"), "Polgate-Trace") == "expired", "it expires")
 
 
-def test_the_upstream_never_sees_the_field(gate: Gateway, back: Back) -> None:
+def test_the_upstream_never_sees_the_field(gate: Gateway) -> None:
+    back = gate.back
     token = gate.token()
     shown = [f"Polgate-Trace: {token}", "Polgate-Trace: forged", f"POLGATE-TRACE: {token}", "polgate-trace:"]
     for line in [*shown, *shown]:  # a head is read closely once, and known when it comes again
@@ -328,6 +332,16 @@ def test_nothing_private_and_no_credential_is_in_any_journal(gate: Gateway) -> N
     for one in journals:
         text = json.dumps(one)
         assert not [each for each in (*PRIVATE, token) if each in text], text
+
+
+def test_who_leaves_before_the_answer_has_a_journal_too(gate: Gateway) -> None:
+    with gate.following("response.status == 499") as stream:
+        with socket.create_connection(("127.0.0.1", gate.port), timeout=WAIT) as one:
+            one.sendall(b"GET /up/never HTTP/1.1\r\nHost: gate\r\n\r\n")
+            eventually(lambda: any(b" /up/never " in head for head in gate.back.heads), "it is on its way")
+        found = stream.next()
+        assert (found["status"], found["failure"]["name"]) == (499, "client-left")
+        assert [(entry["word"], entry["outcome"]) for entry in found["entries"]] == [("route", "cancelled")]
 
 
 # --- following -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import websockets
 
-from policylang.sdk import Exchange, Failed, Failure, Response, UpstreamCall
+from policylang.sdk import Exchange, Failed, Failure, Field, Response, UpstreamCall
 from runtime.edge.settings import EdgeSettings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -405,3 +405,23 @@ async def test_nothing_is_lost_or_added_on_the_way() -> None:
         await made.until(lambda: got and made.done)
         assert (got[0] == up, back == down) == (True, True)
         assert made.done[0][1:] == (101, len(up), len(down))
+
+
+@both_loops
+async def test_who_may_have_the_journal_finds_it_in_the_101() -> None:
+    class Granted:
+        def fields(self, exchange: Exchange, status: int) -> list[Field]:
+            return [(b"polgate-journal", b"Polgate-Journal", b"%d" % status)]
+
+    origin = Echo(CHANGED[:-2] + b"Polgate-Journal: theirs\r\n\r\n")
+    async with bench(up=origin) as made:
+        made.edge.on_done, made.edge.traced = lambda *_: None, True
+        shown: list[bytes] = []
+        made.edge.grant = lambda exchange, token: shown.append(token) or Granted()
+        wire = await made.connect()
+        wire.send(ASKED[:-2] + b"Polgate-Trace: a.b\r\n\r\n")
+        answer = await wire.answer()
+        assert (answer.status, answer["polgate-journal"], answer["x-theirs"]) == (101, "101", "2")
+        assert shown == [b"a.b"] and b"polgate-trace" not in origin.seen[0].lower()
+        wire.send(b"ab")
+        assert await wire.exactly(4) == b"abab"

@@ -44,7 +44,8 @@ class World:
         self.edge: Any = SimpleNamespace(
             handle=self.tree.handle, on_done=None, traced=False, timing=False, grant=None, loop=None
         )
-        self.tracing = Tracing(self.edge, self.clock, key, lambda error: pytest.fail(repr(error)))
+        self.said: list[str] = []
+        self.tracing = Tracing(self.edge, self.clock, key, self.said.append, lambda error: pytest.fail(repr(error)))
         self.tracing.serve(program)
 
     def token(self, **arguments: str) -> str:
@@ -103,6 +104,7 @@ def test_a_token_of_one_service_tells_nothing_of_another() -> None:
 def test_a_token_expires() -> None:
     world = World()
     token = world.token(**{"for": "90"})
+    assert world.said == ["an operator has got a token for journals, good for 90 s"]
     world.clock.advance(89.9)
     assert "Polgate-Journal" in world.ask(token)
     world.clock.advance(0.2)

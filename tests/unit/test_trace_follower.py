@@ -1,0 +1,151 @@
+"""What waits for an operator who follows journals, and how the admin listener gives it to him."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_admin_server import TOKEN, Listener, Operated, all_of, eventually, listening
+
+from runtime.admin.server import CONNECTIONS
+from runtime.trace.follower import LONGEST_QUEUE, Follower
+
+JOURNAL = b'{"status": 403}'
+
+
+def taken(follower: Follower) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in follower.take().splitlines()]
+
+
+def test_what_is_not_taken_is_lost_beyond_a_queue_and_counted_when_there_is_room() -> None:
+    follower = Follower("", "")
+    large = json.dumps({"text": "x" * 1000}).encode()
+    fits = LONGEST_QUEUE // (len(large) + 1)
+    for _ in range(fits + 7):
+        follower.journal(large)
+    assert len(taken(follower)) == fits
+    follower.journal(JOURNAL)
+    assert taken(follower) == [{"trace": "lost", "journals": 7}, {"status": 403}]
+    follower.journal(JOURNAL)
+    assert taken(follower) == [{"status": 403}], "what was lost is told once"
+
+
+def test_what_workers_missed_is_told_without_another_journal() -> None:
+    follower = Follower("", "")
+    follower.missed(3, 2)
+    assert taken(follower) == [{"trace": "lost", "journals": 3}]
+    follower.missed(0, 5)
+    assert taken(follower) == []
+    follower.end("enough")
+    follower.end("again")
+    follower.journal(JOURNAL)
+    assert taken(follower) == [{"trace": "end", "why": "enough", "lost": 3, "unread": 7}]
+
+
+class Followed(Operated):
+    def __init__(self) -> None:
+        super().__init__()
+        self.followers: list[Follower] = []
+        self.left: list[Follower] = []
+
+    def follow(self, follower: Follower, timeout: float) -> None:
+        follower.leave = lambda: self.left.append(follower)
+        self.followers.append(follower)
+
+
+@pytest.fixture
+def unix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    monkeypatch.setattr("test_admin_server.Operated", Followed)
+    with listening(tmp_path) as made:
+        yield made
+
+
+def begin(unix: Listener) -> tuple[Any, Follower]:
+    one = unix.connect()
+    before = len(unix.operated.followers)  # type: ignore[attr-defined]
+    one.sendall(b"GET /trace?expression=failure+%21%3D+none&service=a%20b HTTP/1.1\r\nHost: x\r\n\r\n")
+    eventually(lambda: len(unix.operated.followers) > before)  # type: ignore[attr-defined]
+    follower: Follower = unix.operated.followers[-1]  # type: ignore[attr-defined]
+    assert (follower.expression, follower.service) == ("failure != none", "a b")
+    assert one.recv(65536).partition(b"\r\n\r\n")[0].startswith(b"HTTP/1.1 200 ")
+    return one, follower
+
+
+def test_lines_go_out_as_they_come_and_the_end_closes(unix: Listener) -> None:
+    one, follower = begin(unix)
+    with one:
+        for _ in range(3):
+            follower.journal(JOURNAL)
+            assert one.recv(65536) == JOURNAL + b"\n"
+        follower.end("the gateway is ending")
+        assert json.loads(all_of(one))["why"] == "the gateway is ending"
+    eventually(lambda: unix.operated.left == [follower])  # type: ignore[attr-defined]
+
+
+def test_who_leaves_is_gone(unix: Listener) -> None:
+    one, follower = begin(unix)
+    one.close()
+    eventually(lambda: unix.operated.left == [follower])  # type: ignore[attr-defined]
+
+
+def test_who_reads_nothing_keeps_nobody_waiting_and_is_dropped(
+    unix: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.admin.server.STALLED", 0.5)
+    one, follower = begin(unix)
+    with one:
+        large = json.dumps({"text": "x" * 50_000}).encode()
+        for _ in range(100):
+            follower.journal(large)
+        assert unix.ask("/livez")[0] == 200
+        eventually(lambda: unix.operated.left == [follower])  # type: ignore[attr-defined]
+
+
+def test_silence_is_broken_so_that_both_sides_know(unix: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.admin.server.KEEP_ALIVE", 0.05)
+    one, follower = begin(unix)
+    with one:
+        lines = one.makefile("rb")
+        assert lines.readline() == lines.readline() == b"\n"
+        follower.journal(JOURNAL)
+        while (line := lines.readline()) == b"\n":
+            pass
+        assert line == JOURNAL + b"\n"
+
+
+def test_a_listener_that_closes_says_so(unix: Listener) -> None:
+    one, follower = begin(unix)
+    with one:
+        closing = threading.Thread(target=unix.server.close)
+        closing.start()
+        assert json.loads(all_of(one))["why"] == "this admin listener closes"
+        closing.join(20)
+    assert unix.operated.left == [follower]  # type: ignore[attr-defined]
+
+
+def test_over_tcp_it_needs_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_admin_server.Operated", Followed)
+    with listening(tmp_path, "127.0.0.1:0", TOKEN) as tcp:
+        for method, path in (("GET", "/trace"), ("GET", "/trace/sources"), ("POST", "/trace/tokens")):
+            assert tcp.ask(path, method)[0] == 401
+            assert tcp.ask(path, method, Host="evil.example", Authorization=f"Bearer {TOKEN}")[0] == 421
+        assert tcp.operated.followers == []  # type: ignore[attr-defined]
+    with listening(tmp_path, "127.0.0.1:0") as tcp:
+        assert tcp.ask("/trace")[0] == 403
+
+
+def test_while_it_drains_nobody_begins_to_follow(unix: Listener) -> None:
+    unix.operated.changed["draining"] = True
+    assert unix.ask("/trace")[0] == 409
+
+
+def test_many_who_come_and_go_leave_nothing(unix: Listener) -> None:
+    for _ in range(2 * CONNECTIONS):
+        one, _ = begin(unix)
+        one.close()
+    eventually(lambda: len(unix.operated.left) == 2 * CONNECTIONS)  # type: ignore[attr-defined]
+    eventually(lambda: not unix.server._connections)
