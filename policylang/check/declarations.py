@@ -177,9 +177,6 @@ def declared_map(unit: Unit, node: n.MapDeclaration) -> DeclaredMap:
         return DeclaredMap(node, None)
     if "ttl" in given:
         return DeclaredMap(node, _in_the_store(walk, node))
-    entries = unit.surroundings.given.maps.get(node.name)
-    if entries is not None:
-        return DeclaredMap(node, entries)
     args = given.get("file")
     if args is None:
         unit.report.error("missing-parameter", node.name_span, f"the map `{node.name}` needs `file` or `ttl`",
@@ -194,7 +191,11 @@ def declared_map(unit: Unit, node: n.MapDeclaration) -> DeclaredMap:
     value = fit(walk, MAP_DECLARATION[0], walk.value(args[0].value), args[0].value)
     if not isinstance(value, p.Const) or not isinstance(value.value, str):
         return DeclaredMap(node, None)
-    return DeclaredMap(node, unit.surroundings.json_object(unit.report, value.value, args[0].value.span))
+    span = args[0].value.span
+    entries = unit.surroundings.given_map(node.name, value.value, span)
+    if entries is None:
+        entries = unit.surroundings.json_object(unit.report, value.value, span)
+    return DeclaredMap(node, entries)
 
 
 def _in_the_store(walk: Walk, node: n.MapDeclaration) -> SharedMap | None:

@@ -34,12 +34,20 @@ def resolve(path: str, beside: str) -> str:
 @dataclass(slots=True)
 class Given:
     """What a test puts in the place of the surroundings: entries of maps with a file, by the map's name; environment
-    variables and secrets by name; texts of files, by the path as the policy writes it."""
+    variables and secrets by name; texts of files, by the path as the policy writes it.
+
+    `missing`: only what is not there otherwise is given.
+    """
 
     maps: dict[str, dict[str, Any]] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    missing: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.maps or self.variables or self.secrets or self.files)
 
 
 class Surroundings:
@@ -73,15 +81,28 @@ class Surroundings:
 
     def variable(self, name: str) -> str | None:
         self.asked.add(("env", name))
-        given = self.given.variables.get(name)
-        return self._environ.get(name) if given is None else given
+        return self._or_given(self._environ.get(name), self.given.variables.get(name))
+
+    def _or_given(self, found: str | None, given: str | None) -> str | None:
+        return found if given is None or (self.given.missing and found is not None) else given
+
+    def given_map(self, name: str, path: str, span: Span) -> dict[str, Any] | None:
+        """The entries that stand for those of the map's file; None where the file counts."""
+        given = self.given.maps.get(name)
+        if given is None or not self.given.missing:
+            return given
+        try:
+            self.read(resolve(path, span.source.name))
+        except OSError:
+            return given
+        return None
 
     def secret(self, name: str) -> str | None:
         """From the folder that the service manager gives, else from the environment; one line's end is cut off."""
         self.asked.add(("secret", name))
-        given = self.given.secrets.get(name)
-        if given is not None:
-            return given
+        return self._or_given(self._secret(name), self.given.secrets.get(name))
+
+    def _secret(self, name: str) -> str | None:
         folder = self._environ.get(CREDENTIALS)
         if folder and name and "/" not in name and name not in (".", ".."):
             path = posixpath.join(folder, name)
@@ -110,12 +131,14 @@ class Surroundings:
     def raw(self, report: Report, path: str, span: Span) -> bytes | None:
         self.asked.add(("file", path))
         given = self.given.files.get(path)
-        if given is not None:
+        if given is not None and not self.given.missing:
             return given.encode("utf-8", "surrogatepass")
         where = resolve(path, span.source.name)
         try:
             return self.read(where)
         except FileNotFoundError:
+            if given is not None:
+                return given.encode("utf-8", "surrogatepass")
             report.error("missing-file", span, f"there is no file `{where}`",
                          help="a path is relative to the file that names it")  # fmt: skip
         except OSError as error:

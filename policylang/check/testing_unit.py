@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from policylang.check.kinds import join, type_of
+from policylang.check.program import Const
 from policylang.check.unit import Unit
 from policylang.check.walk import Walk
 from policylang.sdk import static_types as t
@@ -24,6 +25,13 @@ class TestingUnit(Unit):
     sent: bool = False
     rows: dict[str, Sequence[Any]] = field(default_factory=dict)
     called: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+
+    @property
+    def constant_names(self) -> list[str]:
+        return [*self.policy.constant_names, *self.constant_nodes]
+
+    def constant(self, name: str) -> Const | None:
+        return self._constants.get(name) or self.policy.constant(name)
 
 
 def unit_of(walk: Walk) -> TestingUnit:

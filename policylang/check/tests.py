@@ -55,7 +55,6 @@ def check_tests(policy: Unit, declarations: Sequence[n.Declaration]) -> tuple[Ch
         {**policy.expressions, **EXPRESSIONS}, {**policy.statements, **STATEMENTS}, upstreams=policy.upstreams,
         maps=policy.maps, broken=policy.broken, policy=policy, called=_called(declarations),
     )  # fmt: skip
-    unit.constant_nodes.update(policy.constant_nodes)
     unit.constant_spans.update(policy.constant_spans)
     tests = [node for node in declarations if isinstance(node, n.Test)]
     for node in declarations:
@@ -182,7 +181,7 @@ def literal(node: n.Expr) -> Any:
 
 def given_in(declarations: Iterable[n.Declaration]) -> Given:
     """What some test gives, so that the policy can be checked where its surroundings have none of it."""
-    found = Given()
+    found = Given(missing=True)
     for call, name, node in _givens(declarations):
         if name is None:
             continue

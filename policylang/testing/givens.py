@@ -86,8 +86,8 @@ class GivenFile(Given):
 
 
 def _change(world: World, what: str, name: str, value: Any) -> None:
-    before = getattr(world.given, what)
-    world.change(replace(world.given, **{what: {**before, name: value}}))
+    changed: dict[str, Any] = {what: {**getattr(world.given, what), name: value}}
+    world.change(replace(world.given, **changed))
 
 
 class GivenCertificate(Given):

@@ -99,15 +99,16 @@ _CURE = "mend the test: it says nothing about the policy yet"
 
 
 def _picture(test: Test) -> str:
-    """The exchange that went wrong, which is the last one, on the policy's source."""
+    """The exchange that went wrong, which is the last one, on the policy's source. Nothing where the test has gone well
+    this time, as chance has it."""
     from policylang.trace.document import document
     from policylang.trace.picture import picture
     from policylang.trace.recorded import Recorded
 
     world = World(test.suite, _program(test), None)
     world.make_journal = Recorded
-    play(test, world)
-    if world.last is None:
+    outcome = play(test, world)
+    if world.last is None or not _findings(test, world, outcome):
         return ""
     program = world.last.tree.program
     return picture(document(world.last.exchange, program), program.sources, times=False)

@@ -13,7 +13,7 @@ from policylang.check.checking import Checked, check_again, check_files
 from policylang.check.loading import TESTS
 from policylang.check.program import Const, Program
 from policylang.check.surroundings import Given, Loader
-from policylang.check.tests import CheckedTest
+from policylang.check.tests import CheckedTest, given_in
 from policylang.diagnostics import Diagnostic
 from policylang.record import record
 from policylang.sdk.outcome import Failed
@@ -46,6 +46,7 @@ class Suite:
     programs: dict[bytes, Program] = field(default_factory=dict)
     runs: dict[int, Any] = field(default_factory=dict)
     _again: Any = None
+    _plain: bool = False
 
     def tree(self, given: Given) -> Tree:
         """The policy in these surroundings, checked once for equal ones. Raises WrongPolicy.
@@ -78,6 +79,7 @@ def load_suite(
     if checked.program is None or loaded is None:
         return Suite(path, checked.diagnostics, None)
     suite = Suite(path, checked.diagnostics, checked.program)
+    suite._plain = given_in(loaded.tests).nothing
     suite._again = lambda given: check_again(loaded, given, load, environ, catalog=catalog)
     own = (each for each in checked.tests if each.span.source.name == path)
     suite.tests = tuple(test for each in own for test in _tests(suite, each))

@@ -292,6 +292,33 @@ def test_maps_env_secrets_and_files_are_given() -> None:
     )
 
 
+def test_what_no_test_gives_is_the_policys_own() -> None:
+    policy = """
+    map clients, file: "clients.json"
+    let ann = map("clients")["k1"].id
+    service s "/" { respond 200, body: "${ann} ${env("REGION")} ${file("page.html")}" }
+    """
+    first, second = results(
+        """
+        test "given" {
+            given map("clients"), entries: { k1: { id: "eve" } }
+            given env("REGION"), value: "eu"
+            given file("page.html"), text: "given"
+            get "/"
+            expect response.text == "eve eu given"
+        }
+        test "found" {
+            get "/"
+            expect response.text == "ann us found"
+        }
+        """,
+        policy,
+        {"page.html": b"found"},
+        {"REGION": "us"},
+    )
+    assert (first.outcome, second.outcome) == ("passed", "passed"), render([*first.findings, *second.findings])
+
+
 def test_entries_of_a_map_in_the_store() -> None:
     policy = """
     map sessions, ttl: 30m
