@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import fields_written
-from policylang.lint.look import expressions
+from policylang.lint.look import expressions, nodes
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.source import Span
@@ -21,6 +21,7 @@ _CREDENTIAL = re.compile(
 )
 _SCHEME = re.compile(r"(?:Basic|Bearer|Token|ApiKey) \S{8,}", re.I)
 _TELLING = re.compile(r"(?:^|_)(?:secret|password|passwd|passphrase|private_key|api_?key|signing_key|token)$")
+_WORDS = re.compile(r"[A-Za-z]+(?:[-_ ./:][A-Za-z]+)*")
 _FIELDS = frozenset({"authorization", "proxy-authorization", "x-api-key", "x-auth-token", "api-key", "apikey"})
 
 
@@ -45,19 +46,23 @@ class SecretInText(Rule):
         constants = {each.name: each for each in policy.declarations if isinstance(each, n.Constant)}
         for each in constants.values():
             written = each.value.literal if isinstance(each.value, n.Text) else None
-            if written and (each.private or (len(written) >= 8 and _TELLING.search(each.name))):
+            if written and (each.private or (_TELLING.search(each.name) and _random(written))):
                 yield _found(each.value.span)
-        for node in policy.nodes:
-            texts = [part for part in node.parts if isinstance(part, str)] if isinstance(node, n.Text) else []
-            if any(_CREDENTIAL.search(text) for text in texts):
-                yield _found(node.span)
+        for declaration in policy.declarations:
+            if isinstance(declaration, n.Test):
+                continue  # a test's callers have keys that open nothing
+            for node in nodes(declaration):
+                texts = [part for part in node.parts if isinstance(part, str)] if isinstance(node, n.Text) else []
+                if any(_CREDENTIAL.search(text) for text in texts):
+                    yield _found(node.span)
         for setting in policy.program.gateway:
             if setting.name == "admin":
                 yield from _token(policy, setting)
         for visit in policy.visits:
             for expr in _meant(visit.statement):
-                if _written(expr, constants):
-                    yield _found(expr.span)
+                span = _written(expr, constants)
+                if span is not None:
+                    yield _found(span)
 
 
 def _found(span: Span) -> Finding:
@@ -67,12 +72,17 @@ def _found(span: Span) -> Finding:
     )  # fmt: skip
 
 
+def _random(text: str) -> bool:
+    """Whether it may be a secret: no word or name, and no address."""
+    return len(text) >= 8 and "://" not in text and not _WORDS.fullmatch(text)
+
+
 def _meant(statement: p.Statement) -> Iterator[p.Expr]:
     """What can only be a secret."""
     for field in fields_written(statement):
         value = field.value
         if isinstance(value, p.Const) and field.message == "request" and field.name in _FIELDS:
-            bare = not field.name.endswith("authorization") and len(str(value.value)) >= 8
+            bare = not field.name.endswith("authorization") and _random(str(value.value))
             if bare or _SCHEME.fullmatch(str(value.value)):
                 yield value
     for expr in expressions(statement):
@@ -84,19 +94,20 @@ def _meant(statement: p.Statement) -> Iterator[p.Expr]:
         elif isinstance(expr, p.BinaryOp) and expr.op == "==":
             for side, other in ((expr.left, expr.right), (expr.right, expr.left)):
                 if isinstance(other, p.Named) and other.kind == "header" and isinstance(other.key, p.Const):
-                    long = isinstance(side, p.Const) and isinstance(side.value, str) and len(side.value) >= 8
-                    if long and str(other.key.value).lower() in _FIELDS:
+                    known = isinstance(side, p.Const) and _random(str(side.value))
+                    if known and str(other.key.value).lower() in _FIELDS:
                         yield side
 
 
-def _written(expr: p.Expr, constants: dict[str, n.Constant]) -> bool:
-    """Whether it is a literal, here or under a name; what `env` or `secret` gave is none."""
+def _written(expr: p.Expr, constants: dict[str, n.Constant]) -> Span | None:
+    """The literal, here or under a name; what `env` or `secret` gave is none."""
     if not isinstance(expr, p.Const) or not isinstance(expr.value, str) or not expr.value:
-        return False
+        return None
     text = expr.span.text
     if text.startswith(('"', 'r"')):
-        return text.startswith("r") or "${" not in text
-    return text in constants and isinstance(constants[text].value, n.Text)
+        return expr.span if text.startswith("r") or "${" not in text else None
+    declared = constants.get(text)
+    return declared.value.span if declared is not None and isinstance(declared.value, n.Text) else None
 
 
 def _token(policy: Policy, setting: p.Setting) -> Iterator[Finding]:
