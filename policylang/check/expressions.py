@@ -110,7 +110,12 @@ def interpolates(walk: Walk, expr: p.Expr) -> None:
 
 
 def present(walk: Walk, expr: p.Expr, what: str) -> None:
-    """Report a name bound with `?` that is used for `what`, which takes no `none`."""
+    """Report a name bound with `?` that is used for `what`, which takes no `none`.
+
+    Whoever asks about an exchange from outside asks about one that is over: a value that is not there is told then.
+    """
+    if walk.place == "asked":
+        return
     if isinstance(expr, p.MessageField) and expr.message == "response" and walk.state.response == "maybe":
         walk.error(
             "may-be-none", expr.span, "`response` may be `none` in `on failure`", label=f"{what} takes no `none`",

@@ -91,8 +91,10 @@ def _from_environment(parser: argparse.ArgumentParser) -> None:
         for option in action.option_strings:
             value = os.environ.get("POL_" + option.lstrip("-").upper().replace("-", "_"))
             if option.startswith("--") and value and option != "--help":
-                on = value.lower() in ("1", "true", "yes")
-                action.default = on if isinstance(action, argparse._StoreTrueAction) else value
+                if isinstance(action, argparse._StoreTrueAction):
+                    action.default = value.lower() in ("1", "true", "yes")
+                else:
+                    action.default = [value] if isinstance(action, argparse._AppendAction) else value
 
 
 def use_color(choice: str) -> bool:

@@ -72,7 +72,7 @@ def incoming_of(found: argparse.Namespace, url: str | None) -> Incoming:
 def _fields(found: argparse.Namespace, asked: Incoming) -> None:
     """Those of -H stand in place of what is there by itself; among each other they are repeated fields."""
     lines: list[str] = []
-    for line in _listed(found.header):
+    for line in found.header or ():
         if line.startswith("@"):
             lines += [each for each in _text(line[1:]).splitlines() if each.strip()]
         else:
@@ -92,11 +92,11 @@ def _fields(found: argparse.Namespace, asked: Incoming) -> None:
 
 
 def _data(found: argparse.Namespace, asked: Incoming) -> None:
-    parts = [_taken(each, True) for each in _listed(found.data)]
-    parts += [each.encode("utf-8", "surrogateescape") for each in _listed(found.data_raw)]
-    parts += [_taken(each, False) for each in _listed(found.data_binary)]
-    parts += [_encoded(each) for each in _listed(found.data_urlencode)]
-    json = [_taken(each, False) for each in _listed(found.json)]
+    parts = [_taken(each, True) for each in found.data or ()]
+    parts += [each.encode("utf-8", "surrogateescape") for each in found.data_raw or ()]
+    parts += [_taken(each, False) for each in found.data_binary or ()]
+    parts += [_encoded(each) for each in found.data_urlencode or ()]
+    json = [_taken(each, False) for each in found.json or ()]
     if not parts and not json:
         return
     if parts and json:
@@ -137,10 +137,6 @@ def _encoded(data: str) -> bytes:
 
 def _text(file: str) -> str:
     return read(file).decode("utf-8", "surrogateescape")
-
-
-def _listed(given: list[str] | str | None) -> list[str]:
-    return [given] if isinstance(given, str) else list(given or ())
 
 
 def _address(text: str) -> str:

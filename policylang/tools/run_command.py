@@ -138,8 +138,7 @@ def answers_of(found: argparse.Namespace, program: Program) -> dict[str, list[Pl
     """What each upstream is to answer. Raises NotARequest."""
     known = [each.name for each in program.upstreams]
     answers: dict[str, list[Planned]] = {}
-    given = found.upstream or []
-    for text in [given] if isinstance(given, str) else given:
+    for text in found.upstream or ():
         name, mark, said = text.partition("=")
         if not mark:
             raise NotARequest(f"`--upstream {text}` is no `NAME=STATUS`")

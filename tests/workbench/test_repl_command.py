@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import select
+import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -355,3 +360,28 @@ def test_no_policy(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_wrong_flags(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["repl", "shop.pol", "orders"]) == 2
     assert capsys.readouterr().err.startswith("pol: `orders` is neither a path nor a URL")
+
+
+def test_at_a_terminal(shop: Path) -> None:
+    """There is a prompt, lines are edited and names completed, and the end of input ends it."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", "from policylang.tools.main import main; main()", "repl", "shop.pol"]
+    environ = {**os.environ, "TERM": "dumb", "PYTHONPATH": str(Path(__file__).parents[2])}
+    left = [b"1 + \x01 2 * \x05 2\n", b":na\t\n", b"\x04"]
+    shown = b""
+    deadline = time.monotonic() + 30
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environ) as process:
+        os.close(slave)
+        while process.poll() is None and time.monotonic() < deadline:
+            if not select.select([master], [], [], 0.05)[0]:
+                continue
+            try:
+                shown += os.read(master, 4096)
+            except OSError:  # the other side is closed
+                break
+            if left and shown.endswith(b"\n> " if len(left) < 3 else b"> "):
+                os.write(master, left.pop(0))
+        assert process.wait(20) == 0, shown.decode()
+        os.close(master)
+    lines = shown.decode().replace("\r", "").split("\n")
+    assert "4" in lines and "user = none" in lines
