@@ -6,41 +6,41 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import argument, calls, text_of
+from policylang.lint.look import argument, calls
+from policylang.lint.origins import children
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
-_WHOLE = ("text", "body", "json")
-
 
 class BodyLogged(Rule):
-    """A body that is written to the log is held in memory for it, and what is in it lies there for all who read logs.
+    """The whole body of a request is written into the log.
 
-    A line is cut after 4 KiB, so that of a large body the beginning is left. Log what tells requests apart: an id, a
-    size, one member.
+    Bodies hold passwords, card numbers and what people say of themselves; logs are kept, copied and read by many. Log
+    the part that is of use.
 
-        log "ordered: ${request.text}"
-        route orders
+        log "refused: ${request.text}", level: warning
     ==
-        log "ordered by ${request.header["X-Client"] ?? "nobody"}"
-        route orders
+        log "refused: an order of ${request.size}", level: warning
     """
 
     name: ClassVar[str] = "body-logged"
-    category: ClassVar[Category] = "performance"
+    category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             text = argument(visit.statement, "text") if calls(visit.statement, "log") else None
-            if text is not None:
-                for part in text.parts if isinstance(text, p.Template) else (text,):
-                    if isinstance(part, p.Expr) and _whole(part):
-                        yield Finding(
-                            part.span, f"`{text_of(part)}` is all of a body", help="log a part of it that is known",
-                        )  # fmt: skip
+            whole = None if text is None or text.private else _whole(text)
+            if whole is not None:
+                yield Finding(
+                    whole.span, "whatever somebody sends is kept in the log",
+                    help="log the part that is of use, such as `request.json.id`",
+                )  # fmt: skip
 
 
-def _whole(expr: p.Expr) -> bool:
-    if isinstance(expr, p.FunctionCall) and expr.card.name in ("json", "string"):
-        return _whole(expr.args[0])
-    return isinstance(expr, p.MessageField) and expr.field in _WHOLE
+def _whole(expr: p.Expr) -> p.Expr | None:
+    """Where all of a body is made text of; a member of it is a part, and so is what a function finds in it."""
+    if isinstance(expr, p.MessageField):
+        return expr if expr.message == "request" and expr.field in ("text", "body", "json") else None
+    if isinstance(expr, p.FunctionCall) and expr.card.name != "json":
+        return None
+    return next((found for each in children(expr) if (found := _whole(each)) is not None), None)
