@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from policylang.diagnostics import Diagnostic
@@ -49,6 +50,7 @@ class Expectation(Assertion):
             place, op, left_text, right_text, written = self.how
             values = self.left(exchange), self.right(exchange)
             message = sentence(op, left_text, right_text, *values, written)
+            world_of(exchange).look_at(_number(left_text, *values))
         except Failed as failed:
             place = self.how[0]
             failure = failed.failure
@@ -56,6 +58,19 @@ class Expectation(Assertion):
         if self.why is not None:
             message = f"{self.why(exchange)}: {message}"
         return not_as_expected(exchange, place, message)
+
+
+_OF_GROUP = re.compile(r"(?:responses|statuses)\[(\d+)\]")
+
+
+def _number(text: str, left: Any, right: Any) -> int | None:
+    """Which answer of several an expectation is about, where it says so."""
+    found = _OF_GROUP.match(text)
+    if found is not None:
+        return int(found[1])
+    if text == "statuses" and isinstance(left, list) and isinstance(right, list):
+        return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), None)
+    return None
 
 
 def not_as_expected(exchange: Exchange, place: Span, message: str) -> Failure:

@@ -99,8 +99,8 @@ _CURE = "mend the test: it says nothing about the policy yet"
 
 
 def _picture(test: Test) -> str:
-    """The exchange that went wrong, which is the last one, on the policy's source. Nothing where the test has gone well
-    this time, as chance has it."""
+    """The exchange that went wrong, the last one where nothing else is said, on the policy's source. Nothing where the
+    test has gone well this time, as chance has it."""
     from policylang.trace.document import document
     from policylang.trace.picture import picture
     from policylang.trace.recorded import Recorded
@@ -108,7 +108,8 @@ def _picture(test: Test) -> str:
     world = World(test.suite, _program(test), None)
     world.make_journal = Recorded
     outcome = play(test, world)
-    if world.last is None or not _findings(test, world, outcome):
+    shown = world.looked_at or world.last
+    if shown is None or not _findings(test, world, outcome):
         return ""
-    program = world.last.tree.program
-    return picture(document(world.last.exchange, program), program.sources, times=False)
+    program = shown.tree.program
+    return picture(document(shown.exchange, program), program.sources, times=False)

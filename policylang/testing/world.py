@@ -139,6 +139,7 @@ class World:
         self.certificates: dict[str, Certificate] = {}
         self.requests = 0
         self.last: Asked | None = None
+        self.looked_at: Asked | None = None
         self.group: list[Asked] = []
         self.together: list[Asked] | None = None
         self.broken: list[str] = []
@@ -241,6 +242,7 @@ class World:
                 raise Broken("a request waits for what never comes")
         self.group = group
         self.last = group[-1] if group else self.last
+        self.looked_at = None
         if self._observe is not None:
             for each in group:
                 self._observe(each.tree, each.exchange)
@@ -259,9 +261,15 @@ class World:
             return Failure("broken-test", 500, self.broken[0] if self.broken else "", kind=Kind.DEFECT)
         return None
 
+    def look_at(self, number: int | None) -> None:
+        """Of several answers, which one what is said next is about; None: the last one."""
+        self.looked_at = self.last
+        if number is not None and number < len(self.group):
+            self.looked_at = self.group[number]
+
     def story(self) -> str:
-        """What became of the last request, in a sentence."""
-        last = self.last
+        """What became of the request that is looked at, in a sentence."""
+        last = self.looked_at or self.last
         if last is None or last.response is None:
             return ""
         method, path, query = last.line
