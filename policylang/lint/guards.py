@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv6Network, ip_address, ip_network
+from typing import TypeAlias
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.record import record
+from policylang.tree.facts import blocks
+
+Test: TypeAlias = Callable[[p.Statement], bool]
 
 LIMITS = ("rate_limit", "quota", "concurrency_limit")
 OURS = frozenset({"caching", "content", "identity", "observe", "routing", "state", "traffic"})
@@ -73,6 +77,63 @@ def mutual(policy: Policy) -> bool:
 
 def sends(statement: p.Statement) -> bool:
     return isinstance(statement, p.Invoke) and (statement.card.answers or statement.card.sends)
+
+
+# --- ways ----------------------------------------------------------------------------------------
+
+
+class Marked:
+    """Some statements, these and none that are equal."""
+
+    def __init__(self, statements: Iterable[p.Statement]) -> None:
+        self._ids = {id(each) for each in statements}
+
+    def __call__(self, statement: p.Statement) -> bool:
+        return id(statement) in self._ids
+
+
+def surely_before(way: Way, visit: Visit, test: Test) -> bool:
+    """Whether something of which the test is true runs, and passes, on every way to this statement."""
+    return _surely_around(way, visit, test, behind=False)
+
+
+def surely_beside(way: Way, visit: Visit, test: Test) -> bool:
+    """As `surely_before`, or on every way that goes on behind it."""
+    return _surely_around(way, visit, test, behind=True)
+
+
+def _surely_around(way: Way, visit: Visit, test: Test, behind: bool) -> bool:
+    place: Visit | None = visit
+    while place is not None:
+        outer = None if place.outer is None else place.outer.statement
+        in_turn = not isinstance(outer, p.Group) or outer.kind == "all"
+        if in_turn and any(surely(each, test) for each in place.before):
+            return True
+        if in_turn and behind and any(surely(each, test, ends=False) for each in place.after):
+            return True
+        place = place.outer
+        if place is not None and test(place.statement):
+            return True
+    return visit.place != "before" and any(
+        surely(each.statement, test) for each in way.visits if each.place == "before" and not each.parents
+    )
+
+
+def surely(statement: p.Statement, test: Test, ends: bool = True) -> bool:
+    """Whether the test is true of it, or of something in it on each way that goes on behind it; `ends`: a way that
+    ends there does not go on."""
+    if test(statement) or (ends and isinstance(statement, (p.Fail, p.Respond))):
+        return True
+    if isinstance(statement, p.For) or (isinstance(statement, p.Group) and statement.kind == "none"):
+        return False
+    if isinstance(statement, p.If) and statement.orelse is None:
+        return False
+    if isinstance(statement, p.Invoke) and statement.card.skips_block:
+        return False
+    if isinstance(statement, p.Group) and statement.kind == "any":
+        return all(surely(each, test, ends) for each in statement.body.statements)
+    inner = [any(surely(each, test, ends) for each in block.statements) for block in blocks(statement)]
+    return bool(inner) and all(inner)
 
 
 # --- addresses -----------------------------------------------------------------------------------
@@ -154,6 +215,7 @@ def leading_text(expr: p.Expr | None) -> str:
 
 
 __all__ = [
-    "LIMITS", "OURS", "Written", "fields_written", "firm", "identifies", "leading_text", "limits",
-    "literal_text", "mutual", "on_loopback", "sends", "shared", "too_wide", "writes_part",
+    "LIMITS", "OURS", "Marked", "Written", "fields_written", "firm", "identifies", "leading_text", "limits",
+    "literal_text", "mutual", "on_loopback", "sends", "shared", "surely_before", "surely_beside", "too_wide",
+    "writes_part",
 ]  # fmt: skip

@@ -8,12 +8,14 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import identifies, mutual, writes_part
-from policylang.lint.look import own_expressions, parts, text_of
+from policylang.lint.look import constant, own_expressions, parts, text_of
 from policylang.lint.origins import Source, Way, named
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
 _ABOUT_ITSELF = frozenset({"user-agent", "referer"})
+_HOLDS = frozenset({"==", "in", "contains", "starts_with", "ends_with", "matches"})
+_RIGHT = re.compile(r"(?:^|[-_])(?:internal|admin|trusted|bypass|privileged|superuser)(?:[-_]|$)")
 _CLAIM = re.compile(
     r"(?:^|[-_])(?:internal|admin|roles?|auth(?:enticated|orized)?|trusted|bypass|privileged|superuser|groups?|scopes?"
     r"|permissions?|user(?:-?id|name)?)(?:[-_]|$)"
@@ -71,12 +73,18 @@ class CheckOfClientWords(Rule):
 
 
 def _decide(statement: p.Statement) -> Iterator[p.Expr]:
-    """The parts of messages that a statement's condition reads."""
-    if isinstance(statement, (p.Require, p.If, p.Match)) and not isinstance(statement, p.Split):
-        for expr in own_expressions(statement):
-            if isinstance(expr, p.UnaryOp):
-                continue  # `not …` keeps somebody out, and lets nobody in
-            yield from (part for part in parts(expr) if isinstance(part, (p.Named, p.SlotRef)))
+    """The parts of messages that a statement holds against what it knows. `not …` keeps somebody out, and lets nobody
+    in."""
+    if isinstance(statement, p.Match) and not isinstance(statement, p.Split):
+        yield from _read(statement.subject)
+    for expr in own_expressions(statement) if isinstance(statement, (p.Require, p.If)) else ():
+        for part in () if isinstance(expr, p.UnaryOp) else parts(expr):
+            if isinstance(part, p.BinaryOp) and part.op in _HOLDS and constant(part.right) not in (None, ""):
+                yield from _read(part.left)
+
+
+def _read(expr: p.Expr) -> Iterator[p.Expr]:
+    return (part for part in parts(expr) if isinstance(part, (p.Named, p.SlotRef)))
 
 
 def _claim(way: Way, expr: p.Expr, required: bool) -> Source | None:
@@ -84,6 +92,6 @@ def _claim(way: Way, expr: p.Expr, required: bool) -> Source | None:
     for kind, name in sources:
         if kind == "header" and name in _ABOUT_ITSELF:
             return (kind, name) if required else None
-        if kind in ("header", "query") and _CLAIM.search(name.lower()):
+        if (kind == "header" and _CLAIM.search(name)) or (kind == "query" and _RIGHT.search(name.lower())):
             return kind, name
     return None

@@ -41,13 +41,21 @@ class GuardIgnored(Rule):
                 tried, handler = statement.body.statements, statement.handler
             else:
                 continue
-            guard = next((each for outer in tried for each in within(outer) if calls(each, *_GUARDS)), None)
+            guard = _last(tried)
             if guard is not None and _swallows(handler):
                 yield Finding(
                     guard.span, "what this refuses goes on all the same",
                     labels=[Label(handler.statements[-1].span, "swallowed here")],
                     help="leave the `ignore` out, or try the limit with `log_only: true`",
                 )  # fmt: skip
+
+
+def _last(tried: tuple[p.Statement, ...]) -> p.Statement | None:
+    """A guard behind which nothing is tried: else it may guard that alone, such as a copy of one request in ten."""
+    found = [each for outer in tried for each in within(outer)]
+    guards = [each for each in found if calls(each, *_GUARDS)]
+    idle = all(isinstance(each, (p.Require, p.Expand, p.Group)) or calls(each, "log", *_GUARDS) for each in found)
+    return guards[0] if guards and idle and writes(*tried).nothing and not binds(*tried) else None
 
 
 def _swallows(handler: p.Block) -> bool:

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import fields_written
-from policylang.lint.look import calls, constant
+from policylang.lint.look import constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.lint.rules.forwarded_read import REMOVED
 
 _ITS_OWN = REMOVED | {"host", "via", "x-request-id", "expect"}
-_COUNTED = ("rate_limit", "quota", "lockout", "concurrency_limit")
 
 
 class HandMadeFields(Rule):
@@ -43,7 +42,7 @@ class HandMadeFields(Rule):
                     )
                 elif field.message == "response" and (
                     field.name in ("ratelimit", "ratelimit-policy")
-                    or (field.name == "retry-after" and _of_limit(policy, visit.service, visit.statement))
+                    or (field.name == "retry-after" and _refuses(visit.statement))
                 ):  # fmt: skip
                     yield Finding(
                         field.value.span, "this number is made up: the limit's own answer has the right one",
@@ -51,8 +50,6 @@ class HandMadeFields(Rule):
                     )  # fmt: skip
 
 
-def _of_limit(policy: Policy, service: p.Service | None, statement: p.Statement) -> bool:
-    """Whether it is the answer of a limit's refusal."""
-    if isinstance(statement, p.Respond) and constant(statement.status) != 429:
-        return False
-    return any(calls(visit.statement, *_COUNTED) for visit in policy.ways.of(service).visits)
+def _refuses(statement: p.Statement) -> bool:
+    """Whether it answers in the place of a limit; other answers have times of their own."""
+    return isinstance(statement, p.Respond) and constant(statement.status) == 429

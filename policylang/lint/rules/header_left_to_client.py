@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import fields_written, sends, writes_part
-from policylang.lint.look import Visit, argument, constant
-from policylang.lint.origins import Source, Way
+from policylang.lint.guards import fields_written, sends, surely_before, writes_part
+from policylang.lint.look import argument, constant
+from policylang.lint.origins import Source
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
-from policylang.tree.facts import blocks
 
 
 class HeaderLeftToClient(Rule):
@@ -48,7 +48,7 @@ class HeaderLeftToClient(Rule):
             for visit in way.path:
                 name = _upstream(visit.statement)
                 for field, set_at in believed.get(name, {}).items():
-                    if not _written_before(way, visit, field):
+                    if not surely_before(way, visit, partial(writes_part, kind="header", name=field)):
                         yield Finding(
                             visit.statement.span, f"`{name}` believes `{set_at.text}`, which the client may write here",
                             labels=[Label(set_at, "elsewhere it says who calls")],
@@ -84,33 +84,3 @@ def _who(policy: Policy, source: Source) -> bool:
     if kind == "stored":
         return name in policy.shared_maps and policy.shared_maps[name].private
     return kind in ("identity", "user") or source == ("client", "cert")
-
-
-def _written_before(way: Way, visit: Visit, field: str) -> bool:
-    """Whether every way to this statement writes or removes the field."""
-
-    def writes(statement: p.Statement) -> bool:
-        return writes_part(statement, "header", field)
-
-    place: Visit | None = visit
-    while place is not None:
-        if any(_surely(each, writes) for each in place.before):
-            return True
-        place = place.outer
-    return any(_surely(each.statement, writes) for each in way.visits if each.place == "before" and not each.parents)
-
-
-def _surely(statement: p.Statement, writes: Callable[[p.Statement], bool]) -> bool:
-    """Whether it is true of something in it on each way that goes on behind it."""
-    if writes(statement) or isinstance(statement, (p.Fail, p.Respond)):
-        return True
-    if isinstance(statement, p.For) or (isinstance(statement, p.Group) and statement.kind == "none"):
-        return False
-    inner = [any(_surely(each, writes) for each in block.statements) for block in blocks(statement)]
-    if isinstance(statement, p.If):
-        return all(inner) and statement.orelse is not None
-    if isinstance(statement, p.Group) and statement.kind == "any":
-        return all(_surely(each, writes) for each in statement.body.statements)
-    if isinstance(statement, p.Invoke) and statement.card.skips_block:
-        return False
-    return bool(inner) and all(inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.guards import firm
+from policylang.lint.guards import Marked, firm, surely_beside
 from policylang.lint.look import argument, calls, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -31,9 +31,10 @@ class LimitByClientChoice(Rule):
         for service in policy.program.services:
             way = policy.ways.of(service)
             counted = [visit for visit in way.path if calls(visit.statement, "rate_limit", "quota")]
-            if any(firm(way, visit) for visit in counted):
-                continue  # who makes up the one is held by the other
+            held = Marked(visit.statement for visit in counted if firm(way, visit))
             for visit in counted:
+                if surely_beside(way, visit, held):
+                    continue  # who makes up the one is held by the other
                 key = argument(visit.statement, "per")
                 if key is None or any(name in ADDRESSES for _, name in way.flows(key)):
                     continue  # `forwarded-read` says more of it

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import limits
-from policylang.lint.look import Visit, argument, own_expressions, text_of, within
+from policylang.lint.look import Visit, argument, authenticates, own_expressions, text_of, within
 from policylang.lint.origins import CHOSEN, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
@@ -51,13 +51,10 @@ class LimitChosenByClient(Rule):
 
 
 def _tiers(way: Way, visit: Visit) -> Iterator[Finding]:
-    limits_in = [
-        [inner for outer in block.statements for inner in within(outer) if limits(inner)]
-        for block in blocks(visit.statement)
-    ]
-    said = {text_of(limit) for arm in limits_in for each in arm if (limit := argument(each, "limit")) is not None}
-    first = next((each for arm in limits_in for each in arm), None)
-    if len(said) < 2 or first is None:
+    arms = [[inner for outer in block.statements for inner in within(outer)] for block in blocks(visit.statement)]
+    open_to_all = [each for arm in arms if not any(map(authenticates, arm)) for each in arm if limits(each)]
+    said = {text_of(limit) for each in open_to_all if (limit := argument(each, "limit")) is not None}
+    if len(said) < 2:
         return
     for expr in own_expressions(visit.statement):
         if isinstance(expr, p.Const):
@@ -66,7 +63,7 @@ def _tiers(way: Way, visit: Visit) -> Iterator[Finding]:
             if way.chosen(part, visit) and not _content(way, part):
                 yield Finding(
                     expr.span, f"the client chooses its limit with `{text_of(expr)}`",
-                    labels=[Label(first.span, "one of the limits")],
+                    labels=[Label(open_to_all[0].span, "one of the limits")],
                     help="decide by what is known of the caller, such as the entry that `api_key` gives",
                 )  # fmt: skip
                 return

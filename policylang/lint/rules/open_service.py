@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import identifies, limits, mutual, sends
+from policylang.lint.guards import Marked, identifies, limits, mutual, sends, surely_before
 from policylang.lint.look import calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -45,11 +45,14 @@ class OpenService(Rule):
             return
         for service in policy.program.services:
             way = policy.ways.of(service)
+            held = Marked(
+                visit.statement for visit in way.path if limits(visit.statement) or identifies(way, visit.statement)
+            )
             for visit in way.path:
                 statement = visit.statement
-                if limits(statement) or identifies(way, statement):
-                    break
-                if sends(statement) or calls(statement, "store", "remember", "increment", "not_replayed"):
+                if not sends(statement) and not calls(statement, "store", "remember", "increment", "not_replayed"):
+                    continue
+                if not surely_before(way, visit, held):
                     does = "asks an upstream" if sends(statement) else "takes room in the store"
                     yield Finding(
                         _head(service), f"strangers may ask `{service.name}` without end, and it {does}",

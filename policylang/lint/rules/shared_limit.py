@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.guards import firm, identifies, limits, mutual, shared
-from policylang.lint.look import argument, authenticates, calls
+from policylang.lint.guards import Marked, firm, identifies, limits, mutual, shared, surely_before
+from policylang.lint.look import argument, calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
@@ -45,11 +45,14 @@ class SharedLimit(Rule):
             return
         for service in policy.program.services:
             way = policy.ways.of(service)
-            held = False
+            held = Marked(
+                visit.statement for visit in way.path if firm(way, visit) or identifies(way, visit.statement)
+            )
             for visit in way.path:
                 statement = visit.statement
-                held = held or firm(way, visit) or authenticates(statement) or identifies(way, statement)
-                if not held and limits(statement) and shared(way, argument(statement, "per")):
+                if not limits(statement) or not shared(way, argument(statement, "per")):
+                    continue
+                if not surely_before(way, visit, held):
                     what = "permits" if calls(statement, "concurrency_limit") else "limit"
                     yield Finding(
                         statement.span, f"one stranger can use up this {what} for everybody",
