@@ -15,8 +15,9 @@ from policylang.sdk.outcome import Failed, Failure
 from policylang.syntax import nodes as n
 from policylang.trace.expression import NAME, Floor, Question, Wrong, read_expression
 from policylang.trace.incoming import Incoming, NotARequest
-from policylang.trace.masking import Mask, hidden_of
+from policylang.trace.masking import Mask
 from policylang.trace.offline import Offline
+from policylang.trace.outline import outline_of
 from policylang.trace.picture import picture, verdict
 from policylang.trace.shown import shown
 from policylang.tree.build import run_of
@@ -122,7 +123,7 @@ class Conversation:
         return PRIVATE if question.private else printable(shown(value, self._mask().hides))
 
     def _mask(self) -> Mask:
-        return Mask(hidden_of(self._offline.program), self._exchange)
+        return Mask(outline_of(self._offline.program).hidden, self._exchange)
 
     # --- statements ---
 

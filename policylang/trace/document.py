@@ -13,7 +13,7 @@ from policylang.sdk.exchange import Exchange
 from policylang.sdk.outcome import Failure, Kind
 from policylang.sdk.values import Time
 from policylang.source import Span
-from policylang.trace.masking import Mask, hidden_of
+from policylang.trace.masking import Mask
 from policylang.trace.outline import Outline, Part, outline_of
 from policylang.trace.plan import MISSING, plan_of
 from policylang.trace.recorded import Note, Recorded
@@ -34,7 +34,7 @@ def document(exchange: Exchange, program: Program) -> dict[str, Any]:
     `exchange.journal` may be a plain list, or None: there are no times and values then.
     """
     outline = outline_of(program)
-    mask = Mask(hidden_of(program), exchange)
+    mask = Mask(outline.hidden, exchange)
     journal = exchange.journal or []
     clock = exchange.environment.clock
     elapsed = clock.monotonic() - exchange.started

@@ -117,19 +117,6 @@ def _moves(statement: p.Statement) -> Iterator[tuple[int, p.Expr]]:
         yield from statement.arguments
 
 
-_known: list[Hidden] = []
-
-
-def hidden_of(program: p.Program) -> Hidden:
-    for found in _known:
-        if found.program is program:
-            return found
-    made = Hidden(program)
-    _known.append(made)
-    del _known[:-4]
-    return made
-
-
 class Mask:
     """Hides the credentials of one exchange."""
 

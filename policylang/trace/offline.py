@@ -16,7 +16,8 @@ from policylang.testing.told import Call
 from policylang.testing.world import bodies_of, set_in, whole
 from policylang.trace.document import document
 from policylang.trace.incoming import Incoming
-from policylang.trace.masking import Mask, hidden_of
+from policylang.trace.masking import Mask
+from policylang.trace.outline import outline_of
 from policylang.trace.recorded import Recorded
 from policylang.tree import Tree, compile_program
 from policylang.tree.outcome import RESPONDED
@@ -96,7 +97,7 @@ class Offline:
         ends, exchange.ends = exchange.ends or (), None
         for end in ends:
             end()
-        mask = Mask(hidden_of(self.program), exchange)
+        mask = Mask(outline_of(self.program).hidden, exchange)
         private = _private_answer(exchange)
         found = document(exchange, self.program)
         found["received"] = [

@@ -5,9 +5,10 @@ from __future__ import annotations
 from policylang.check import program as p
 from policylang.record import record
 from policylang.source import Span
+from policylang.trace.masking import Hidden
 from policylang.tree.facts import blocks
 
-_KEPT = 4
+_KEPT = 2
 """Outlines of the programs asked for last: a reload has two."""
 
 
@@ -30,10 +31,11 @@ class Spot:
 
 
 class Outline:
-    """`parts` in the order they run in: `global before`, services, `global after`."""
+    """Also what is `hidden`. `parts` in the order they run in: `global before`, services, `global after`."""
 
     def __init__(self, program: p.Program) -> None:
         self.program = program
+        self.hidden = Hidden(program)
         self.parts: list[Part] = []
         # By identity: equal statements may stand in many places. The program keeps them alive.
         self._spots: dict[int, Spot] = {}

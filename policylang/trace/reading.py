@@ -184,7 +184,11 @@ def read_all(text: str) -> Iterator[dict[str, Any]]:
         raise NotAJournal("this is no journal: it is empty")
     if not stripped.startswith("{"):
         if re.match(r"HTTP/[0-9.]+ ", stripped):
-            raise NotAJournal("this answer has no `Polgate-Journal` field: the request had no token that is good")
+            why = re.search(r"^polgate-trace:[ \t]*(\S+)", text, re.I | re.M)
+            cause = "the request showed no token of this gateway"
+            if why is not None:
+                cause = f"the gateway says of its token `{why[1][:40]}`"
+            raise NotAJournal(f"this answer has no `Polgate-Journal` field: {cause}")
         yield from_field(stripped)
         return
     lines = [line for line in stripped.split("\n") if line.strip()]
@@ -192,7 +196,7 @@ def read_all(text: str) -> Iterator[dict[str, Any]]:
         yield read(stripped)
         return
     for number, line in enumerate(lines, 1):
-        if line.startswith('{"trace":'):
+        if re.match(r'\{\s*"trace"', line):
             continue
         try:
             yield read(line)

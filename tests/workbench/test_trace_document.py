@@ -237,7 +237,9 @@ def test_all_that_a_text_holds() -> None:
     assert list(read_all(head)) == list(read_all(f"< polgate-journal: {field}\n")) == [found]
     with pytest.raises(NotAJournal, match="line 2: this is no journal"):
         list(read_all(f"{line}\n{{x\n"))
-    with pytest.raises(NotAJournal, match="this answer has no `Polgate-Journal` field"):
+    with pytest.raises(NotAJournal, match="no `Polgate-Journal` field: the request showed no token of this gateway"):
         list(read_all("HTTP/1.1 200 OK\r\n\r\n"))
+    with pytest.raises(NotAJournal, match="the gateway says of its token `expired`"):
+        list(read_all("HTTP/1.1 200 OK\r\nPolgate-Trace: expired\r\n\r\n"))
     with pytest.raises(NotAJournal, match="it is empty"):
         list(read_all("\n"))

@@ -36,7 +36,7 @@ def test_whatever_a_policy_does() -> None:
     compared = 0
     for seed in range(SEED, SEED + PAIRS):
         made = Generator(seed)
-        text = made.policy()
+        text = made.policy() if seed % 4 else made.counting_policy()
         try:
             plain, noted = Real(text, FILES), Real(text, FILES)
         except ValueError:
