@@ -10,6 +10,7 @@ from policylang.check import program as p
 from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
+from policylang.lint.ways import earlier, later
 from policylang.record import record
 from policylang.tree.facts import blocks
 
@@ -92,31 +93,16 @@ class Marked:
         return id(statement) in self._ids
 
 
-def surely_before(way: Way, visit: Visit, test: Test) -> bool:
-    """Whether something of which the test is true runs, and passes, on every way to this statement."""
-    return _surely_around(way, visit, test, behind=False)
+def surely_before(policy: Policy, visit: Visit, test: Test) -> bool:
+    """Whether something of which the test is true has passed, or stands around it, on every way to this statement."""
+    return any(map(test, visit.parents)) or any(surely(each, test) for each in earlier(policy, visit))
 
 
-def surely_beside(way: Way, visit: Visit, test: Test) -> bool:
-    """As `surely_before`, or on every way that goes on behind it."""
-    return _surely_around(way, visit, test, behind=True)
-
-
-def _surely_around(way: Way, visit: Visit, test: Test, behind: bool) -> bool:
-    place: Visit | None = visit
-    while place is not None:
-        outer = None if place.outer is None else place.outer.statement
-        in_turn = not isinstance(outer, p.Group) or outer.kind == "all"
-        if in_turn and any(surely(each, test) for each in place.before):
-            return True
-        if in_turn and behind and any(surely(each, test, ends=False) for each in place.after):
-            return True
-        place = place.outer
-        if place is not None and test(place.statement):
-            return True
-    return visit.place != "before" and any(
-        surely(each.statement, test) for each in way.visits if each.place == "before" and not each.parents
-    )
+def surely_beside(policy: Policy, visit: Visit, test: Test) -> bool:
+    """As `surely_before`, or it passes on every way that goes on behind it."""
+    if surely_before(policy, visit, test):
+        return True
+    return any(surely(each, test, ends=False) for each in later(policy, visit))
 
 
 def surely(statement: p.Statement, test: Test, ends: bool = True) -> bool:

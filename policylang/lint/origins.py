@@ -223,7 +223,7 @@ class Way:
         return frozenset()
 
 
-class Ways:
+class Origins:
     """The way of each service; that of None is what all requests go through."""
 
     def __init__(self, visits: Iterable[Visit]) -> None:
@@ -247,4 +247,4 @@ class Ways:
         return found
 
 
-__all__ = ["CHOSEN", "SENT", "Source", "Way", "Ways", "children", "flows", "named"]
+__all__ = ["CHOSEN", "SENT", "Origins", "Source", "Way", "children", "flows", "named"]

@@ -11,7 +11,7 @@ from policylang.catalog import Catalog
 from policylang.check import program as p
 from policylang.lint import look
 from policylang.lint.look import Visit
-from policylang.lint.origins import Ways
+from policylang.lint.origins import Origins
 from policylang.lint.written import Place, Scope, Written, names_in, place_of, scopes, written
 from policylang.sdk.shared_map import SharedMap
 from policylang.syntax import nodes as n
@@ -28,6 +28,8 @@ class Policy:
         self.program = program
         self.files = files
         self.catalog = catalog
+        self.sending: dict[int, list[int]] = {}
+        """What `ways` has found of blocks, by their identity: the visits keep them."""
         look.forget()
 
     # --- what is meant ---
@@ -74,9 +76,9 @@ class Policy:
         return found
 
     @cached_property
-    def ways(self) -> Ways:
+    def origins(self) -> Origins:
         """Where the values of each service come from."""
-        return Ways(self.visits)
+        return Origins(self.visits)
 
     @cached_property
     def public(self) -> bool:

@@ -56,7 +56,7 @@ class CheckOfClientWords(Rule):
         if not policy.public or mutual(policy):
             return
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             visits = list(way.path)
             if any(identifies(way, visit.statement) for visit in visits):
                 continue

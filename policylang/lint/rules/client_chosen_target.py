@@ -33,7 +33,7 @@ class ClientChosenTarget(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             if visit.place in ("before", "service"):
-                way = policy.ways.of(visit.service)
+                way = policy.origins.of(visit.service)
                 for what, value in _targets(way, visit):
                     yield Finding(
                         value.span, f"the client chooses the {what} with `{text_of(value)}`",

@@ -39,7 +39,7 @@ class CookieFlags(Rule):
                 value = field.value
                 if (field.message, field.name) != ("response", "set-cookie") or not isinstance(value, p.Template):
                     continue
-                sources = policy.ways.of(visit.service).flows(value)
+                sources = policy.origins.of(visit.service).flows(value)
                 if not value.private and not any(kind in ("random", "identity", "user") for kind, _ in sources):
                     continue
                 text = literal_text(value)

@@ -34,9 +34,9 @@ class CorsAnyWithCredentials(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        after = [visit for visit in policy.ways.of(None).visits if visit.place == "after"]
+        after = [visit for visit in policy.origins.of(None).visits if visit.place == "after"]
         for service in policy.program.services:
-            visits = [*policy.ways.of(service).visits, *after]
+            visits = [*policy.origins.of(service).visits, *after]
             fields = [(visit, each) for visit in visits for each in fields_written(visit.statement)]
             allowing = [
                 each for _, each in fields
@@ -44,7 +44,7 @@ class CorsAnyWithCredentials(Rule):
             ]  # fmt: skip
             for visit, each in fields if allowing else ():
                 if each.name == "access-control-allow-origin":
-                    whose = policy.ways.of(visit.service)
+                    whose = policy.origins.of(visit.service)
                     every = constant(each.value) == "*"
                     if every or ("header", "origin") in whose.chosen(each.value, visit):
                         yield Finding(

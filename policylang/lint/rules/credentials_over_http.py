@@ -60,7 +60,7 @@ class CredentialsOverHttp(Rule):
                     )  # fmt: skip
         plain = {each.name: span for each in policy.program.upstreams if (span := _plain(each)) is not None}
         for service in policy.program.services if plain else ():
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             for visit in way.path:
                 for field in fields_written(visit.statement):
                     if field.message == "request" and any(kind == "secret" for kind, _ in way.flows(field.value)):

@@ -49,7 +49,7 @@ class ForwardedRead(Rule):
                     if name in ADDRESSES:
                         yield _finding(expr, name, whole.get(id(expr), expr))
                 elif isinstance(expr, p.FunctionCall) and expr.card.name == "ip":
-                    chosen = policy.ways.of(visit.service).chosen(expr.args[0], visit)
+                    chosen = policy.origins.of(visit.service).chosen(expr.args[0], visit)
                     judged = calls(visit.statement, "allow_ip", "deny_ip") and argument(visit.statement, "ip") is expr
                     if judged and chosen and not any(name in ADDRESSES for _, name in chosen):
                         yield _finding(expr, "", expr)

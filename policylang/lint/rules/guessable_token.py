@@ -33,7 +33,7 @@ class GuessableToken(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             stored = list(_stored(way))
             for visit in way.visits:
                 for field in fields_written(visit.statement):

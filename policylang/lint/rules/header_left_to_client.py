@@ -44,11 +44,11 @@ class HeaderLeftToClient(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         believed = _believed(policy)
         for service in policy.program.services if believed else ():
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             for visit in way.path:
                 name = _upstream(visit.statement)
                 for field, set_at in believed.get(name, {}).items():
-                    if not surely_before(way, visit, partial(writes_part, kind="header", name=field)):
+                    if not surely_before(policy, visit, partial(writes_part, kind="header", name=field)):
                         yield Finding(
                             visit.statement.span, f"`{name}` believes `{set_at.text}`, which the client may write here",
                             labels=[Label(set_at, "elsewhere it says who calls")],
@@ -64,7 +64,7 @@ def _believed(policy: Policy) -> dict[str, dict[str, Span]]:
     """By upstream the fields that some service tells it who calls with, and where."""
     found: dict[str, dict[str, Span]] = {}
     for service in policy.program.services:
-        way = policy.ways.of(service)
+        way = policy.origins.of(service)
         for visit in way.path:
             for field in fields_written(visit.statement):
                 if field.message == "request" and any(_who(policy, source) for source in way.flows(field.value)):

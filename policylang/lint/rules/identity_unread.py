@@ -38,7 +38,7 @@ class IdentityUnread(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         shared = _reads_user(policy)
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             for visit in way.path:
                 statement = visit.statement
                 if (

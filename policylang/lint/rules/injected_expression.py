@@ -36,7 +36,7 @@ class InjectedExpression(Rule):
         for visit in policy.visits:
             for expr in expressions(visit.statement):
                 what, pattern = _written(expr)
-                if pattern is not None and policy.ways.of(visit.service).chosen(
+                if pattern is not None and policy.origins.of(visit.service).chosen(
                     pattern, visit, _KINDS, formed=True
                 ):
                     yield Finding(

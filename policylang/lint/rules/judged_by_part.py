@@ -35,7 +35,7 @@ class JudgedByPart(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             for expr in expressions(visit.statement):
                 text = constant(expr.right) if isinstance(expr, p.BinaryOp) else None
                 if not isinstance(expr, p.BinaryOp) or not isinstance(text, str):

@@ -36,7 +36,7 @@ class KeyForwarded(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             for visit in way.path:
                 sent = key_sent(way, visit)
                 if sent is not None:

@@ -36,7 +36,7 @@ class KeyInQuery(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             key = argument(visit.statement, "key") if calls(visit.statement, "api_key") else None
             for found in [key] if key is not None else _proofs(way, visit.statement):
                 if any(kind == "query" for kind, _ in way.flows(found)):

@@ -29,11 +29,11 @@ class LimitByClientChoice(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             counted = [visit for visit in way.path if calls(visit.statement, "rate_limit", "quota")]
             held = Marked(visit.statement for visit in counted if firm(way, visit))
             for visit in counted:
-                if surely_beside(way, visit, held):
+                if surely_beside(policy, visit, held):
                     continue  # who makes up the one is held by the other
                 key = argument(visit.statement, "per")
                 if key is None or any(name in ADDRESSES for _, name in way.flows(key)):

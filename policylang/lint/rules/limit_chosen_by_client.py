@@ -37,7 +37,7 @@ class LimitChosenByClient(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             for visit in way.path:
                 statement = visit.statement
                 limit = argument(statement, "limit") if limits(statement) else None

@@ -37,7 +37,7 @@ class LockoutForgiven(Rule):
             key = argument(statement, "key") if calls(statement, "lockout") else None
             if key is None or constant(argument(statement, "resets")) is not True:
                 continue
-            if all(kind in ("client", "constant") for kind, _ in policy.ways.of(visit.service).flows(key)):
+            if all(kind in ("client", "constant") for kind, _ in policy.origins.of(visit.service).flows(key)):
                 yield Finding(
                     key.span, "a guesser who logs in as himself in between is never locked",
                     help="write `resets: false`", fix=_fix(statement),

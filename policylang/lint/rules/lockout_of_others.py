@@ -33,7 +33,7 @@ class LockoutOfOthers(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             locks = [
                 (key, way.flows(key)) for visit in way.path
                 if calls(visit.statement, "lockout") and (key := argument(visit.statement, "key")) is not None

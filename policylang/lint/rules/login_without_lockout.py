@@ -49,7 +49,7 @@ class LoginWithoutLockout(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for service in policy.program.services if policy.public else ():
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             for visit in way.path:
                 if calls(visit.statement, "lockout") or firm(way, visit):
                     break

@@ -34,7 +34,7 @@ class OpenRedirect(Rule):
             for field in fields_written(visit.statement):
                 if (field.message, field.name) != ("response", "location"):
                     continue
-                way = policy.ways.of(visit.service)
+                way = policy.origins.of(visit.service)
                 if not _held(leading_text(field.value)) and way.chosen(
                     _first(field.value), visit, SENT, formed=True
                 ):

@@ -44,7 +44,7 @@ class OpenService(Rule):
         if not policy.public or mutual(policy):
             return
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             held = Marked(
                 visit.statement for visit in way.path if limits(visit.statement) or identifies(way, visit.statement)
             )
@@ -52,7 +52,7 @@ class OpenService(Rule):
                 statement = visit.statement
                 if not sends(statement) and not calls(statement, "store", "remember", "increment", "not_replayed"):
                     continue
-                if not surely_before(way, visit, held):
+                if not surely_before(policy, visit, held):
                     does = "asks an upstream" if sends(statement) else "takes room in the store"
                     yield Finding(
                         _head(service), f"strangers may ask `{service.name}` without end, and it {does}",

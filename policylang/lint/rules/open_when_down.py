@@ -33,7 +33,7 @@ class OpenWhenDown(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         known = not policy.public or mutual(policy)
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             asked = known
             for visit in way.path:
                 statement = visit.statement

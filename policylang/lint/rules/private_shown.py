@@ -32,7 +32,7 @@ class PrivateShown(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             for value in _answered(visit.statement):
                 if value.private and not _fresh(way, value):
                     yield Finding(

@@ -31,7 +31,7 @@ class SecretByEquals(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             for expr in expressions(visit.statement):
                 if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!="):
                     sides = ((expr.left, expr.right), (expr.right, expr.left))

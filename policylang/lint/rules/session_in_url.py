@@ -50,7 +50,7 @@ class SessionInUrl(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             key = argument(visit.statement, "key") if calls(visit.statement, "lookup") else None
             where = constant(argument(visit.statement, "in"))
             # A code that counts once is spent when it is in somebody's log.

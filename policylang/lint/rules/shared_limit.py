@@ -44,7 +44,7 @@ class SharedLimit(Rule):
         if not policy.public or mutual(policy):
             return
         for service in policy.program.services:
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             held = Marked(
                 visit.statement for visit in way.path if firm(way, visit) or identifies(way, visit.statement)
             )
@@ -52,7 +52,7 @@ class SharedLimit(Rule):
                 statement = visit.statement
                 if not limits(statement) or not shared(way, argument(statement, "per")):
                     continue
-                if not surely_before(way, visit, held):
+                if not surely_before(policy, visit, held):
                     what = "permits" if calls(statement, "concurrency_limit") else "limit"
                     yield Finding(
                         statement.span, f"one stranger can use up this {what} for everybody",

@@ -34,7 +34,7 @@ class UnanchoredPattern(Rule):
             if isinstance(visit.statement, p.Require) and not _turned(visit):
                 for expr in _affirmed(visit.statement.condition):
                     pattern = constant(expr.right)
-                    sources = policy.ways.of(visit.service).flows(expr.left)
+                    sources = policy.origins.of(visit.service).flows(expr.left)
                     from_client = any(kind in SENT or kind == "path" for kind, _ in sources)
                     if isinstance(pattern, str) and from_client and (why := _loose(pattern)):
                         yield Finding(

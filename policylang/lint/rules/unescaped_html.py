@@ -35,7 +35,7 @@ class UnescapedHtml(Rule):
         for visit in policy.visits:
             statement = visit.statement
             body = statement.body if isinstance(statement, p.Respond) and _html(statement) else None
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             for part in body.parts if isinstance(body, p.Template) else ():
                 if not isinstance(part, str) and way.chosen(part, visit, _KINDS, formed=True):
                     yield Finding(

@@ -48,7 +48,7 @@ class UnlimitedUpload(Rule):
         for service in policy.program.services if policy.public else ():
             if not _UPLOADS & set(service.methods):
                 continue
-            for visit in policy.ways.of(service).path:
+            for visit in policy.origins.of(service).path:
                 statement = visit.statement
                 if _limits_request(statement) or all_needs(statement) & REQUEST:
                     break  # what is held has its limit

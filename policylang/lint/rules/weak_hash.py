@@ -36,7 +36,7 @@ class WeakHash(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            way = policy.ways.of(visit.service)
+            way = policy.origins.of(visit.service)
             for expr in expressions(visit.statement):
                 if isinstance(expr, p.FunctionCall) and expr.card.name in _PLAIN and _over_secret(way, expr):
                     yield Finding(

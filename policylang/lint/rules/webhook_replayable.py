@@ -36,7 +36,7 @@ class WebhookReplayable(Rule):
         for service in policy.program.services:
             if service.methods and set(service.methods) <= {"GET", "HEAD"}:
                 continue
-            way = policy.ways.of(service)
+            way = policy.origins.of(service)
             read = [expr for visit in way.path for expr in expressions(visit.statement)]
             signed = [expr for expr in read if _verifies(way, expr)]
             covered = frozenset().union(*(way.flows(side) for expr in signed[:1] for side in children(expr)))
