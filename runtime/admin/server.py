@@ -23,6 +23,7 @@ from runtime.admin.address import AdminAddress, BadAddress, admin_address
 from runtime.admin.messages import MAX_HEAD, STREAM, Answer, Refused, parse, problem
 from runtime.admin.operated import Operated
 from runtime.admin.pages import Pages, Work
+from runtime.admin.trace import KEEP_ALIVE
 from runtime.observe.exposition import Exposition
 from runtime.trace.follower import Follower
 
@@ -38,8 +39,6 @@ WAITING = 4
 """Requests that may wait for a reload or a worker at a time."""
 FOLD = 10.0
 """Seconds between looks for the counters that dead workers have left."""
-KEEP_ALIVE = 15.0
-"""Seconds without a journal after which a follower gets an empty line: who has gone without a word is noticed."""
 STALLED = 60.0
 """Seconds that a follower may read nothing."""
 PAUSE = 1.0

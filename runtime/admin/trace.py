@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 5.0
 """Seconds that the workers have for their answers."""
+KEEP_ALIVE = 15.0
+"""Seconds without a journal after which a follower gets an empty line: who has gone without a word is noticed."""
 PATH = "/trace"
 TAKES = {PATH: ("GET", ("expression", "service")), f"{PATH}/sources": ("GET", ()),
          f"{PATH}/tokens": ("POST", ("service", "for"))}  # fmt: skip

@@ -19,8 +19,7 @@ from policylang.source import Source
 from runtime.admin.address import AdminAddress
 from runtime.admin.client import LARGEST, PATIENCE, NoAnswer, add_usual, ask, asked, document_of
 from runtime.admin.printed import NotGranted, run_printed
-from runtime.admin.server import KEEP_ALIVE
-from runtime.admin.trace import PATH
+from runtime.admin.trace import KEEP_ALIVE, PATH
 from runtime.trace.token import LONGEST_LIFE
 
 COMMAND = "trace"
