@@ -35,7 +35,7 @@ def document(exchange: Exchange, program: Program) -> dict[str, Any]:
     """
     outline = outline_of(program)
     mask = Mask(outline.hidden, exchange)
-    journal = exchange.journal or []
+    journal = [] if exchange.journal is None else exchange.journal
     clock = exchange.environment.clock
     elapsed = clock.monotonic() - exchange.started
     found: dict[str, Any] = {

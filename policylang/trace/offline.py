@@ -26,6 +26,8 @@ from policylang.tree.values import PRIVATE
 
 LONGEST_BODY = 2000
 """Characters of a body in a document."""
+MOST_CALLS = 50
+"""Requests to upstreams in a document."""
 ANSWER = Planned(200, (("Content-Type", "application/json"),), b"{}")
 """What an upstream answers that was told nothing."""
 
@@ -107,7 +109,7 @@ class Offline:
                 (False, each.calls[before[name][0] :]), (True, each.mirrored[before[name][1] :])
             )
             for call in calls
-        ]  # fmt: skip
+        ][:MOST_CALLS]  # fmt: skip
         found["answer"] = {"status": response.status, **_message(response, mask, private)}
         return Answered(exchange, found)
 

@@ -93,7 +93,7 @@ class _Picture:
         left = list(self.roots)
         for part in self.document["parts"]:
             own = [node for node in left if _inside(node.entry, part)]
-            left = [node for node in left if not any(node is each for each in own)]
+            left = [node for node in left if not _inside(node.entry, part)]
             self.lines.append("")
             self._section(part, own, "")
         if left:
