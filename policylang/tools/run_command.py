@@ -39,7 +39,7 @@ def add_surroundings(parser: argparse.ArgumentParser) -> None:
         help=f"what an upstream answers: a status, with a body, or @FILE, behind a colon; or {', '.join(FAILURES)}."
         " Several of one name are its answers in turn",
     )  # fmt: skip
-    parser.add_argument("--at", metavar="TIME", help="what time it is, as in 2026-03-31T23:59:58 (UTC)")
+    parser.add_argument("--at", metavar="TIME", help="what time it is, as in 2026-03-31T23:59:58 (UTC); left out: now")
 
 
 def run(found: argparse.Namespace) -> int:
@@ -121,12 +121,12 @@ def _times(text: str | None) -> int:
     return int(text)
 
 
-def moment_of(text: str | None) -> float | None:
-    """Seconds since the epoch. Raises NotARequest."""
-    if text is None:
-        return None
+def moment_of(text: str | None) -> float:
+    """Seconds since the epoch; now where nothing is said. Raises NotARequest."""
     from datetime import UTC, datetime
 
+    if text is None:
+        return datetime.now(UTC).timestamp()
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -64,7 +64,7 @@ def talk(shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         # A text between any two answers says where each ends.
         said = "".join(f'{asked}\n"~~~"\n' for asked, _ in blocks)
         monkeypatch.setattr(sys, "stdin", io.StringIO(said))
-        assert run(["repl", "shop.pol", *words]) == 0
+        assert run(["repl", "shop.pol", *words, "--at", "2026-01-01"]) == 0
         out, error = capsys.readouterr()
         assert not error
         got: list[list[str]] = [[]]

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,11 @@ def test_answers_in_turn(shop: Path, pol: Pol) -> None:
     words = ["run", "shop.pol", "/orders/7", "-H", "X-Key: k-ann", "--repeat", "3", "--format", "json"]
     lines = pol(*words, "--upstream", "orders=500", "--upstream", "orders=201").splitlines()
     assert [json.loads(line)["status"] for line in lines] == [500, 201, 429]
+
+
+def test_it_is_now_unless_something_else_is_said(shop: Path, pol: Pol) -> None:
+    shown = pol("run", "shop.pol", "/clock", "-i").split("\n\n")[1].strip()
+    assert abs(datetime.fromisoformat(shown).timestamp() - datetime.now().timestamp()) < 60
 
 
 @pytest.mark.parametrize(
