@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.likeness import shape
 from policylang.lint.look import own_expressions, parts, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
@@ -46,10 +47,9 @@ def _block(block: p.Block, seen: Seen) -> Iterator[Finding]:
     for statement in block.statements:
         for expr in _first(statement):
             for part in parts(expr):
-                key = _alike(part) if _extracts(part) else None
-                if key is None:
+                if not _extracts(part):
                     continue
-                before = seen.setdefault(key, part.span)
+                before = seen.setdefault(shape(part), part.span)
                 if before != part.span:
                     yield Finding(
                         part.span, f"`{text_of(part)}` has been looked for already",
@@ -83,22 +83,3 @@ def _changes(statement: p.Statement) -> bool:
         return any(_changes(inner) for inner in statement.body.statements)
     return not writes(statement).nothing
 
-
-def _alike(expr: p.Expr) -> Hashable:
-    """Equal for what gives equal values; None for what is not compared."""
-    if isinstance(expr, p.Const):
-        return ("constant", repr(expr.value))
-    if isinstance(expr, p.SlotRef):
-        return ("slot", expr.slot)
-    if isinstance(expr, p.MessageRef):
-        return ("message", expr.message)
-    if isinstance(expr, p.MessageField):
-        return ("field", expr.message, expr.field)
-    if isinstance(expr, p.ContextValue):
-        return ("context", expr.root, expr.field)
-    if isinstance(expr, p.Named):
-        return ("named", expr.message, expr.kind, _alike(expr.key), expr.all)
-    if isinstance(expr, p.FunctionCall):
-        inner = tuple(_alike(arg) for arg in expr.args)
-        return None if None in inner else (expr.card.name, *inner)
-    return None

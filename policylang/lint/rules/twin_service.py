@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
+from policylang.lint.likeness import written
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule, Severity
 from policylang.syntax import nodes as n
@@ -42,12 +43,11 @@ class TwinService(Rule):
     severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        known: dict[tuple[str, ...], n.Service] = {}
+        known: dict[Hashable, n.Service] = {}
         for each in policy.declarations:
             if isinstance(each, n.Service) and len(each.body.statements) >= _FEWEST:
-                named = (arg.span.text for arg in each.args if arg.name is not None)
-                failing = each.on_failure.span.text if each.on_failure is not None else ""
-                said = tuple(" ".join(text.split()) for text in (each.body.span.text, failing, *named))
+                named = tuple(arg for arg in each.args if arg.name is not None)
+                said = written((each.body, each.on_failure or (), named))
                 first = known.setdefault(said, each)
                 if first is not each:
                     yield Finding(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
+from policylang.lint.likeness import written
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.syntax import nodes as n
@@ -54,10 +55,10 @@ class TwinUpstream(Rule):
             node.args[0].value.span.text for node in policy.nodes
             if isinstance(node, n.Call) and node.name == "mirror" and node.args
         }  # fmt: skip
-        known: dict[tuple[str, ...], n.Upstream] = {}
+        known: dict[Hashable, n.Upstream] = {}
         for each in policy.declarations:
             if isinstance(each, n.Upstream) and each.name not in mirrored:
-                settings = tuple(sorted(" ".join(setting.span.text.split()) for setting in each.settings))
+                settings = frozenset(written(setting) for setting in each.settings)
                 first = known.setdefault(settings, each)
                 if first is not each:
                     yield Finding(
