@@ -40,15 +40,16 @@ class UnusedVariable(Rule):
         tells = _authenticating(policy)
         for scope in policy.scopes:
             read: set[str] | None = None
+            written: set[str] = set()
             for each in policy.written_in(scope):
                 statement = each.statement
                 if not isinstance(statement, (n.Let, n.Call, n.Try)) or place_of(statement.span) in elsewhere:
                     continue
                 if read is None:
-                    read = scope.reads()
+                    read, written = scope.reads(), _changed(scope)
                 if isinstance(statement, n.Let):
                     if not _known(statement.name, read):
-                        yield _let(scope, each, statement)
+                        yield _let(scope, each, statement, statement.name in written)
                 elif isinstance(statement, n.Try):
                     if statement.name is not None and not _known(statement.name, read):
                         yield _caught(scope, statement)
@@ -60,11 +61,14 @@ def _known(name: str, read: set[str]) -> bool:
     return name in read or name.startswith("_")
 
 
-def _let(scope: Scope, each: Written, node: n.Let) -> Finding:
-    changed = any(
-        isinstance(inner, n.Set) and isinstance(inner.target, n.Name) and inner.target.name == node.name
-        for inner in nodes(scope.blocks)
-    )
+def _changed(scope: Scope) -> set[str]:
+    """The names that a `set` writes."""
+    return {
+        each.target.name for each in nodes(scope.blocks) if isinstance(each, n.Set) and isinstance(each.target, n.Name)
+    }  # fmt: skip
+
+
+def _let(scope: Scope, each: Written, node: n.Let, changed: bool) -> Finding:
     literal = isinstance(node.value, _LITERALS) or (isinstance(node.value, n.Text) and node.value.literal is not None)
     edit = None if changed or not each.in_turn else without_statement(scope.file, each.block, node)
     message = f"`{node.name}` is {'changed, but ' if changed else ''}never read"
