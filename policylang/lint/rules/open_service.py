@@ -62,5 +62,5 @@ class OpenService(Rule):
 
 
 def _head(service: p.Service) -> Span:
-    text = service.span.text
-    return Span(service.span.source, service.span.start, service.span.start + len(text[: text.index("{")].rstrip()))
+    span, end = service.span, service.body.span.start
+    return Span(span.source, span.start, span.start + len(span.source.text[span.start : end].rstrip()))
