@@ -41,16 +41,29 @@ class ShadowedCase(Rule):
             statement = visit.statement
             if isinstance(statement, p.Match) and not isinstance(statement, p.Split):
                 patterns = [each for case in statement.cases for each in case.patterns]
-                for place, each in enumerate(patterns):
-                    first = next((one for one in patterns[:place] if _takes(one.value, each.value)), None)
-                    if first is not None:
-                        yield _finding(each, first, "this case")
+                for each, first in _taken(patterns):
+                    yield _finding(each, first, "this case")
             elif isinstance(statement, p.If):
                 tests = [_test(condition) for condition, _ in statement.arms]
                 for place, (condition, _) in enumerate(statement.arms):
                     one = next((at for at in range(place) if _implied(tests[at], tests[place])), None)
                     if one is not None:
                         yield _finding(condition, statement.arms[one][0], "this branch")
+
+
+def _taken(patterns: list[p.Const]) -> Iterator[tuple[p.Const, p.Const]]:
+    """The patterns that an earlier one takes, with that one. Texts are looked up: there may be thousands of them."""
+    texts: dict[str, p.Const] = {}
+    others: list[p.Const] = []
+    for each in patterns:
+        value = each.value
+        if isinstance(value, str):
+            first = texts.setdefault(value, each)
+        else:
+            first = next((one for one in others if _takes(one.value, value)), each)
+            others.append(each)
+        if first is not each:
+            yield each, first
 
 
 def _finding(expr: p.Expr, first: p.Expr, what: str) -> Finding:
