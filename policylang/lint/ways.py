@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, parts
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Finding
 from policylang.source import Span
-from policylang.tree.facts import blocks
+from policylang.tree.facts import answers, blocks
 
 
 def earlier(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
@@ -40,6 +41,80 @@ def later(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
     if visit.place != "after":
         for block in policy.program.after:
             yield from block.statements
+
+
+class Passed:
+    """What has passed before a statement, found by what a rule compares it by: `told` gives that of a statement, and of
+    what is inside it. Each block is looked through once."""
+
+    def __init__(
+        self, policy: Policy, told: Callable[[p.Statement], Iterable[tuple[Hashable, p.Statement]]]
+    ) -> None:
+        self._policy = policy
+        self._told = told
+        self._blocks: dict[int, dict[Hashable, list[tuple[int, p.Statement]]]] = {}
+
+    def before(
+        self, visit: Visit, key: Hashable, body: p.Statement | None = None
+    ) -> Iterator[tuple[p.Statement, list[p.Statement]]]:
+        """What is alike, the nearest first, each with all that has run since then; with `body` inside of it only."""
+        since: list[p.Statement] = []
+        at: Visit | None = visit
+        while at is not None and at.statement is not body:
+            if not _alternatives(at):
+                for index, statement in reversed(self._of(at.block).get(key, ())):
+                    if index < at.index:
+                        yield statement, [*at.block.statements[index + 1 : at.index], *since]
+                since = [*at.before, *since]
+            at = at.outer
+        if at is None and visit.place == "service":
+            for block in reversed(self._policy.program.before):
+                for index, statement in reversed(self._of(block).get(key, ())):
+                    yield statement, [*block.statements[index + 1 :], *since]
+                since = [*block.statements, *since]
+
+    def _of(self, block: p.Block) -> dict[Hashable, list[tuple[int, p.Statement]]]:
+        found = self._blocks.get(id(block))
+        if found is None:
+            found = self._blocks[id(block)] = {}
+            for index, statement in enumerate(block.statements):
+                for key, inner in self._told(statement):
+                    found.setdefault(key, []).append((index, inner))
+        return found
+
+
+def sent_before(policy: Policy, visit: Visit) -> p.Statement | None:
+    """The nearest of what stands before it and may send the request."""
+    at: Visit | None = visit
+    while at is not None:
+        places = _sending(policy, at.block)
+        first = bisect_left(places, at.index)
+        if first and not _alternatives(at):
+            return at.block.statements[places[first - 1]]
+        at = at.outer
+    return None
+
+
+def sent_after(policy: Policy, visit: Visit) -> bool:
+    """Whether the request may be sent, once more perhaps, when it has passed."""
+    at: Visit | None = visit
+    while at is not None:
+        places = _sending(policy, at.block)
+        if bisect_right(places, at.index) < len(places) and not _alternatives(at):
+            return True
+        if at.outer is not None and isinstance(at.outer.statement, p.For) and answers(at.outer.statement):
+            return True
+        at = at.outer
+    return visit.place == "before"
+
+
+def _sending(policy: Policy, block: p.Block) -> list[int]:
+    """The places in a block of what may send the request."""
+    found = policy.sending.get(id(block))
+    if found is None:
+        found = [place for place, each in enumerate(block.statements) if answers(each)]
+        policy.sending[id(block)] = found
+    return found
 
 
 def _alternatives(visit: Visit) -> bool:
@@ -120,4 +195,5 @@ def body_of(visit: Visit) -> p.Statement | None:
     return next((each for each in reversed(visit.parents) if isinstance(each, p.Expand)), None)
 
 
-__all__ = ["agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "sources"]
+__all__ = ["Passed", "agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "sent_after",
+           "sent_before", "sources"]  # fmt: skip

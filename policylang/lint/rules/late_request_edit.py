@@ -9,9 +9,8 @@ from policylang.check import program as p
 from policylang.lint.look import Visit, constant, expressions, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import agreed, earlier, later
+from policylang.lint.ways import agreed, later, sent_before
 from policylang.source import Span
-from policylang.tree.facts import answers
 
 _READ_BY = {"authorization": "bearer", "content-type": "content_type", "host": "host"}
 """Fields that members of the request give as well."""
@@ -47,6 +46,9 @@ def _edits(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
 
 
 def _finding(policy: Policy, visit: Visit, place: p.FieldPlace | p.NamedPlace) -> Finding | None:
+    sent = sent_before(policy, visit)
+    if sent is None and visit.place == "service":
+        return None  # it is never sent, and the service may still be written
     following = list(later(policy, visit))
     if visit.service is not None and visit.service.on_failure is not None and visit.place == "service":
         following += visit.service.on_failure.statements
@@ -56,9 +58,6 @@ def _finding(policy: Policy, visit: Visit, place: p.FieldPlace | p.NamedPlace) -
                 return None
             if any(reads(expr, place) for expr in expressions(each)):
                 return None
-    sent = next((each for each in earlier(policy, visit) if answers(each)), None)
-    if sent is None and visit.place == "service":
-        return None  # it is never sent, and the service may still be written
     return Finding(
         visit.statement.span, "the request has gone, and nothing reads what this changes",
         labels=[Label(sent.span, "sent here")] if sent is not None else [],

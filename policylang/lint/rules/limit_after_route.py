@@ -8,8 +8,8 @@ from typing import ClassVar
 from policylang.lint.limits import limits
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import earlier, later
-from policylang.tree.facts import RESPONSE, answers, touches
+from policylang.lint.ways import sent_after, sent_before
+from policylang.tree.facts import RESPONSE, touches
 
 
 class LimitAfterRoute(Rule):
@@ -39,8 +39,8 @@ class LimitAfterRoute(Rule):
                     help="move it into `global before`",
                 )  # fmt: skip
             elif visit.place == "service":
-                sent = next((each for each in earlier(policy, visit) if answers(each)), None)
-                if sent is not None and not any(answers(each) for each in later(policy, visit)):
+                sent = sent_before(policy, visit)
+                if sent is not None and not sent_after(policy, visit):
                     yield Finding(
                         statement.span, "this limit is asked when the request has been sent already",
                         labels=[Label(sent.span, "sent here")], help="move it above the `route`",

@@ -31,11 +31,14 @@ class OverwrittenSet(Rule):
     category: ClassVar[Category] = "correctness"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
+        replacing: dict[int, dict[object, list[int]]] = {}
         for visit in policy.visits:
             statement = visit.statement
             around = visit.parents[-1] if visit.parents else None
             if isinstance(statement, p.SetPlace) and not (isinstance(around, p.Group) and around.kind != "all"):
-                end = _replaced(visit, statement)
+                if id(visit.block) not in replacing:
+                    replacing[id(visit.block)] = _replacing(visit.block)
+                end = _replaced(visit, statement, replacing[id(visit.block)])
                 if end is not None:
                     yield Finding(
                         statement.span, "nothing has read this before it is replaced",
@@ -43,19 +46,27 @@ class OverwrittenSet(Rule):
                     )  # fmt: skip
 
 
-def _replaced(visit: Visit, first: p.SetPlace) -> p.Statement | None:
+def _replacing(block: p.Block) -> dict[object, list[int]]:
+    """Where each place is written; under "response" where all of that is replaced."""
+    found: dict[object, list[int]] = {}
+    for index, statement in enumerate(block.statements):
+        if isinstance(statement, p.SetPlace):
+            found.setdefault(_place(statement.place), []).append(index)
+        elif isinstance(statement, p.Invoke) and statement.card.answers:
+            found.setdefault("response", []).append(index)
+    return found
+
+
+def _replaced(visit: Visit, first: p.SetPlace, replacing: dict[object, list[int]]) -> p.Statement | None:
     """What replaces it in its own block, with nothing between that could see it."""
     if visit.service is not None and visit.service.on_failure is not None:
         return None  # which may see it, whatever fails
-    key = _place(first.place)
-    for statement in visit.after:
-        if _sees(statement, first.place):
-            return None
-        if isinstance(statement, p.SetPlace) and _place(statement.place) == key:
-            return statement
-        if isinstance(statement, p.Invoke) and statement.card.answers:
-            return statement if not isinstance(first.place, p.SlotPlace) else None
-    return None
+    ends = replacing[_place(first.place)]
+    if not isinstance(first.place, p.SlotPlace) and first.place.message == "response":
+        ends = ends + replacing.get("response", [])
+    end = min((index for index in ends if index > visit.index), default=visit.index)
+    between = visit.block.statements[visit.index + 1 : end + 1]
+    return None if not between or any(_sees(each, first.place) for each in between) else between[-1]
 
 
 def _place(place: p.Place) -> object:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -10,7 +10,7 @@ from policylang.lint.likeness import shape
 from policylang.lint.look import Visit, calls, parts, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import agreed, body_of, certain
+from policylang.lint.ways import Passed, agreed, body_of, certain
 from policylang.source import Span
 from policylang.tree.facts import REQUEST, RESPONSE, binds, touches
 
@@ -39,10 +39,10 @@ class RedundantCheck(Rule):
 
 
 def _asked(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    passed = Passed(policy, _told)
     for visit in policy.visits:
-        statement = visit.statement
-        for place, condition in _conditions(statement):
-            first = _before(policy, visit, condition)
+        for place, condition in _conditions(visit.statement):
+            first = _before(passed, visit, condition)
             finding = None
             if first is not None:
                 finding = Finding(
@@ -50,6 +50,15 @@ def _asked(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
                     help="leave it out, or ask for what was meant",
                 )  # fmt: skip
             yield place, finding
+
+
+def _told(statement: p.Statement) -> Iterator[tuple[Hashable, p.Statement]]:
+    for each in certain(statement):
+        if isinstance(each, p.Expand):
+            return  # its body checks for itself
+        if not isinstance(each, p.If):
+            for _, condition in _conditions(each):
+                yield shape(condition), each
 
 
 def _conditions(statement: p.Statement) -> Iterator[tuple[Span, p.Expr | p.Invoke]]:
@@ -62,39 +71,22 @@ def _conditions(statement: p.Statement) -> Iterator[tuple[Span, p.Expr | p.Invok
         yield statement.span, statement
 
 
-def _before(policy: Policy, visit: Visit, wanted: p.Expr | p.Invoke) -> p.Expr | p.Statement | None:
+def _before(passed: Passed, visit: Visit, wanted: p.Expr | p.Invoke) -> p.Expr | p.Statement | None:
     """The earlier check of the same, in the same body, where nothing it reads was written since."""
     if isinstance(wanted, p.Const) or (isinstance(wanted, p.Expr) and _of_none(wanted)):
         return None
-    own = body_of(visit)
-    key = shape(wanted)
-    reads = _reads(wanted)
-    at: Visit | None = visit
-    while at is not None and not (own is not None and at.statement is own):
-        for statement in _in_block(policy, at):
-            for each in certain(statement):
-                if isinstance(each, p.Expand):
-                    break  # its body checks for itself
-                if any(shape(found) == key for _, found in _conditions(each)) and not isinstance(each, p.If):
-                    return each
-            if _written(statement, reads):
-                return None
+    key, reads, body = shape(wanted), _reads(wanted), body_of(visit)
+    for first, since in passed.before(visit, key, body):
+        if not any(_written(each, reads) for each in since):
+            return first
+    at, inside = visit.outer, list(visit.before)
+    while at is not None and at.statement is not body:
+        condition = _taken(at.statement, visit) if isinstance(at.statement, p.If) else None
+        if condition is not None and any(shape(each) == key for each in _all_of(condition)):
+            return None if any(_written(each, reads) for each in inside) else condition
+        inside = [*at.before, *inside]
         at = at.outer
-        if at is not None and isinstance(at.statement, p.If):
-            condition = _taken(at.statement, visit)
-            if condition is not None and any(shape(each) == key for each in _all_of(condition)):
-                return condition
     return None
-
-
-def _in_block(policy: Policy, at: Visit) -> Iterator[p.Statement]:
-    around = at.parents[-1] if at.parents else None
-    if isinstance(around, p.Group) and around.kind != "all":
-        return
-    yield from reversed(at.before)
-    if at.outer is None and at.place == "service":
-        for block in reversed(policy.program.before):
-            yield from reversed(block.statements)
 
 
 def _taken(statement: p.If, visit: Visit) -> p.Expr | None:

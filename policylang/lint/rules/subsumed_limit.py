@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from itertools import islice
 from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.likeness import shape
 from policylang.lint.limits import limits
-from policylang.lint.look import Visit, argument, calls, constant
+from policylang.lint.look import argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import agreed, certain, earlier
+from policylang.lint.ways import Passed, agreed, certain
 from policylang.sdk.values import Duration, Rate, Size
 from policylang.source import Span
 
 _SECONDS = {"s": 1, "min": 60, "hour": 3600, "day": 90_000, "month": 31 * 86_400 + 3600}
 """The longest that a unit lasts: a day of the calendar may have 25 hours."""
+_LOOKED_AT = 64
+"""Limits before one that are compared with it, the nearest."""
 _SHARED = ("scope", "by")
 
 
@@ -43,11 +46,13 @@ class SubsumedLimit(Rule):
 
 
 def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    passed = Passed(policy, _told)
     for visit in policy.visits:
         statement = visit.statement
-        if calls(statement, "limit_size") or limits(statement):
+        for key in _keys(statement):
             yield from _lists(statement)
-            tighter = next((each for each in _before(policy, visit) if _never_reached(statement, each)), None)
+            near = islice(passed.before(visit, key), _LOOKED_AT)
+            tighter = next((each for each, _ in near if _never_reached(statement, each)), None)
             finding = None
             if tighter is not None:
                 finding = Finding(
@@ -57,9 +62,18 @@ def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
             yield statement.span, finding
 
 
-def _before(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
-    for statement in earlier(policy, visit):
-        yield from certain(statement)
+def _told(statement: p.Statement) -> Iterator[tuple[Hashable, p.Statement]]:
+    for each in certain(statement):
+        for key in _keys(each):
+            yield key, each
+
+
+def _keys(statement: p.Statement) -> Iterator[Hashable]:
+    """What it limits."""
+    if calls(statement, "limit_size"):
+        yield shape(argument(statement, "message"))
+    elif limits(statement):
+        yield (statement.card.name == "concurrency_limit", shape(argument(statement, "per")))
 
 
 def _lists(statement: p.Statement) -> Iterator[tuple[Span, Finding | None]]:
@@ -84,17 +98,14 @@ def _never_reached(wide: p.Statement, tight: p.Statement) -> bool:
     limit, other = constant(argument(wide, "limit")), constant(argument(tight, "limit"))
     if limit is None or other is None:
         return False
-    if wide.card.name == tight.card.name == "limit_size":
-        same = shape(argument(wide, "message")) == shape(argument(tight, "message"))
-        return same and isinstance(limit, Size) and isinstance(other, Size) and other < limit
-    if not (limits(wide) and limits(tight) and shape(argument(wide, "per")) == shape(argument(tight, "per"))):
-        return False
+    if isinstance(limit, Size):
+        return isinstance(other, Size) and other < limit
     if constant(argument(wide, "name")) is not None:  # others may count there too
         return False
     if any(shape(argument(wide, name)) != shape(argument(tight, name)) for name in _SHARED):
         return False
-    if "concurrency_limit" in (wide.card.name, tight.card.name):
-        alone = wide.card.name == tight.card.name and wide.block is None and tight.block is None
+    if wide.card.name == "concurrency_limit":
+        alone = wide.block is None and tight.block is None
         return alone and isinstance(limit, int) and isinstance(other, int) and other <= limit
     if tight.card.name != "rate_limit" or constant(argument(tight, "when_down")) == "allow":
         return False

@@ -11,7 +11,8 @@ from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.sdk.values import Duration, UpstreamName
 
-_HEAD = Duration(30)
+_HEAD, _CONNECT = Duration(30), Duration(5)
+"""What holds where nothing is said."""
 
 
 class WaitBeyondDeadline(Rule):
@@ -55,7 +56,7 @@ class WaitBeyondDeadline(Rule):
                     inner = setting.values.get(name)
                     if isinstance(inner, Duration) and inner >= head:
                         yield _finding(setting, f"{what} may take {inner}, and all together end after {head}", name)
-            if times is not None and times.values["connect"] > head:
+            if times is not None and head < times.values["connect"] != _CONNECT:
                 connect = times.values["connect"]
                 yield _finding(times, f"a connection may take {connect}, and all ends after {head}", "connect")
         for visit in policy.visits:
