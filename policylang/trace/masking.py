@@ -13,9 +13,11 @@ from policylang.check import program as p
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failed
-from policylang.sdk.static_types import PRIVATE_HEADERS
+from policylang.sdk.static_types import BODY_FIELDS, PRIVATE_HEADERS
 from policylang.sdk.values import UpstreamName
+from policylang.source import Span
 from policylang.trace.plan import own_expressions, paths
+from policylang.tree.emit import compiled
 from policylang.tree.facts import blocks, parts
 from policylang.tree.values import PRIVATE
 
@@ -32,14 +34,15 @@ Frame = str
 
 
 class Hidden:
-    """What a program takes for credentials. `headers` in lower case. `targets`: upstreams that some statement sends a
-    private path or query to."""
+    """What a program takes for credentials. `headers` in lower case; `elsewhere`: what reads those of a path or body.
+    `targets`: upstreams that some statement sends a private path or query to."""
 
     def __init__(self, program: p.Program) -> None:
         self.program = program
         self._headers = set(PRIVATE_HEADERS | HEADERS)
         self._parameters = set(PARAMETERS)
         self._slots: set[int] = set()
+        self._elsewhere: dict[Span, p.Expr] = {}
         self.constants: set[str] = set()
         self.targets: set[str] = set()
         for message, kind, name in program.private_fields:
@@ -51,6 +54,7 @@ class Hidden:
             late = () if service.on_failure is None else (service.on_failure,)
             self._look_through((*program.before, service.body, *late))
         self._look_through((*program.before, *program.after))
+        self.elsewhere = tuple(compiled(path) for path in self._elsewhere.values())
         self.headers = frozenset(self._headers)
         self.parameters = frozenset(self._parameters)
 
@@ -89,6 +93,8 @@ class Hidden:
                     self._parameters.add(name)
             elif isinstance(path, p.SlotRef):
                 self._slots.add(path.slot)
+            elif any(_may_carry(part) for part in parts(path)):
+                self._elsewhere.setdefault(path.span, path)
 
     def _note_target(self, statement: p.Invoke) -> None:
         if any(bound.value.private for bound in statement.args):
@@ -99,6 +105,13 @@ class Hidden:
         for part in parts(expr):
             if isinstance(part, p.Const) and part.private and isinstance(part.value, str) and part.value:
                 self.constants.add(part.value)
+
+
+def _may_carry(part: p.Expr) -> bool:
+    """A part of the path or of the body; a host or an address is no credential."""
+    if isinstance(part, p.ContextValue):
+        return part.root == "path"
+    return isinstance(part, p.MessageField) and part.message == "request" and part.field in BODY_FIELDS
 
 
 def _all(block: p.Block) -> Iterator[p.Statement]:
@@ -132,7 +145,14 @@ class Mask:
         try:
             self._texts.update(value for name, value in request.query if name.lower() in hidden.parameters)
         except Failed:
-            pass  # a query that nobody can read: `query` hides it whole
+            pass  # a query that nobody can read: `query` goes by the names
+        for read in hidden.elsewhere:
+            try:
+                found = read(exchange)
+            except Exception:  # it is not there, or not held
+                continue
+            if isinstance(found, str):
+                self._texts.add(found)
         self._texts.discard("")
         self._long = [text for text in self._texts if len(text) >= SHORTEST]
 

@@ -13,8 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from traced import Traced, offline
 
+from policylang.testing.stubs import Planned
 from policylang.trace.conversation import Conversation
 from policylang.trace.incoming import Incoming
+from policylang.trace.offline import Offline
 from policylang.trace.picture import picture
 
 TOKEN, PASSWORD, SESSION, KEY = "tok-5f3a9c1e7b", "pass-77ab03", "sess-19cc42d8", "key-of-zoe-1"
@@ -109,6 +111,45 @@ def test_a_path_is_shown_without_them() -> None:
     assert "/[private]/7" in text
 
 
+@pytest.mark.parametrize(
+    ("key", "path", "body"),
+    [("path.key", f"/keys/{KEY}", b""), ("request.json.key", "/keys/x", json.dumps({"key": KEY}).encode()),
+     ("request.json.in.side", "/keys/x", json.dumps({"in": {"side": KEY}}).encode()),
+     ("request.query.other", f"/keys/x?other={KEY}", b"")],
+)  # fmt: skip
+def test_credentials_of_the_path_and_the_body(key: str, path: str, body: bytes) -> None:
+    world = offline(f'{MAP}service s "/keys/{{key}}" {{\napi_key {key} ?? "", in: map("clients") -> caller\n'
+                    'let again = path.key\nlet whole = request.json\nlog "${caller.id}"\nroute one\n}\n',
+                    CLIENTS)  # fmt: skip
+    asked = Incoming()
+    asked.ask_for(path)
+    asked.body = body or b"{}"
+    document = world.send(asked).document
+    assert document["user"] == "zoe"
+    clean(json.dumps(document) + picture(document, world.program.sources))
+
+
+def test_a_query_that_nobody_can_read() -> None:
+    text = told("route one", path=f"/7?token=%ff{KEY}&a=1")
+    clean(text)
+    assert "token=[private]&a=1" in text
+
+
+def test_what_an_upstream_repeats_of_a_secret() -> None:
+    body = 'let key = secret("KEY")\nset request.header["X-Key"] = key\nroute one'
+    checked = offline(f'service s "/**" {{\n{body}\n}}\n', None, {"KEY": "config-secret-1"}).program
+    world = Offline(checked, {"one": [Planned(200, (), b"you have sent config-secret-1 to me")]})
+    asked = Incoming()
+    text = json.dumps(world.send(asked).document)
+    clean(text)
+    assert "you have sent [private] to me" in text
+
+
+def test_private_and_other_values_of_one_statement_are_told_apart() -> None:
+    found = Traced('require request.bearer == "x" or request.method == "GET"\nrespond 200')
+    assert found.entry("require")["reads"] == {"request.bearer": "[private]", "request.method": '"GET"'}
+
+
 def test_basic_credentials() -> None:
     clean(told('let a = request.header["Authorization"]\nset request.header["X-A"] = "${a}"\nroute one',
                headers={"Authorization": f"Basic {BASIC}"}))  # fmt: skip
@@ -152,6 +193,9 @@ def test_a_conversation_does_not_show_them_either() -> None:
     for name, value in WITH_KEY.items():
         asked.add_field(name, value)
     talk = Conversation(world, asked, lambda words: asked)
+    assert talk.answer("sha256(request.bearer ?? \"\")") == "[private]"
+    assert talk.answer("let private m = request.method") == "passed\n    m = [private]"
+    assert talk.answer("m") == "[private]"
     said = [talk.answer(line) for line in (
         "request.bearer", "lower(request.bearer)", "let a = request.bearer", "a", "request.header[\"X-Pass\"]",
         "request.query.token", "request.cookie.session", "key", ":request", ":names", ":send", "caller", ":tree",
