@@ -13,8 +13,7 @@ from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
 _HOSTS = frozenset({("header", "origin"), ("header", "referer"), ("request", "host")})
-_DOT = re.compile(r"(?<!\\)\.(?![*+?{])")
-_HOST_PATTERN = re.compile(r"[a-z0-9]\.(?:com|net|org|io|dev|app|example|[a-z]{2})\b")
+_DOMAIN = re.compile(r"[a-z0-9](?P<dot>\\?\.)(?:com|net|org|io|dev|app|example|internal|[a-z]{2})\b")
 
 
 class JudgedByPart(Rule):
@@ -65,4 +64,8 @@ def _part(op: str, text: str, kind: str) -> bool:
     if op == "starts_with":
         start = text.partition("://")[2]
         return bool(start) and "." in start and not start.endswith((".", "/", ":"))
-    return op == "matches" and bool(_HOST_PATTERN.search(text) and _DOT.search(text))
+    domain = _DOMAIN.search(text) if op == "matches" else None
+    if domain is None:
+        return False
+    begins, ends = text.startswith(("^", "\\.")) or "(^|" in text or "(?:^|" in text, text[domain.end() :]
+    return domain["dot"] == "." or not begins or not ("$" in ends or ends.startswith(("/", ":")))

@@ -7,10 +7,13 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import firm
-from policylang.lint.look import calls, expressions, parts
+from policylang.lint.look import calls, constant, expressions, parts
 from policylang.lint.origins import SENT, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+
+_SHORT = frozenset({"password", "passwd", "pin", "otp", "code"})
+"""What people can remember or read out; a token of a session cannot be guessed at."""
 
 
 class LoginWithoutLockout(Rule):
@@ -72,4 +75,6 @@ def _of_user(way: Way, call: p.FunctionCall) -> bool:
 def _entry(way: Way, part: p.Expr) -> bool:
     if isinstance(part, p.MemberOf) and isinstance(part.base, p.Const):
         return any(kind in SENT for kind, _ in way.flows(part.key))
-    return isinstance(part, p.SlotRef) and any(kind == "stored" for kind, _ in way.flows(part))
+    if isinstance(part, p.MemberOf) and constant(part.key) in _SHORT:
+        return any(kind == "stored" for kind, _ in way.flows(part.base))
+    return False

@@ -12,7 +12,7 @@ from policylang.lint.origins import SENT, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
 
-_SECRET_MEMBERS = frozenset({"password", "passwd", "pin", "secret", "token", "key", "otp"})
+_SECRET_MEMBERS = frozenset({"password", "passwd", "pin", "secret", "token", "otp"})
 
 
 class SecretByEquals(Rule):
