@@ -38,6 +38,8 @@ class MissingSharedKey(Rule):
             if key is None:
                 continue
             made = [meaning(policy, visit.service, each) for each in items(meaning(policy, visit.service, key))]
+            if calls(visit.statement, "store") and any(_of_cookie(each) for each in made):
+                continue  # a client that names its own session is wrong with a cookie, too: `session-fixation`
             fallen = [each for each in made if _falls_back(each)]
             if fallen and all(each in fallen or isinstance(each, p.Const) for each in made):
                 default = fallen[0]
@@ -46,6 +48,11 @@ class MissingSharedKey(Rule):
                     key.span, f"all who come without `{text_of(default.left)}` share one key",
                     help="refuse them first, or fall back to what tells them apart, such as `client.ip`",
                 )  # fmt: skip
+
+
+def _of_cookie(expr: p.Expr) -> bool:
+    left = expr.left if isinstance(expr, p.BinaryOp) else expr
+    return isinstance(left, p.Named) and left.kind == "cookie"
 
 
 def _falls_back(expr: p.Expr) -> bool:
