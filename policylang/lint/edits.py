@@ -18,7 +18,7 @@ def fix(title: str, *edits: Edit | None, safe: bool = False) -> Fix | None:
 
 def commented(file: n.File, span: Span) -> bool:
     """Whether a comment begins inside of a span."""
-    return any(span.start <= each.span.start < span.end for each in file.comments)
+    return "#" in span.text and any(span.start <= each.span.start < span.end for each in file.comments)
 
 
 def in_key(statement: p.Statement, span: Span) -> bool:
@@ -37,19 +37,17 @@ def without_statement(file: n.File, block: n.Block, statement: n.Statement) -> E
     return _without_lines(statement.span, statement.span.start)
 
 
-def without_declaration(file: n.File, declaration: n.Declaration) -> Edit | None:
-    """Take out a declaration, with the comments that document it."""
-    start = declaration.span.start
-    own = {each.span.line: each.span.start for each in file.comments if each.own_line}
-    line = declaration.span.line
-    while declaration.doc and line - 1 in own:
-        line -= 1
-        start = own[line]
-    return _without_lines(declaration.span, start)
+def without_declaration(declaration: n.Declaration) -> Edit | None:
+    """Take out a declaration, with the comments that document it and the one at its end."""
+    text = declaration.span.source.text
+    start = text.rfind("\n", 0, declaration.span.start) + 1
+    while declaration.doc and start and _line_before(text, start).lstrip().startswith("#"):
+        start -= len(_line_before(text, start))
+    return _without_lines(declaration.span, start, True)
 
 
-def _without_lines(span: Span, start: int) -> Edit | None:
-    """`start`: where its first line begins, which may be a comment above it."""
+def _without_lines(span: Span, start: int, with_end: bool = False) -> Edit | None:
+    """`start`: where its first line begins, which may be a comment above it. `with_end`: the last line goes whole."""
     text = span.source.text
     first = text.rfind("\n", 0, start) + 1
     last = text.find("\n", span.end)
@@ -57,7 +55,7 @@ def _without_lines(span: Span, start: int) -> Edit | None:
     behind = text[span.end : last]
     if text[first:start].strip():
         return None
-    if behind.strip():
+    if behind.strip() and not (with_end and behind.lstrip().startswith("#")):
         # A comment at the end of the line stays, on a line of its own.
         kept = span.end + len(behind) - len(behind.lstrip())
         return Edit(Span(span.source, start, kept), "") if text[kept] == "#" else None

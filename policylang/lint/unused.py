@@ -32,8 +32,8 @@ def imports(file: n.File) -> dict[str, n.Import]:
     return found
 
 
-def declared(policy: Policy, kind: type[D]) -> Iterator[tuple[n.File, D]]:
+def declared(policy: Policy, kind: type[D]) -> Iterator[D]:
     for file in own_files(policy):
         for each in file.declarations:
             if isinstance(each, kind):
-                yield file, each
+                yield each

@@ -39,7 +39,7 @@ class EmptyBlock(Rule):
         for file in policy.files:
             for each in file.declarations:
                 if isinstance(each, n.Global) and not each.body.statements:
-                    gone = None if commented(file, each.span) else without_declaration(file, each)
+                    gone = None if commented(file, each.span) else without_declaration(each)
                     yield _finding(each.body, fix("take it out", gone, safe=True))
                 elif isinstance(each, n.Service) and each.on_failure is not None and not each.on_failure.statements:
                     yield _finding(each.on_failure, None)

@@ -47,5 +47,5 @@ class RepeatedImport(Rule):
                         yield Finding(
                             each.span, f"`{each.path.literal}` is imported already",
                             labels=[Label(before.span, "first here")], help="take it out",
-                            fix=fix("take out the second import", without_declaration(file, each), safe=True),
+                            fix=fix("take out the second import", without_declaration(each), safe=True),
                         )  # fmt: skip

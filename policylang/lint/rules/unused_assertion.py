@@ -41,10 +41,10 @@ class UnusedAssertion(Rule):
     in_every_policy: ClassVar[bool] = True
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        for file, each in declared(policy, n.AssertionDeclaration):
+        for each in declared(policy, n.AssertionDeclaration):
             if ("call", each.name) not in policy.names:
                 yield Finding(
                     each.name_span, f"nobody calls the assertion `{each.name}`",
                     help="call it where it is to check, or take it out",
-                    fix=fix(f"take out `{each.name}`", without_declaration(file, each)),
+                    fix=fix(f"take out `{each.name}`", without_declaration(each)),
                 )  # fmt: skip

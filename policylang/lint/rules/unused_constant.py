@@ -34,9 +34,9 @@ class UnusedConstant(Rule):
     in_every_policy: ClassVar[bool] = True
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        for file, each in declared(policy, n.Constant):
+        for each in declared(policy, n.Constant):
             if ("name", each.name) not in policy.names:
                 yield Finding(
                     each.name_span, f"nothing reads the constant `{each.name}`", help="read it, or take it out",
-                    fix=fix(f"take out `{each.name}`", without_declaration(file, each), safe=True),
+                    fix=fix(f"take out `{each.name}`", without_declaration(each), safe=True),
                 )  # fmt: skip

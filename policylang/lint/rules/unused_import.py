@@ -54,7 +54,7 @@ class UnusedImport(Rule):
                     yield Finding(
                         each.span, f"nothing of `{each.path.literal}` is used",
                         help="use what it declares, or take out the import",
-                        fix=fix("take out the import", without_declaration(file, each), safe=True),
+                        fix=fix("take out the import", without_declaration(each), safe=True),
                     )  # fmt: skip
 
 

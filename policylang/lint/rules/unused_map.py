@@ -34,10 +34,10 @@ class UnusedMap(Rule):
     in_every_policy: ClassVar[bool] = True
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        for file, each in declared(policy, n.MapDeclaration):
+        for each in declared(policy, n.MapDeclaration):
             if ("map", each.name) not in policy.names:
                 yield Finding(
                     each.name_span, f"nothing asks the map `{each.name}`",
                     help=f'ask it with `map("{each.name}")`, or take it out',
-                    fix=fix(f"take out `{each.name}`", without_declaration(file, each), safe=True),
+                    fix=fix(f"take out `{each.name}`", without_declaration(each), safe=True),
                 )  # fmt: skip

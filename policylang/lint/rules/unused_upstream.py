@@ -45,10 +45,10 @@ class UnusedUpstream(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         # An upstream is named by a bare word; one that happens to be a variable's is taken for it.
-        for file, each in declared(policy, n.Upstream):
+        for each in declared(policy, n.Upstream):
             if ("name", each.name) not in policy.names:
                 yield Finding(
                     each.name_span, f"nothing is sent to the upstream `{each.name}`",
                     help="send to it with `route` or `mirror`, or take it out",
-                    fix=fix(f"take out `{each.name}`", without_declaration(file, each)),
+                    fix=fix(f"take out `{each.name}`", without_declaration(each)),
                 )  # fmt: skip
