@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from policylang.sdk import Failed, Failure, Kind, Time, function
+from policylang.sdk.values import EARLIEST, LATEST
 
 _Z = {"time": "A moment, such as `now`.", "zone": "A time zone, such as `Europe/Berlin`."}
 _D = {"zone": '"UTC"'}
@@ -29,7 +30,11 @@ def _in(time: Time, zone: str) -> datetime:
     except ValueError as error:
         raise Failed(Failure("bad-zone", 400, str(error), kind=Kind.ERROR)) from None
     except (OverflowError, OSError):
-        raise Failed(Failure("wrong-type", 400, "a time is out of range", kind=Kind.ERROR)) from None
+        raise _out_of_range() from None
+
+
+def _out_of_range() -> Failed:
+    return Failed(Failure("wrong-type", 400, "a time is out of range", kind=Kind.ERROR))
 
 
 def _known_zone(call: Callable[..., Any]) -> Callable[[Mapping[str, Any]], Callable[..., Any]]:
@@ -108,7 +113,8 @@ def parse_time(text: str) -> Time | None:
             moment = parsedate_to_datetime(text.strip())
         except (ValueError, TypeError, IndexError):
             return None
-    return Time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return Time(seconds) if EARLIEST <= seconds <= LATEST else None
 
 
 @function(docs={"time": "A moment."})
@@ -126,6 +132,8 @@ def time_of(seconds: float) -> Time:
 
         epoch(time(60)) == 60
     """
+    if not EARLIEST <= seconds <= LATEST:
+        raise _out_of_range()
     return Time(seconds)
 
 

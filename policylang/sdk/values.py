@@ -66,6 +66,10 @@ class Rate:
         return f"{self.count}/{self.unit}"
 
 
+EARLIEST, LATEST = -62_135_596_800, 253_402_300_799
+"""The first and the last second that a calendar of the years 1 to 9999 has."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Time:
     """A moment, in seconds since 1970-01-01T00:00:00Z."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tree_policies import Policy, value_of
 
 from policylang.check import program as p
+from policylang.check.fold import RESULTS
 from policylang.sdk import Duration, Failed, Ip, Size
 from policylang.sdk import static_types as t
 from policylang.sdk.bench import BenchEnvironment, make_exchange, run
@@ -210,6 +211,44 @@ def test_keys() -> None:
 def test_same_secret_says_what_equal_says() -> None:
     for a, b in (("x", "x"), ("x", "y"), ("", ""), ("é", "e"), (None, "x"), (Ip("::1"), Ip("::1"))):
         assert v.same_secret(a, b) == v.equal(a, b)
+
+
+OF_A_MESSAGE = {
+    "number": "length(request.path)", "string": "request.path", "list": "all(request.query.l)",
+    "duration": "(now - (now - 6s))", "size": "(request.size + 6B)", "time": "(now - 0s)",
+}  # fmt: skip
+LITERALS = {"number": "4", "string": '"x"', "list": "[1]", "duration": "4s", "size": "4B", "time": "time(4)"}
+
+
+@pytest.mark.parametrize(("op", "left", "right"), [(op, *pair) for op, pairs in RESULTS.items() for pair in pairs])
+def test_what_the_checker_lets_stand_can_be_worked_out(op: str, left: str, right: str) -> None:
+    for a, b in ((OF_A_MESSAGE, LITERALS), (LITERALS, OF_A_MESSAGE), (OF_A_MESSAGE, OF_A_MESSAGE)):
+        expression = f"{a[left]} {op} {b[right]}"
+        found = value_of(expression if left == "list" else f'"${{{expression}}}"')
+        assert isinstance(found, list if left == "list" else str), found
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ('"a" + request.path + "b"', "a/b"), ("[request.path] + [1]", ["/", 1]), ("string(now - (now - 90s))", "90s"),
+        ("string(now + 1s - now)", "1s"), ("(now - (now - 3s)) / 2s", 1.5), ("string(2 * (now - (now - 3s)))", "6s"),
+        ("string((now - (now - 3s)) / 2)", "1500ms"), ("string(request.size + 1KiB)", "1KiB"),
+        ("string((request.size + 10B) * 2.5)", "25B"), ("(request.size + 10B) / 4B", 2.5),
+        ("1s + now == now + 1s", True), ("string(0s - (now - (now - 3s)))", "-3s"), ("now - (now - 3s) < 4s", True),
+        ("request.size / request.size", WRONG), ("1s / (now - now)", WRONG), ("string(now + 90_000_000h)", WRONG),
+        ("string(time(length(request.path) * 253_402_300_800))", WRONG),
+    ],
+)  # fmt: skip
+def test_measures_and_texts_of_a_message(expression: str, found: Any) -> None:
+    assert value_of(expression, path="/") == found
+
+
+def test_what_grows_stays_bounded() -> None:
+    with pytest.raises(Failed):
+        arithmetic.add("x" * arithmetic.LARGEST_TEXT, "x")
+    with pytest.raises(Failed):
+        arithmetic.add([1] * arithmetic.LONGEST_LIST, [1])
 
 
 def test_numbers_stay_bounded() -> None:
