@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import Marked, identifies, limits, mutual, sends, surely_before
+from policylang.lint.guards import Marked, identifies, limits, mutual, sends, surely, surely_before
 from policylang.lint.look import calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -48,8 +48,13 @@ class OpenService(Rule):
             held = Marked(
                 visit.statement for visit in way.path if limits(visit.statement) or identifies(way, visit.statement)
             )
+            above: p.Statement | None = None
             for visit in way.path:
                 statement = visit.statement
+                if visit.place == "service" and not visit.parents:
+                    if above is not None and surely(above, held):
+                        break  # it stands before all that is left
+                    above = statement
                 if not sends(statement) and not calls(statement, "store", "remember", "increment", "not_replayed"):
                     continue
                 if not surely_before(policy, visit, held):
