@@ -42,7 +42,7 @@ class JudgedByPart(Rule):
                 kind = _kind(way, expr.left)
                 if kind and _part(expr.op, text, kind):
                     yield Finding(
-                        expr.span, f"others can have a {kind} of which this is true: `{text_of(expr.right)}` is a part",
+                        expr.span, f"anybody can have a {kind} of which this is true",
                         help=f"hold the whole {kind} against a list: `{text_of(expr.left)} in [\"…\"]`",
                     )  # fmt: skip
 

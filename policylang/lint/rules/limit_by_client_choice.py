@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.lint.guards import Marked, firm, surely_beside
-from policylang.lint.look import argument, calls, text_of
+from policylang.lint.look import argument, calls, parts, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.lint.rules.forwarded_read import ADDRESSES
@@ -38,8 +38,10 @@ class LimitByClientChoice(Rule):
                 key = argument(visit.statement, "per")
                 if key is None or any(name in ADDRESSES for _, name in way.flows(key)):
                     continue  # `forwarded-read` says more of it
-                if way.chosen(key, visit) or ("request", "id") in way.flows(key):
+                free = [part for part in parts(key) if way.chosen(part, visit) or ("request", "id") in way.flows(part)]
+                if free:
+                    made_up = min(free, key=lambda part: part.span.end - part.span.start)
                     yield Finding(
-                        key.span, f"a client that sends another `{text_of(key)}` each time is never over this limit",
-                        help="count by `client.ip` or `user.id`, or add a limit that does",
+                        key.span, f"a client that sends another `{text_of(made_up)}` each time is never over it",
+                        label="counted by what the client makes up", help="count by `client.ip` or `user.id`, or add a limit that does",
                     )  # fmt: skip

@@ -53,9 +53,9 @@ class SharedLimit(Rule):
                 if not limits(statement) or not shared(way, argument(statement, "per")):
                     continue
                 if not surely_before(policy, visit, held):
-                    what = "permits" if calls(statement, "concurrency_limit") else "limit"
+                    what = "these permits" if calls(statement, "concurrency_limit") else "this limit"
                     yield Finding(
-                        statement.span, f"one stranger can use up this {what} for everybody",
+                        statement.span, f"one stranger can use up {what} for everybody",
                         help="put a limit for each before it: `rate_limit 10/s, per: network_of(client.ip)`",
                     )  # fmt: skip
                     break

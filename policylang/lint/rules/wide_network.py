@@ -61,4 +61,4 @@ class WideNetwork(Rule):
 
 
 def _finding(span: Span, network: str, verb: str) -> Finding:
-    return Finding(span, f"`{network}` {verb} nearly everybody", help="name the networks that are meant")
+    return Finding(span, f"`{network}` {verb} a large part of the internet", help="name the networks that are meant")
