@@ -25,7 +25,7 @@ from runtime.admin.operated import Operated
 from runtime.admin.pages import Pages, Work
 from runtime.admin.trace import KEEP_ALIVE
 from runtime.observe.exposition import Exposition
-from runtime.trace.follower import Follower
+from runtime.trace.follower import LONGEST_FOLLOW, Follower
 
 CONNECTIONS = 64
 """More are closed at once."""
@@ -292,11 +292,12 @@ class AdminServer:
                 self._write(connection)
 
     def _begin(self, connection: _Connection, answer: Answer | Follower) -> None:
-        if isinstance(answer, Answer):
-            connection.outgoing = memoryview(answer.bytes(connection.head_only))
-            connection.last = time.monotonic() + ANSWER_DEADLINE
-        else:
+        connection.last = time.monotonic() + ANSWER_DEADLINE
+        if isinstance(answer, Follower):
             connection.outgoing = memoryview(STREAM)
+            connection.last += LONGEST_FOLLOW
+        else:
+            connection.outgoing = memoryview(answer.bytes(connection.head_only))
         self._write(connection)
 
     def _write(self, connection: _Connection) -> None:
@@ -308,7 +309,7 @@ class AdminServer:
             while connection.outgoing or self._take(connection):
                 sent = connection.end.send(connection.outgoing[:65536])
                 connection.outgoing = connection.outgoing[sent:]
-                connection.deadline = min(now + DEADLINE, connection.last) if follower is None else now + STALLED
+                connection.deadline = min(now + (DEADLINE if follower is None else STALLED), connection.last)
         except BlockingIOError:
             self._selector.modify(connection.end, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
             return

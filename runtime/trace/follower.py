@@ -9,6 +9,8 @@ from typing import Final
 
 import orjson
 
+LONGEST_FOLLOW: Final = 3600.0
+"""Seconds that one may follow."""
 LONGEST_QUEUE: Final = 1024 * 1024
 """Bytes that wait for one who reads slowly; journals beyond are lost to him, and counted."""
 

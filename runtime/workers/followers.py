@@ -14,14 +14,12 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from runtime.admin.messages import Refused
-from runtime.trace.follower import Follower
+from runtime.trace.follower import LONGEST_FOLLOW, Follower
 from runtime.workers.child import Child, State
 from runtime.workers.control import Message
 from runtime.workers.questions import away
 
 MOST_FOLLOWERS: Final = 8
-LONGEST: Final = 3600.0
-"""Seconds that one may follow."""
 FOLLOWED: Final = ("follows", "journal", "missed")
 """What workers tell: that they have taken a follower up, or with this policy cannot; a journal; what they left out."""
 ENDING: Final = "the gateway is ending"
@@ -32,7 +30,7 @@ class _Followed:
 
     def __init__(self, follower: Follower) -> None:
         self.follower = follower
-        self.until = time.monotonic() + LONGEST
+        self.until = time.monotonic() + LONGEST_FOLLOW
         self.waiting: set[Child] | None = None
         self.started = threading.Event()
         self.error: Refused | None = None
@@ -93,7 +91,7 @@ class Followers:
             return
         ready = [child for child in children if child.state is State.READY]
         for followed in [one for one in self._all.values() if now >= one.until]:
-            followed.follower.end(f"a journal can be followed for {LONGEST:g} s")
+            followed.follower.end(f"a journal can be followed for {LONGEST_FOLLOW:g} s")
             self._gone.append(followed.follower.number)
         while self._new:
             followed = self._new.popleft()
