@@ -43,5 +43,6 @@ class LimitByClientChoice(Rule):
                     made_up = min(free, key=lambda part: part.span.end - part.span.start)
                     yield Finding(
                         key.span, f"a client that sends another `{text_of(made_up)}` each time is never over it",
-                        label="counted by what the client makes up", help="count by `client.ip` or `user.id`, or add a limit that does",
+                        label="counted by what the client makes up",
+                        help="count by `client.ip` or `user.id`, or add a limit that does",
                     )  # fmt: skip
