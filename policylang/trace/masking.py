@@ -7,6 +7,7 @@ wherever it turns up: a header field that an assertion authenticates by may be r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import unquote
 
 from policylang.check import program as p
@@ -15,7 +16,6 @@ from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failed
 from policylang.sdk.static_types import BODY_FIELDS, PRIVATE_HEADERS
 from policylang.sdk.values import UpstreamName
-from policylang.source import Span
 from policylang.trace.plan import own_expressions, paths
 from policylang.tree.emit import compiled
 from policylang.tree.facts import blocks, parts
@@ -29,20 +29,20 @@ PARAMETERS = frozenset({"api_key", "apikey", "api-key", "access_token", "token",
 SHORTEST = 8
 """Characters of a credential that is looked for inside other texts; a shorter one is hidden where it stands alone."""
 
-Frame = str
-"""A service's name, "" for the globals'."""
+MOST_ITEMS = 20
+"""Items of a private constant that is a list or a map, whose texts are looked for too."""
 
 
 class Hidden:
-    """What a program takes for credentials. `headers` in lower case; `elsewhere`: what reads those of a path or body.
-    `targets`: upstreams that some statement sends a private path or query to."""
+    """What a program takes for credentials. `headers` in lower case; `elsewhere`: what reads those of a path, a body or
+    a variable, by service; `targets`: upstreams that some statement sends a private path or query to."""
 
     def __init__(self, program: p.Program) -> None:
         self.program = program
         self._headers = set(PRIVATE_HEADERS | HEADERS)
         self._parameters = set(PARAMETERS)
         self._slots: set[int] = set()
-        self._elsewhere: dict[Span, p.Expr] = {}
+        self._elsewhere: dict[tuple[str, int], p.Expr] = {}
         self.constants: set[str] = set()
         self.targets: set[str] = set()
         for message, kind, name in program.private_fields:
@@ -52,9 +52,9 @@ class Hidden:
                 self._parameters.add(name)
         for service in program.services:
             late = () if service.on_failure is None else (service.on_failure,)
-            self._look_through((*program.before, service.body, *late))
-        self._look_through((*program.before, *program.after))
-        self.elsewhere = tuple(compiled(path) for path in self._elsewhere.values())
+            self._look_through(service.name, (*program.before, service.body, *late))
+        self._look_through("", (*program.before, *program.after))
+        self.elsewhere = tuple((service, compiled(path)) for (service, _), path in self._elsewhere.items())
         self.headers = frozenset(self._headers)
         self.parameters = frozenset(self._parameters)
 
@@ -63,7 +63,7 @@ class Hidden:
         found = next((each.private_slots for each in self.program.services if each.name == service), frozenset())
         return found | self.program.private_slots
 
-    def _look_through(self, found: Iterable[p.Block]) -> None:
+    def _look_through(self, service: str, found: Iterable[p.Block]) -> None:
         """Names of what is given to assertions that authenticate, also by way of variables."""
         self._slots = set()
         statements = [each for block in found for each in _all(block)]
@@ -74,16 +74,16 @@ class Hidden:
                 self._note_target(statement)
                 if "user" in statement.card.effects:
                     for bound in statement.args:
-                        self._taken(bound.value)
+                        self._taken(service, bound.value)
         moves = [pair for statement in statements for pair in _moves(statement)]
         known = -1
         while known != len(self._slots):
             known = len(self._slots)
             for slot, expr in moves:
                 if slot in self._slots:
-                    self._taken(expr)
+                    self._taken(service, expr)
 
-    def _taken(self, expr: p.Expr) -> None:
+    def _taken(self, service: str, expr: p.Expr) -> None:
         for path in paths(expr):
             if isinstance(path, p.Named) and isinstance(path.key, p.Const):
                 name = str(path.key.value)
@@ -91,10 +91,10 @@ class Hidden:
                     self._headers.add(name.lower())
                 elif path.kind == "query":
                     self._parameters.add(name)
-            elif isinstance(path, p.SlotRef):
-                self._slots.add(path.slot)
             elif any(_may_carry(part) for part in parts(path)):
-                self._elsewhere.setdefault(path.span, path)
+                self._elsewhere[service, id(path)] = path
+            if isinstance(path, p.SlotRef):
+                self._slots.add(path.slot)
 
     def _note_target(self, statement: p.Invoke) -> None:
         if any(bound.value.private for bound in statement.args):
@@ -103,12 +103,23 @@ class Hidden:
 
     def _note_constants(self, expr: p.Expr) -> None:
         for part in parts(expr):
-            if isinstance(part, p.Const) and part.private and isinstance(part.value, str) and part.value:
-                self.constants.add(part.value)
+            if isinstance(part, p.Const) and part.private:
+                self.constants.update(_texts(part.value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of a constant. A whole map of a file is none of the policy's own words."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, tuple, dict)) and len(value) <= MOST_ITEMS:
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _may_carry(part: p.Expr) -> bool:
-    """A part of the path or of the body; a host or an address is no credential."""
+    """A part of the path or of the body, or a variable; a host or an address is no credential."""
+    if isinstance(part, p.SlotRef):
+        return True
     if isinstance(part, p.ContextValue):
         return part.root == "path"
     return isinstance(part, p.MessageField) and part.message == "request" and part.field in BODY_FIELDS
@@ -146,9 +157,9 @@ class Mask:
             self._texts.update(value for name, value in request.query if name.lower() in hidden.parameters)
         except Failed:
             pass  # a query that nobody can read: `query` goes by the names
-        for read in hidden.elsewhere:
+        for service, read in hidden.elsewhere:
             try:
-                found = read(exchange)
+                found = read(exchange) if service in ("", exchange.service) else None
             except Exception:  # it is not there, or not held
                 continue
             if isinstance(found, str):

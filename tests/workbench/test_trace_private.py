@@ -115,10 +115,12 @@ def test_a_path_is_shown_without_them() -> None:
     ("key", "path", "body"),
     [("path.key", f"/keys/{KEY}", b""), ("request.json.key", "/keys/x", json.dumps({"key": KEY}).encode()),
      ("request.json.in.side", "/keys/x", json.dumps({"in": {"side": KEY}}).encode()),
-     ("request.query.other", f"/keys/x?other={KEY}", b"")],
+     ("request.query.other", f"/keys/x?other={KEY}", b""),
+     ("given.in.side", "/keys/x", json.dumps({"in": {"side": KEY}}).encode())],
 )  # fmt: skip
 def test_credentials_of_the_path_and_the_body(key: str, path: str, body: bytes) -> None:
-    world = offline(f'{MAP}service s "/keys/{{key}}" {{\napi_key {key} ?? "", in: map("clients") -> caller\n'
+    world = offline(f'{MAP}service s "/keys/{{key}}" {{\nlet given = request.json\n'
+                    f'api_key {key} ?? "", in: map("clients") -> caller\n'
                     'let again = path.key\nlet whole = request.json\nlog "${caller.id}"\nroute one\n}\n',
                     CLIENTS)  # fmt: skip
     asked = Incoming()
@@ -136,7 +138,7 @@ def test_a_query_that_nobody_can_read() -> None:
 
 
 def test_what_an_upstream_repeats_of_a_secret() -> None:
-    body = 'let key = secret("KEY")\nset request.header["X-Key"] = key\nroute one'
+    body = 'route one, query: { k: secret("KEY") }'
     checked = offline(f'service s "/**" {{\n{body}\n}}\n', None, {"KEY": "config-secret-1"}).program
     world = Offline(checked, {"one": [Planned(200, (), b"you have sent config-secret-1 to me")]})
     asked = Incoming()
