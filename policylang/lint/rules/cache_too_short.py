@@ -44,6 +44,6 @@ class CacheTooShort(Rule):
                 )  # fmt: skip
             elif time.seconds < self.given["least"] and constant(argument(visit.statement, "collapse")) is not True:
                 yield Finding(
-                    ttl.span, f"{time} are over before anybody asks again",
+                    ttl.span, f"what is kept for {time} is seldom asked for again",
                     help="let it live longer, or let those who ask at once share one fetch: `collapse: true`",
                 )  # fmt: skip

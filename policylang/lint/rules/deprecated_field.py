@@ -63,5 +63,7 @@ def _fields(statement: p.Statement) -> Iterator[tuple[Span, str, p.Expr]]:
         if isinstance(place, p.NamedPlace) and place.message == "response" and isinstance(place.key, p.Const):
             yield place.key.span, str(place.key.value), statement.value
     elif isinstance(statement, p.Respond):
+        source = statement.span.source
         for name, value in statement.headers:
-            yield value.span, name, value
+            start = source.text.rfind(name, statement.span.start, value.span.start)
+            yield Span(source, start, start + len(name)) if start >= 0 else value.span, name, value

@@ -90,4 +90,4 @@ def _looks(statement: p.Statement) -> bool:
     """A lookup that changes nothing, perhaps with what to do without an entry."""
     if isinstance(statement, p.Else):
         return _looks(statement.left) and all(isinstance(each, p.Fail) for each in statement.right.statements)
-    return calls(statement, "lookup", "cache_lookup") and constant(argument(statement, "once")) is not True
+    return calls(statement, "lookup") and constant(argument(statement, "once")) is not True

@@ -10,6 +10,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.ways import never_passes
 
 _AT_MOST = {"<": 0, "<=": 0, ">": 1, ">=": 1}
 """The operators, and on which side the size stands of one that holds for small bodies."""
@@ -40,7 +41,8 @@ class SizeCompared(Rule):
                     cure = fix("write `limit_size`", Edit(statement.span, f"limit_size request, {bound.span.text}"))
                 found = [(statement.condition, bound, cure)]
             elif isinstance(statement, p.If):
-                found = [(condition, _bound(condition, False), None) for condition, _ in statement.arms]
+                # One that goes elsewhere with what is large needs its size.
+                found = [(test, _bound(test, False), None) for test, block in statement.arms if never_passes(block)]
             else:
                 continue
             for condition, bound, cure in found:
