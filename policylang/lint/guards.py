@@ -68,12 +68,10 @@ def _asks_who(way: Way, part: p.Expr) -> bool:
     return part.private or (isinstance(part, p.Const) and part.type.name == "map")
 
 
-def mutual(policy: Policy) -> bool:
-    """Whether everybody who is no neighbour shows a certificate."""
-    return bool(policy.listens) and all(
-        each.values["client_ca"] is not None and each.values["client_cert"] == "required"
-        for each in policy.listens
-    )
+def open_to_strangers(policy: Policy) -> bool:
+    """Whether anybody may ask: it is public, and some `listen` does without a client's certificate."""
+    certified = all(each.values["client_ca"] and each.values["client_cert"] == "required" for each in policy.listens)
+    return policy.public and not (policy.listens and certified)
 
 
 def sends(statement: p.Statement) -> bool:
@@ -202,6 +200,6 @@ def leading_text(expr: p.Expr | None) -> str:
 
 __all__ = [
     "LIMITS", "OURS", "Marked", "Written", "fields_written", "firm", "identifies", "leading_text", "limits",
-    "literal_text", "mutual", "on_loopback", "sends", "shared", "surely_before", "surely_beside", "too_wide",
+    "literal_text", "on_loopback", "open_to_strangers", "sends", "shared", "surely_before", "surely_beside", "too_wide",
     "writes_part",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import identifies, mutual, writes_part
+from policylang.lint.guards import identifies, open_to_strangers, writes_part
 from policylang.lint.look import constant, own_expressions, parts, text_of
 from policylang.lint.origins import Source, Way, named
 from policylang.lint.policy import Policy
@@ -53,7 +53,7 @@ class CheckOfClientWords(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        if not policy.public or mutual(policy):
+        if not open_to_strangers(policy):
             return
         for service in policy.program.services:
             way = policy.origins.of(service)

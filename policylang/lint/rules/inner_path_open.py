@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.guards import Marked, identifies, mutual, sends, surely_before
+from policylang.lint.guards import Marked, identifies, open_to_strangers, sends, surely_before
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
@@ -42,7 +42,7 @@ class InnerPathOpen(Rule):
     }
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        if not policy.public or mutual(policy):
+        if not open_to_strangers(policy):
             return
         names = {name.lower() for name in self.given["names"]}
         for service in policy.program.services:

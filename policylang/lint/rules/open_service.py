@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import Marked, identifies, limits, mutual, sends, surely, surely_before
+from policylang.lint.guards import Marked, identifies, limits, open_to_strangers, sends, surely, surely_before
 from policylang.lint.look import calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -41,7 +41,7 @@ class OpenService(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        if not policy.public or mutual(policy):
+        if not open_to_strangers(policy):
             return
         for service in policy.program.services:
             way = policy.origins.of(service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.guards import identifies, mutual
+from policylang.lint.guards import identifies, open_to_strangers
 from policylang.lint.look import argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -31,7 +31,7 @@ class OpenWhenDown(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        known = not policy.public or mutual(policy)
+        known = not open_to_strangers(policy)
         for service in policy.program.services:
             way = policy.origins.of(service)
             asked = known

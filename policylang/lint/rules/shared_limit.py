@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.guards import Marked, firm, identifies, limits, mutual, shared, surely_before
+from policylang.lint.guards import Marked, firm, identifies, limits, open_to_strangers, shared, surely_before
 from policylang.lint.look import argument, calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -41,7 +41,7 @@ class SharedLimit(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        if not policy.public or mutual(policy):
+        if not open_to_strangers(policy):
             return
         for service in policy.program.services:
             way = policy.origins.of(service)
