@@ -8,7 +8,7 @@ import sys
 from policylang.check import check_files
 from policylang.tools.findings import show
 from policylang.tools.main import FINDINGS, FINE, add_format, use_color
-from policylang.tools.policies import policies
+from policylang.tools.policies import some_policies
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(found: argparse.Namespace) -> int:
     """Each file is the root of a policy of its own."""
     diagnostics = []
-    files = policies(found.files)
+    files = some_policies(found.files)
     for file in files:
         diagnostics.extend(check_files([file], load=read).diagnostics)
     show(diagnostics, found.format, use_color(found.color), files)

@@ -19,7 +19,7 @@ from policylang.record import record
 from policylang.tools.check_command import read
 from policylang.tools.findings import show
 from policylang.tools.main import DEFECT, FINDINGS, FINE, USAGE, add_format, use_color
-from policylang.tools.policies import policies
+from policylang.tools.policies import some_policies
 
 
 class Words(argparse.Action):
@@ -94,12 +94,8 @@ def _wanted(found: argparse.Namespace, rules: Sequence[type[Rule]]) -> Configura
 
 def _roots(found: argparse.Namespace, rules: Sequence[type[Rule]], wanted: Configuration) -> list[Root] | int:
     """The policies with the configuration of each; an exit code when one of these is wrong, which is reported."""
-    files = policies(found.files)
-    if not files:
-        print(f"pol: no policy is in {', '.join(f'`{each}`' for each in found.files)}", file=sys.stderr)
-        return USAGE
     roots, wrong = [], []
-    for file in files:
+    for file in some_policies(found.files):
         written, diagnostics = for_policy(file, rules, read, found.config)
         roots.append(Root(file, Configuration(written.folder, written.layers, wanted.only, wanted.without)))
         wrong += [each for each in diagnostics if each not in wrong]
@@ -113,7 +109,7 @@ def _list(rules: Sequence[type[Rule]], wanted: Configuration) -> int:
     from policylang.tools.rule_pages import summary
 
     chosen = wanted.choices("policy.pol", rules)
-    width = max(len(name) for name in chosen)
+    width = max((len(name) for name in chosen), default=0)
     for category in CATEGORIES:
         here = [rule for rule in rules if rule.category == category and rule.name in chosen]
         if here:
@@ -126,7 +122,8 @@ def _list(rules: Sequence[type[Rule]], wanted: Configuration) -> int:
 def _lint(found: argparse.Namespace, roots: Sequence[Root]) -> int:
     linted = _look(roots, {}, {})
     code = _tell(found, linted)
-    mendable = sum(each.fix is not None and each.fix.safe for each in of_all(linted))
+    right = [each for each in linted if each[0].program is not None]
+    mendable = sum(each.fix is not None and each.fix.safe for each in of_all(right))
     if mendable and found.format == "text":
         print(f"`pol lint --fix` mends {mendable} of them", file=sys.stderr)
     return code

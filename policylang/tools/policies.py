@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from errno import ENOENT
 
 from policylang.check.surroundings import resolve
 
@@ -22,6 +23,14 @@ def policies(paths: Iterable[str]) -> list[str]:
         else:
             found.append(path)
     return list(dict.fromkeys(found))
+
+
+def some_policies(paths: Sequence[str]) -> list[str]:
+    """As `policies`. Raises OSError also when there is none."""
+    found = policies(paths)
+    if not found:
+        raise FileNotFoundError(ENOENT, "no policy is in it", paths[0])
+    return found
 
 
 def below(folder: str) -> Iterator[str]:

@@ -151,8 +151,9 @@ def test_what_cannot_be_read_is_a_mistake_of_use(capsys: pytest.CaptureFixture[s
     assert run(["lint", "--config", "nowhere.toml", write("late.pol", LATE)]) == 2
     assert run(["lint", "--fix", "nowhere.pol"]) == 2
     Path("empty").mkdir()
-    assert run(["lint", "empty"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "pol: no policy is in `empty`"
+    for command in ("lint", "check"):
+        assert run([command, "empty"]) == 2
+        assert capsys.readouterr().err.splitlines()[-1] == "pol: cannot read `empty`: no policy is in it"
 
 
 def test_the_list_has_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
