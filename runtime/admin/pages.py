@@ -6,13 +6,13 @@ import hmac
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from runtime.admin.journals import PATH as TRACE
+from runtime.admin.journals import TracePages
 from runtime.admin.maps import MapPages
 from runtime.admin.messages import Answer, Refused, Request, json, text
 from runtime.admin.operated import Operated, Status, cluster_words
 from runtime.admin.quotas import PATH as QUOTAS
 from runtime.admin.quotas import QuotaPages
-from runtime.admin.trace import PATH as TRACE
-from runtime.admin.trace import TracePages
 from runtime.observe.exposition import CONTENT_TYPE
 from runtime.trace.follower import Follower
 

@@ -20,10 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from runtime.admin.address import AdminAddress, BadAddress, admin_address
+from runtime.admin.journals import KEEP_ALIVE
 from runtime.admin.messages import MAX_HEAD, STREAM, Answer, Refused, parse, problem
 from runtime.admin.operated import Operated
 from runtime.admin.pages import Pages, Work
-from runtime.admin.trace import KEEP_ALIVE
 from runtime.observe.exposition import Exposition
 from runtime.trace.follower import LONGEST_FOLLOW, Follower
 

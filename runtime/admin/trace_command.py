@@ -18,9 +18,9 @@ from urllib.parse import urlencode
 from policylang.source import Source
 from runtime.admin.address import AdminAddress
 from runtime.admin.client import LARGEST, PATIENCE, NoAnswer, add_usual, ask, asked, document_of
+from runtime.admin.journals import KEEP_ALIVE, PATH
 from runtime.admin.printed import NotGranted, run_printed
-from runtime.admin.trace import KEEP_ALIVE, PATH
-from runtime.trace.token import LONGEST_LIFE
+from runtime.trace.tokens import LONGEST_LIFE
 
 COMMAND = "trace"
 SILENCE = KEEP_ALIVE + PATIENCE

@@ -20,7 +20,7 @@ from policylang.trace.outline import outline_of
 from policylang.trace.reading import to_field
 from policylang.trace.recorded import Recorded
 from runtime.admin.messages import Refused
-from runtime.trace.token import LONGEST_LIFE, USUAL_LIFE, Grant, issue, read
+from runtime.trace.tokens import LONGEST_LIFE, USUAL_LIFE, Grant, issue, read
 from runtime.workers.aside import aside
 
 if TYPE_CHECKING:

@@ -91,7 +91,7 @@ class Followers:
             return
         ready = [child for child in children if child.state is State.READY]
         for followed in [one for one in self._all.values() if now >= one.until]:
-            followed.follower.end(f"a journal can be followed for {LONGEST_FOLLOW:g} s")
+            followed.follower.end(f"journals can be followed for {LONGEST_FOLLOW:g} s")
             self._gone.append(followed.follower.number)
         while self._new:
             followed = self._new.popleft()

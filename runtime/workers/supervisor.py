@@ -20,7 +20,7 @@ from typing import Protocol
 
 from runtime.observe.events import EventLog
 from runtime.stores import StoreUnavailable
-from runtime.trace.token import KEY_BYTES
+from runtime.trace.tokens import KEY_BYTES
 from runtime.workers.child import Child, Slot, State, spawn
 from runtime.workers.control import ChannelBroken, Message
 from runtime.workers.followers import ENDING, FOLLOWED

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_admin_server import TOKEN, Listener, Operated, all_of, eventually, listening
+from test_admin_server import TOKEN, WAIT, Listener, Operated, all_of, eventually, listening
 
+from runtime.admin.messages import Refused
 from runtime.admin.server import CONNECTIONS
-from runtime.trace.follower import LONGEST_QUEUE, Follower
+from runtime.trace.follower import LONGEST_FOLLOW, LONGEST_QUEUE, Follower
+from runtime.workers.child import State
+from runtime.workers.followers import Followers
 
 JOURNAL = b'{"status": 403}'
 
@@ -149,3 +153,98 @@ def test_many_who_come_and_go_leave_nothing(unix: Listener) -> None:
         one.close()
     eventually(lambda: len(unix.operated.left) == 2 * CONNECTIONS)  # type: ignore[attr-defined]
     eventually(lambda: not unix.server._connections)
+
+
+# --- the supervisor's side -----------------------------------------------------------------------
+
+
+class Worker:
+    """A worker that says nothing by itself. `told`: what it was sent."""
+
+    def __init__(self, state: State = State.READY) -> None:
+        self.state = state
+        self.told: list[dict[str, Any]] = []
+        self.channel: Any = self
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.told.append(message)
+
+
+class Adding:
+    """A follower that is being added by a thread of its own."""
+
+    def __init__(self, followers: Followers, timeout: float = WAIT) -> None:
+        self.follower = Follower("failure != none", "a")
+        self.error: Refused | None = None
+        self._thread = threading.Thread(target=self._add, args=(followers, timeout))
+        self._thread.start()
+        eventually(lambda: followers._new or not self._thread.is_alive())
+
+    def _add(self, followers: Followers, timeout: float) -> None:
+        try:
+            followers.add(self.follower, timeout)
+        except Refused as error:
+            self.error = error
+
+    @property
+    def waits(self) -> bool:
+        return self._thread.is_alive()
+
+    def over(self) -> tuple[int, str] | None:
+        self._thread.join(WAIT)
+        assert not self.waits
+        return None if self.error is None else (self.error.status, self.error.name)
+
+
+def test_who_follows_begins_when_every_worker_that_serves_has_taken_it_up_or_ended() -> None:
+    followers = Followers(lambda: None)
+    one, two, late = Worker(), Worker(), Worker(State.STARTING)
+    workers: Any = [one, two, late]
+    adding = Adding(followers)
+    followers.turn(workers, 0.0)
+    assert one.told == two.told == [{"do": "follow", "id": 1, "expression": "failure != none", "service": "a"}]
+    assert late.told == []
+    followers.heard(workers[0], {"did": "follows", "id": 1, "error": ""})
+    assert adding.waits
+    followers.lost(workers[1])
+    assert adding.over() is None
+    followers.joined(workers[2])
+    assert late.told == one.told
+    adding.follower.leave()
+    followers.turn(workers, 0.0)
+    assert one.told[-1] == late.told[-1] == {"do": "unfollow", "id": 1}
+
+
+def test_who_cannot_follow_is_told_and_the_workers_forget() -> None:
+    followers = Followers(lambda: None)
+    one: Any = Worker()
+    adding = Adding(followers)
+    followers.turn([one], 0.0)
+    followers.heard(one, {"did": "follows", "id": 1, "error": "error[unknown-name]: …"})
+    assert adding.over() == (422, "wrong-expression")
+    followers.turn([one], 0.0)
+    assert one.told[-1] == {"do": "unfollow", "id": 1}
+    nobody = Adding(followers)
+    followers.turn([], 0.0)
+    assert nobody.over() == (503, "no-answer")
+    silent = Adding(followers, 0.05)
+    followers.turn([one], 0.0)
+    assert silent.over() == (504, "no-answer")
+    followers.turn([one], 0.0)
+    assert one.told[-1] == {"do": "unfollow", "id": 3}
+
+
+def test_nobody_follows_for_longer_than_an_hour() -> None:
+    followers = Followers(lambda: None)
+    one: Any = Worker()
+    adding = Adding(followers)
+    followers.turn([one], 0.0)
+    followers.heard(one, {"did": "follows", "id": 1, "error": ""})
+    assert adding.over() is None
+    began = time.monotonic()
+    followers.turn([one], began + LONGEST_FOLLOW - 60)
+    assert not adding.follower.ended
+    followers.turn([one], began + LONGEST_FOLLOW + 60)
+    assert adding.follower.ended and one.told[-1] == {"do": "unfollow", "id": 1}
+    followers.heard(one, {"did": "journal", "to": [1], "text": "{}"})
+    assert [line["why"] for line in taken(adding.follower)] == ["journals can be followed for 3600 s"]

@@ -17,7 +17,7 @@ from policylang.sdk.bench import BenchEnvironment, make_exchange, run
 from policylang.trace.reading import from_field
 from policylang.tree import compile_program
 from runtime.admin.messages import Refused
-from runtime.trace.token import LONGEST_LIFE, LONGEST_TOKEN, Grant, issue, read
+from runtime.trace.tokens import LONGEST_LIFE, LONGEST_TOKEN, Grant, issue, read
 from runtime.trace.tracing import Tracing
 from runtime.workers.answers import Answers
 
