@@ -71,10 +71,12 @@ def _text(pieces: list[p.Expr]) -> str | None:
             return None
         if written.startswith('"') and isinstance(piece, (p.Const, p.Template)) and not written.startswith('"""'):
             if isinstance(piece, p.Const) and quoted(piece.value) != written:
-                return None  # folded of several pieces
+                return None
             found += written[1:-1]
         elif isinstance(piece, p.Const) and written.startswith('r"'):
             found += quoted(piece.value)[1:-1]
+        elif isinstance(piece, p.Const) and not written.isidentifier():
+            return None  # folded of several pieces
         else:
             found += "${" + written + "}"
     return f'"{found}"'
