@@ -37,7 +37,7 @@ def add_request_flags(parser: argparse.ArgumentParser) -> None:
 
 def incoming_of(found: argparse.Namespace, url: str | None) -> Incoming:
     """Raises NotARequest, and OSError where a file cannot be read."""
-    asked = read_request(read(found.request), f"`{found.request}`") if found.request else Incoming()
+    asked = _read(found.request) if found.request else Incoming()
     if url is not None:
         asked.ask_for(url)
     elif not found.request:
@@ -67,6 +67,15 @@ def incoming_of(found: argparse.Namespace, url: str | None) -> Incoming:
     if found.cert is not None:
         asked.cert = _certificate(found.cert)
     return asked
+
+
+def _read(file: str) -> Incoming:
+    try:
+        return read_request(read(file), f"`{file}`")
+    except FileNotFoundError:
+        if file.isupper():  # curl's own --request
+            raise NotARequest(f"`--request` reads a file, and there is no `{file}`: a method is `-X {file}`") from None
+        raise
 
 
 def _fields(found: argparse.Namespace, asked: Incoming) -> None:

@@ -16,7 +16,7 @@ from policylang.syntax import nodes as n
 from policylang.trace.expression import NAME, Floor, Question, Wrong, read_expression
 from policylang.trace.incoming import Incoming, NotARequest
 from policylang.trace.masking import Mask
-from policylang.trace.offline import Offline
+from policylang.trace.offline import Offline, end
 from policylang.trace.outline import outline_of
 from policylang.trace.picture import picture, verdict
 from policylang.trace.shown import shown
@@ -58,6 +58,7 @@ class Conversation:
         self._load = load
         self._color = color
         self._document: dict[str, Any] | None = None
+        self._exchange = offline.met(asked)
         self._begin(asked)
 
     def _begin(self, asked: Incoming) -> None:
@@ -67,6 +68,7 @@ class Conversation:
 
     def _stand_on(self, exchange: Exchange, over: bool) -> None:
         """`over`: the policy has run, and its service's names can be read."""
+        end(self._exchange)
         self._exchange = exchange
         exchange.journal = None
         self._floor = Floor(self._offline.program, exchange.service, variables=over)

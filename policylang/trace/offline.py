@@ -96,9 +96,7 @@ class Offline:
             exchange.response = run(self.tree.handle(exchange), self.clock)
         assert exchange.response is not None
         response = exchange.response = whole(exchange, exchange.response)
-        ends, exchange.ends = exchange.ends or (), None
-        for end in ends:
-            end()
+        end(exchange)
         mask = Mask(outline_of(self.program).hidden, exchange)
         private = _private_answer(exchange)
         found = document(exchange, self.program)
@@ -112,6 +110,13 @@ class Offline:
         ][:MOST_CALLS]  # fmt: skip
         found["answer"] = {"status": response.status, **_message(response, mask, private)}
         return Answered(exchange, found)
+
+
+def end(exchange: Exchange) -> None:
+    """Its answer is written, or nobody waits for it: what it holds is given back."""
+    calls, exchange.ends = exchange.ends or (), None
+    for call in calls:
+        call()
 
 
 def _not_asked(exchange: Exchange) -> Failed:

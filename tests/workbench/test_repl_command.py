@@ -156,6 +156,24 @@ def test_limits_count_and_time_passes_as_it_is_told_to(talk) -> None:  # type: i
     """)
 
 
+def test_what_a_request_holds_is_given_back_with_the_next(talk) -> None:  # type: ignore[no-untyped-def]
+    talk("""
+        > concurrency_limit 1, per: client.ip
+        passed
+        > concurrency_limit 1, per: client.ip
+        429 too-many-concurrent: more than 1 at a time
+        > :request /orders/8
+        GET /orders/8
+        Host: api.example
+        User-Agent: pol
+        Accept: */*
+
+        service orders
+        > concurrency_limit 1, per: client.ip
+        passed
+    """)
+
+
 def test_the_whole_policy(talk) -> None:  # type: ignore[no-untyped-def]
     talk("""
         > response.status

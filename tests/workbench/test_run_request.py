@@ -163,6 +163,7 @@ def test_a_certificate_in_a_file(tmp_path: Path) -> None:
     ("words", "message"),
     [
         ([], "nothing is asked for: give a path or a URL, or `--request FILE`"),
+        (["/", "--request", "POST"], "`--request` reads a file, and there is no `POST`: a method is `-X POST`"),
         (["/", "-H", "X"], "`-H X` is no field: write `Name: value`"),
         (["/", "-b", "jar.txt"], "`--cookie jar.txt` is no `name=value`; cookies of a file are not read"),
         (["/", "-d", "a", "--json", "{}"], "`--json` and `--data` are two bodies: give one"),
