@@ -8,8 +8,8 @@ from typing import Any
 from policylang.check import check_text
 from policylang.lint.examples import FILES, Anything, catalog
 from policylang.lint.known import all_rules
-from policylang.lint.mend import Linted, mend
-from policylang.lint.run import lint
+from policylang.lint.mend import mend
+from policylang.lint.run import Linted, lint
 
 RULES = [rule for rule in all_rules() if rule.category in ("style", "performance")]
 
