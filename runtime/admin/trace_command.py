@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from policylang.source import Source
 from runtime.admin.address import AdminAddress
-from runtime.admin.client import LARGEST, PATIENCE, NoAnswer, add_usual, ask, asked, document_of
+from runtime.admin.client import LARGEST, PATIENCE, USAGE, NoAnswer, add_usual, ask, asked, document_of
 from runtime.admin.journals import KEEP_ALIVE, PATH
 from runtime.admin.printed import NotGranted, run_printed
 from runtime.trace.tokens import LONGEST_LIFE
@@ -66,7 +66,16 @@ def _count(text: str) -> int:
 
 
 def run(found: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if found.life is not None and not found.token:
+        return _misplaced("--for", "--token")
+    if found.count is not None and found.token:
+        return _misplaced("--count", "--follow")
     return run_printed(found, environ, _token if found.token else _followed)
+
+
+def _misplaced(flag: str, other: str) -> int:
+    _say(f"`{flag}` says something of `{other}`, which is not given")
+    return USAGE
 
 
 def _token(found: argparse.Namespace, address: AdminAddress, token: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from test_admin_server import TOKEN, WAIT, Listener, Operated, all_of, eventuall
 
 from runtime.admin.messages import Refused
 from runtime.admin.server import CONNECTIONS
+from runtime.main import main
 from runtime.trace.follower import LONGEST_FOLLOW, LONGEST_QUEUE, Follower
 from runtime.workers.child import State
 from runtime.workers.followers import Followers
@@ -153,6 +154,18 @@ def test_many_who_come_and_go_leave_nothing(unix: Listener) -> None:
         one.close()
     eventually(lambda: len(unix.operated.left) == 2 * CONNECTIONS)  # type: ignore[attr-defined]
     eventually(lambda: not unix.server._connections)
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--token", "--count", "3"], "polgate: `--count` says something of `--follow`, which is not given\n"),
+    (["--follow", "--for", "3s"], "polgate: `--for` says something of `--token`, which is not given\n"),
+])  # fmt: skip
+def test_flags_of_the_other_way_are_not_ignored(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["trace", *words])
+    assert (ended.value.code, capsys.readouterr()) == (2, ("", said))
 
 
 # --- the supervisor's side -----------------------------------------------------------------------
