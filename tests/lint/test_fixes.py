@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from random import Random
+from urllib.parse import quote, urlencode
 
 import pytest
 
 from policylang.check import check_text
+from policylang.check import program as p
 from policylang.diagnostics import Diagnostic, Edit, Fix, Severity
 from policylang.lint.configuration import Configuration
 from policylang.lint.examples import FILES, Anything, catalog, check, parts, policy
@@ -17,6 +22,8 @@ from policylang.lint.mend import ROUNDS, Mended, mend
 from policylang.lint.run import Linted, lint
 from policylang.source import Source, Span
 from policylang.syntax.printer import fmt_text
+from policylang.trace.incoming import Incoming
+from policylang.trace.offline import Offline
 
 WRONG = {file.stem: file.read_text() for file in sorted(Path(__file__).parent.glob("wrong/*/*.pol"))}
 RULES = {rule.name: rule for rule in all_rules()}
@@ -85,6 +92,69 @@ def test_a_safe_fix_brings_no_other_finding(name: str, text: str, safe: bool) ->
         return
     after = {each.name for each in found(mended(text, False).texts["policy.pol"])}
     assert after <= {each.name for each in found(text)} - {name}
+
+
+# --- what a safe fix changes of the answers: nothing ---
+
+REQUESTS = 40
+METHODS = ("GET", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS")
+
+
+def requests(text: str, program: p.Program) -> Iterator[Incoming]:
+    """Some that a policy tells apart: of its own paths, names and words."""
+    random = Random(text)
+    words = [each for each in re.findall(r'"([^"\n${}]{0,30})"', text) if each.isprintable()] + ["7", "k1", ""]
+    fields = sorted(set(re.findall(r'header\["([\w-]+)"\]', text)) | {"X-API-Key", "Accept-Language"})
+    names = re.findall(r"(?:query|json|cookie)\.(\w+)", text) or ["id"]
+    paths = [path.text for service in program.services for path in service.paths]
+    for _ in range(REQUESTS):
+        found = Incoming()
+        found.method = random.choice(METHODS)
+        path = re.sub(r"\{\w+\}", lambda _: quote(random.choice(words) or "x", safe=""), random.choice(paths))
+        query = urlencode([(name, random.choice(words)) for name in names if random.random() < 0.5])
+        found.ask_for(path.replace("**", "a/b") + (f"?{query}" if query else ""))
+        for name in fields:
+            if random.random() < 0.7:
+                found.set_field(name, random.choice(words))
+        if found.method in ("POST", "PUT"):
+            found.body = json.dumps({name: random.choice([*words, 1, 0, None, []]) for name in names}).encode()
+            found.set_field("Content-Type", "application/json")
+        found.client = random.choice(["192.0.2.1", "198.51.100.7", "127.0.0.1", "2001:db8::1"])
+        yield found
+
+
+def told(text: str, asked: Sequence[Incoming]) -> tuple[list[tuple[int, object]], object]:
+    """All that clients, upstreams and the log learn; of clients the statuses apart."""
+    gateway = Offline(program(text))
+    seen = [gateway.send(each).document for each in asked]
+    return [(each["answer"]["status"], (each["answer"], each["received"])) for each in seen], gateway.environment.logs
+
+
+def program(text: str) -> p.Program:
+    found = check(text).program
+    assert found is not None
+    return found
+
+
+def mended_safely(name: str, text: str) -> str:
+    return mended(text, False, name if name != "unused-allow" else "").texts.get("policy.pol", text)
+
+
+SAFE = [(name, text) for name, text, _ in examples() if mended_safely(name, text) != text]
+
+
+@pytest.mark.parametrize(("name", "text"), SAFE, ids=[f"{name}-{number}" for number, (name, _) in enumerate(SAFE)])
+def test_a_safe_fix_changes_no_answer(name: str, text: str) -> None:
+    asked = list(requests(text, program(text)))
+    assert told(mended_safely(name, text), asked) == told(text, asked)
+
+
+def test_requests_reach_policies() -> None:
+    """Those of the test above are let through often enough to say something."""
+    answers = [told(text, list(requests(text, program(text))))[0] for _, text in SAFE]
+    statuses = [status for seen in answers for status, _ in seen]
+    assert len(SAFE) >= 20
+    assert sum(status < 300 for status in statuses) > len(statuses) / 10
 
 
 # --- how edits are put into a text ---
