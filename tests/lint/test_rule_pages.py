@@ -7,12 +7,14 @@ import re
 import pytest
 
 from policylang.check.pages import PAGES as CHECKED
+from policylang.lint.configured import read
 from policylang.lint.examples import findings, parts, policy
 from policylang.lint.known import all_rules
 from policylang.lint.rule import CATEGORIES, Rule
 from policylang.source import Source
 from policylang.syntax.pages import PAGES as READ
 from policylang.syntax.printer import fmt_text
+from policylang.tools.rule_pages import LINT, page_of, rules_page
 
 RULES = all_rules()
 BY_NAME = pytest.mark.parametrize("rule", RULES, ids=[rule.name for rule in RULES])
@@ -52,6 +54,23 @@ def test_examples_are_laid_out(rule: type[Rule]) -> None:
     assert lines(laid_out) == lines(good)
 
 
+@BY_NAME
+def test_the_reference_has_it(rule: type[Rule]) -> None:
+    """With the summary on the first line, and options where there are some."""
+    page = page_of(rule)
+    assert page.startswith(f"# {rule.name}\n\n{parts(rule)[0]}")
+    assert f"A rule of {rule.category}, severity `{rule.severity.value}`." in page
+    for option in rule.options:
+        assert f"| `{option}` |" in page
+
+
+def test_the_page_of_all_rules_has_each() -> None:
+    page = rules_page()
+    for rule in RULES:
+        assert page.count(f"\n### {rule.name}\n") == 1
+        assert f"](#{rule.name})" in page
+
+
 def lines(text: str) -> list[str]:
     """Without the empty ones: what stands around an example has none."""
     return [line for line in text.splitlines() if line.strip()]
@@ -61,3 +80,19 @@ def test_names_are_those_of_nothing_else() -> None:
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
     assert not set(names) & ({*CHECKED, *READ})
+
+
+def test_the_page_of_all_rules_shows_what_is_so() -> None:
+    """Its comment allows what is found without it, and its configuration can be read."""
+    shown = re.findall(r"^```(\w+)\n(.*?)^```$", LINT, re.S | re.M)
+    (example,) = (text for kind, text in shown if kind == "pol")
+    around = (
+        'gateway {\n    listen "0.0.0.0:8443", cert: "api.pem", key: "api.key"\n}\n\n'
+        'upstream exporter {\n    server "http://127.0.0.1:9100"\n}\n\n'
+    )
+    assert not findings(around + example)
+    without = "".join(line for line in example.splitlines(keepends=True) if "lint-allow" not in line)
+    assert [each.name for each in findings(around + without)] == ["open-service"]
+    for text in (text for kind, text in shown if kind == "toml"):
+        _, wrong = read("pol.toml", text, RULES)
+        assert not wrong, wrong[0].message
