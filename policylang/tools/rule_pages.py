@@ -72,9 +72,9 @@ A comment allows what is meant, and says why: at the end of the line, on a line 
 declaration for the whole file.
 
 ```pol
-# lint-allow open-service: the network lets nobody in but who collects them
-service metrics "/metrics" {
-    route exporter
+# lint-allow open-service: the network lets nobody in but our partners
+service feed "/feed" {
+    route feeds
 }
 ```
 

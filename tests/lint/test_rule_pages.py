@@ -88,7 +88,7 @@ def test_the_page_of_all_rules_shows_what_is_so() -> None:
     (example,) = (text for kind, text in shown if kind == "pol")
     around = (
         'gateway {\n    listen "0.0.0.0:8443", cert: "api.pem", key: "api.key"\n}\n\n'
-        'upstream exporter {\n    server "http://127.0.0.1:9100"\n}\n\n'
+        'upstream feeds {\n    server "http://127.0.0.1:9100"\n}\n\n'
     )
     assert not findings(around + example)
     without = "".join(line for line in example.splitlines(keepends=True) if "lint-allow" not in line)
