@@ -11,6 +11,7 @@ import orjson
 from policylang.sdk.assertion import Assertion, Outcome, param
 from policylang.sdk.exchange import Client, Exchange, Request, Response
 from policylang.sdk.message import Field
+from policylang.sdk.networks import read_address
 from policylang.sdk.outcome import Failure, Kind
 from policylang.sdk.paths import BadPath, normal_path
 from policylang.sdk.values import Expr, Ip, Json, Size
@@ -30,18 +31,18 @@ class Asking(Assertion):
     if TYPE_CHECKING:
         path: Expr[str]
 
-    header: Expr[dict[str, Any]] | None = param(
+    header: Expr[dict[str, Any] | None] | None = param(
         "Header fields; a list is one field for each of its texts, and `none` is no field.", default=None
     )
     json: Expr[Json] | None = param("The body, as JSON.", default=None)
-    body: Expr[str | bytes | Size] | None = param("The body, as text; of a size, so many bytes of no meaning.",
+    body: Expr[str | bytes | Size | None] | None = param("The body, as text; of a size, so many bytes of no meaning.",
                                                   default=None)  # fmt: skip
-    at: Expr[str] | None = param("Which gateway is asked; left out: the first.", default=None)
-    from_: Expr[Ip] | None = param(f"The client's address; left out: {CLIENT}.", default=None)
-    host: Expr[str] | None = param(f"The host that is asked for; left out: {HOST}.", default=None)
-    cert: Expr[str] | None = param("The client's certificate, by the name of its `given certificate`.", default=None)
-    as_: Expr[str] | None = param("Who asks, by the name of a `given caller`.", default=None)
-    scheme: Expr[str] | None = param("How it comes: `http` or `https`; left out: `http`, with `cert:` `https`.",
+    at: Expr[str | None] | None = param("Which gateway is asked; left out: the first.", default=None)
+    from_: Expr[Ip | str | None] | None = param(f"The client's address; left out: {CLIENT}.", default=None)
+    host: Expr[str | None] | None = param(f"The host that is asked for; left out: {HOST}.", default=None)
+    cert: Expr[str | None] | None = param("The client's certificate, by the name of its `given certificate`.", default=None)
+    as_: Expr[str | None] | None = param("Who asks, by the name of a `given caller`.", default=None)
+    scheme: Expr[str | None] | None = param("How it comes: `http` or `https`; left out: `http`, with `cert:` `https`.",
                                      default=None)  # fmt: skip
 
     def ask(self, exchange: Exchange, method: str) -> Outcome:
@@ -49,8 +50,11 @@ class Asking(Assertion):
         given: dict[str, Any] = {}
         for name in ("header", "json", "body", "at", "from_", "host", "cert", "as_", "scheme"):
             expr = getattr(self, name)
-            if expr is not None:
-                given[name.rstrip("_")] = expr(exchange)
+            if expr is None:
+                continue
+            value = expr(exchange)
+            if value is not None or name == "json":  # what is `none` is left out; `null` is JSON
+                given[name.rstrip("_")] = value
         asked, refused = request_of(world, method, self.path(exchange), given)
         world.ask(asked, refused)
         tell(exchange, world)
@@ -61,6 +65,9 @@ class Asking(Assertion):
         scheme = constants.get("scheme")
         if scheme is not None and scheme not in ("http", "https"):
             return '`scheme` is "http" or "https"'
+        address = constants.get("from")
+        if isinstance(address, str) and read_address(address) is None:
+            return f'`{address}` is no address: write one such as "192.0.2.7"'
         path = constants.get("path")
         if isinstance(path, str) and not path.startswith("/") and path != "*":
             return f'`path` begins with a slash: write "/{path}"'
@@ -100,7 +107,7 @@ def request_of(world: World, method: str, target: str, given: Mapping[str, Any])
         host=said.get("host") or HOST, scheme=scheme, id=f"{world.requests + 1:08x}", body=data,
     )  # fmt: skip
     surroundings: Any = node
-    client = Client(said.get("from") or CLIENT, 40000, cert)
+    client = Client(_address(said.get("from") or CLIENT), 40000, cert)
     exchange = Exchange(request, client, surroundings, world.clock.monotonic())
     if not refused:
         return exchange, None
@@ -109,6 +116,14 @@ def request_of(world: World, method: str, target: str, given: Mapping[str, Any])
     failure = Failure("bad-path", 400, f"the path is refused: {refused}", kind=Kind.ERROR)
     exchange.failure = failure
     return exchange, problem(failure, request)
+
+
+def _address(text: str) -> str:
+    """As the edge writes it. Raises Broken."""
+    found = text if isinstance(text, Ip) else read_address(text)
+    if found is None:
+        raise Broken(f'`{text}` is no address: write one such as "192.0.2.7"')
+    return str(found)
 
 
 def body_of(given: Mapping[str, Any]) -> tuple[bytes, bytes]:

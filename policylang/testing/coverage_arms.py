@@ -46,7 +46,7 @@ def arms_of(statement: p.Statement) -> tuple[Arm, ...]:
     if isinstance(statement, p.Try):
         body, handler = statement.body, statement.handler
         return (
-            Arm(BODY, "passed", statement.span, body.statements, _all_pass(body.statements)),
+            Arm(BODY, "body passed", statement.span, body.statements, _all_pass(body.statements)),
             Arm(ELSE, "caught", handler.span, handler.statements, True),
         )
     if isinstance(statement, p.Else):

@@ -31,7 +31,7 @@ def sentence(op: str, left_text: str, right_text: str, left: Any, right: Any, wr
     if op == "==":
         places = list(differences(plain(left), plain(right)))
         if isinstance(plain(left), (dict, list)) and isinstance(plain(right), (dict, list)):
-            more = f", and in {len(places) - MOST} places more" if len(places) > MOST else ""
+            more = f", and in {_count(len(places) - MOST, 'place')} more" if len(places) > MOST else ""
             return f"`{left_text}` differs: {'; '.join(places[:MOST])}{more}"
         also = "" if written else f", as `{right_text}` is"
         return f"`{left_text}` is {shown(left)}, not {there}{also}"
@@ -79,10 +79,10 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
             yield from differences(a, b, f"{path}[{number}]")
         if len(left) != len(right):
             where = f"`{path}`" if path else "the list"
-            yield f"{where} has {_count(len(left))}, not {len(right)}"
+            yield f"{where} has {_count(len(left), 'element')}, not {len(right)}"
     elif not (left == right and isinstance(left, bool) == isinstance(right, bool)):
         yield f"`{path}` is {shown(left)}, not {shown(right)}" if path else f"it is {shown(left)}, not {shown(right)}"
 
 
-def _count(number: int) -> str:
-    return "1 element" if number == 1 else f"{number} elements"
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -105,7 +105,7 @@ class StoreAway(_OfStore):
     """From here on the store cannot be reached.
 
     What is counted then, each gateway counts for itself: its share of a limit is what one of so many gateways may have,
-    beginning one window after the store was lost. No gateway has taken units of a quota in advance.
+    beginning one window after a request has found the store away. No gateway has taken units of a quota in advance.
 
         store_away
     """

@@ -29,13 +29,13 @@ class Stub(Assertion):
     name: ClassVar[str] = "stub"
 
     upstream: UpstreamName = param("The upstream.", positional=True)
-    status: Expr[int] | None = param("The answer's status; left out: 200.", default=None)
+    status: Expr[int | None] | None = param("The answer's status; left out: 200.", default=None)
     json: Expr[Json] | None = param("The answer's body, as JSON.", default=None)
-    body: Expr[str | bytes] | None = param("The answer's body, as text.", default=None)
-    header: Expr[dict[str, Any]] | None = param(
+    body: Expr[str | bytes | None] | None = param("The answer's body, as text.", default=None)
+    header: Expr[dict[str, Any] | None] | None = param(
         "Header fields; a list is one field for each of its texts, and `none` is no field.", default=None
     )
-    delay: Expr[Duration] | None = param("How long the answer takes.", default=None)
+    delay: Expr[Duration | None] | None = param("How long the answer takes.", default=None)
     fails: Literal["unreachable", "timeout", "broken"] | None = param("How it fails, instead of an answer.",
                                                                        default=None)  # fmt: skip
     sequence: Expr[list[Any]] | None = param(
@@ -46,8 +46,8 @@ class Stub(Assertion):
         given: dict[str, Any] = {"fails": self.fails}
         for name in ANSWER[:-1]:
             expr = getattr(self, name)
-            if expr is not None:
-                given[name] = expr(exchange)
+            if expr is not None and ((value := expr(exchange)) is not None or name == "json"):
+                given[name] = value
         answers = [given] if self.sequence is None else self.sequence(exchange)
         try:
             plan = [planned(each) for each in answers]

@@ -113,7 +113,7 @@ def test_ways_through_nested_statements() -> None:
         "6 require: *passed 0, *requirement-not-met 2",
         "7 all: passed 2",
         "7 ignore: *passed 2",
-        "9 try: *passed 0, passed 1, *caught 1",
+        "9 try: *body passed 0, passed 1, *caught 1",
         "10 require: *passed 0, *requirement-not-met 1",
         "12 ignore: *passed 1",
         "16 else: *fallen to 1, passed 3",

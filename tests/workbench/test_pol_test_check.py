@@ -67,7 +67,8 @@ MISTAKES = [
         "`pol explain get` says what it takes",
     ),
     ('get "/", haeder: {}', "unknown-parameter", "`get` has no parameter `haeder`", "did you mean `header`?"),
-    ('get "/", from: "here"', "bad-address", "", ""),
+    ('get "/", from: "here"', "bad-literal", '`here` is no address: write one such as "192.0.2.7"',
+     "`pol explain get` says what it takes"),
     ('get "/", as: "ann"', "unknown-given", "no caller `ann` is given", 'write `given caller("ann"), …` before it'),
     ('given caller("ann")\nget "/", as: "anm"', "unknown-given", "no caller `anm` is given", "did you mean `ann`?"),
     (

@@ -55,6 +55,12 @@ DIFFERENCES = [
         '`.items` is [{"n":1},{"n":2}], and should not be there; `.t` is "hello", and should not be there'
         ", and in 4 places more",
     ),
+    (
+        "expect response.json == { z: 1 }",
+        "`response.json` differs: `.a` is 1, and should not be there; "
+        '`.items` is [{"n":1},{"n":2}], and should not be there; `.t` is "hello", and should not be there'
+        ", and in 1 place more",
+    ),
     ("expect elapsed > 1s", "`elapsed` is 0s, not > 1s"),
     ("expect failure != none", "`failure` is none, which it shall not be"),
     ("expect orders.calls == []", None),

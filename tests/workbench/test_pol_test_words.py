@@ -496,6 +496,50 @@ def test_tables() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_none_in_a_row_is_left_out() -> None:
+    found = results(
+        """
+        test "${row.n}" for row in [
+            { n: 1, from: none, cert: none, as: none, host: none, at: none, scheme: none, body: none, header: none,
+              status: none, delay: none, seen: "192.0.2.1", length: 0 },
+            { n: 2, from: "2001:DB8:0::7", cert: "c", as: "ann", host: "x.example", at: "gateway", scheme: "https",
+              body: "x", header: { B: "b" }, status: 201, delay: 1s, seen: "2001:db8::7", length: 1 },
+        ] {
+            given certificate("c"), subject: "CN=c"
+            given caller("ann"), header: { A: "a" }
+            stub orders, status: row.status, delay: row.delay, header: row.header, body: row.body
+            post "/orders", from: row.from, cert: row.cert, as: row.as, host: row.host, at: row.at,
+                scheme: row.scheme, header: row.header, body: row.body
+            expect response.status == (row.status ?? 200) and elapsed == (row.delay ?? 0s)
+            expect orders.calls[0].header["X-From"] == row.seen and length(orders.calls[0].text) == row.length
+            expect orders.calls[0].header["a"] == (if row.n == 2 then "a" else none)
+        }
+        """,
+        policy="""
+        upstream orders { server "http://127.0.0.1:9000" }
+        service orders "/orders/**" {
+            set request.header["X-From"] = string(client.ip)
+            route orders
+        }
+        """,
+    )
+    assert [each.outcome for each in found] == ["passed", "passed"], render(found[0].findings + found[1].findings)
+
+
+def test_an_address_that_only_a_row_tells() -> None:
+    first, second = results(
+        """
+        test "${n}" for n in ["192.0.2.9", "192.0.2"] {
+            stub orders
+            get "/orders", from: n
+            expect response.status == 401
+        }
+        """
+    )
+    assert first.outcome == "passed" and second.outcome == "broken"
+    assert second.findings[0].message == '`192.0.2` is no address: write one such as "192.0.2.7"'
+
+
 def test_each_test_has_a_world_of_its_own() -> None:
     found = results(
         """
