@@ -51,6 +51,6 @@ class LimitInLoop(Rule):
             if not read & of_round:
                 yield Finding(
                     statement.span, "each round of the loop is counted, and nothing here is of the round",
-                    labels=[Label(p.Block(loop.iterable.span, ()).span, "as many rounds as this has elements")],
+                    labels=[Label(loop.iterable.span, "as many rounds as this has elements")],
                     help="put it before the loop; to count the elements, add `by: length(…)`",
                 )  # fmt: skip

@@ -38,7 +38,7 @@ class OverwrittenSet(Rule):
             if isinstance(statement, p.SetPlace) and not (isinstance(around, p.Group) and around.kind != "all"):
                 if id(visit.block) not in replacing:
                     replacing[id(visit.block)] = _replacing(visit.block)
-                end = _replaced(visit, statement, replacing[id(visit.block)])
+                end = _replaced(policy, visit, statement, replacing[id(visit.block)])
                 if end is not None:
                     yield Finding(
                         statement.span, "nothing has read this before it is replaced",
@@ -57,16 +57,29 @@ def _replacing(block: p.Block) -> dict[object, list[int]]:
     return found
 
 
-def _replaced(visit: Visit, first: p.SetPlace, replacing: dict[object, list[int]]) -> p.Statement | None:
+def _replaced(
+    policy: Policy, visit: Visit, first: p.SetPlace, replacing: dict[object, list[int]]
+) -> p.Statement | None:
     """What replaces it in its own block, with nothing between that could see it."""
-    if visit.service is not None and visit.service.on_failure is not None:
-        return None  # which may see it, whatever fails
     ends = replacing[_place(first.place)]
     if not isinstance(first.place, p.SlotPlace) and first.place.message == "response":
         ends = ends + replacing.get("response", [])
     end = min((index for index in ends if index > visit.index), default=visit.index)
     between = visit.block.statements[visit.index + 1 : end + 1]
-    return None if not between or any(_sees(each, first.place) for each in between) else between[-1]
+    if not between or any(_sees(each, first.place) for each in between) or _seen_at_end(policy, visit, first.place):
+        return None
+    return between[-1]
+
+
+def _seen_at_end(policy: Policy, visit: Visit, place: p.Place) -> bool:
+    """Whether what runs when something in between has failed reads it."""
+    if isinstance(place, p.SlotPlace) or place.message != "request" or visit.place == "after":
+        return False
+    blocks = [*policy.program.after, *([visit.service.on_failure] if visit.service is not None else [])]
+    ending = [each for block in blocks if block is not None for each in block.statements]
+    return any(
+        reads(expr, place) for statement in ending for each in within(statement) for expr in expressions(each)
+    )
 
 
 def _place(place: p.Place) -> object:

@@ -59,7 +59,7 @@ class RefusedCounted(Rule):
 def _limit_behind(policy: Policy, visit: Visit) -> p.Statement | None:
     for statement in later(policy, visit):
         for each in taken(statement):
-            if each.__class__ is p.Invoke and limits(each) and not calls(each, "quota"):
+            if limits(each) and not calls(each, "quota"):
                 return each
         if answers(statement):
             return None

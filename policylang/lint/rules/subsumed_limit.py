@@ -107,7 +107,7 @@ def _never_reached(wide: p.Statement, tight: p.Statement) -> bool:
     if wide.card.name == "concurrency_limit":
         alone = wide.block is None and tight.block is None
         return alone and isinstance(limit, int) and isinstance(other, int) and other <= limit
-    if tight.card.name != "rate_limit" or constant(argument(tight, "when_down")) == "allow":
+    if tight.card.name != "rate_limit" or _burst(wide) or constant(argument(tight, "when_down")) == "allow":
         return False
     widest = limit if isinstance(limit, list) else [limit]
     tightest = other if isinstance(other, list) else [other]

@@ -14,6 +14,9 @@ from policylang.lint.rule import Category, Finding, Rule
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
+_OF_ONE_LENGTH = frozenset({"date", "format_time", "substring"})
+
+
 class TextAsNumber(Rule):
     """Text is ordered letter by letter, so `"9"` is greater than `"10"`.
 
@@ -32,9 +35,18 @@ class TextAsNumber(Rule):
             for expr in look.expressions(visit.statement):
                 if isinstance(expr, p.BinaryOp) and expr.op in ("<", "<=", ">", ">="):
                     for side, other in ((expr.left, expr.right), (expr.right, expr.left)):
-                        if isinstance(side, p.Const) and isinstance(side.value, str) and _NUMBER.fullmatch(side.value):
+                        if not isinstance(side, p.Const) or not isinstance(side.value, str):
+                            continue
+                        if _NUMBER.fullmatch(side.value) and not _of_one_length(other):
                             yield Finding(
                                 expr.span, f"`{expr.op}` orders text here, letter by letter",
                                 help=f"write `{side.value}` without quotes, and make a number of "
                                      f"`{look.text_of(other)}` with `float(…)`",
                             )  # fmt: skip
+
+
+def _of_one_length(expr: p.Expr) -> bool:
+    """Whether it is text whose order by letters is its order by numbers."""
+    if isinstance(expr, p.FunctionCall):
+        return expr.card.name in _OF_ONE_LENGTH
+    return isinstance(expr, p.MessageField) and expr.field == "version"
