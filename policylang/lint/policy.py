@@ -124,23 +124,19 @@ class Policy:
 
     @cached_property
     def names_unread(self) -> dict[Place, str]:
-        """Every `let` whose name nobody reads, by the place of the statement."""
+        """Every `let` whose name nobody reads, by the place of the statement; one with `_` in front is meant so."""
         found: dict[Place, str] = {}
         for scope in self.scopes:
             lets = [each.statement for each in self.written_in(scope) if isinstance(each.statement, n.Let)]
             read = scope.reads() if lets else set()
-            found.update({place_of(each.span): each.name for each in lets if each.name not in read})
+            unread = (each for each in lets if each.name not in read and not each.name.startswith("_"))
+            found.update({place_of(each.span): each.name for each in unread})
         return found
 
     @cached_property
     def names(self) -> frozenset[tuple[str, str]]:
         """What the policy names anywhere, as `names_in` says it."""
         return frozenset(names_in(self.nodes))
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        """Every bare name that stands in an expression, or is called: what declares one of them may be used by it."""
-        return frozenset(node.name for node in self.nodes if isinstance(node, (n.Name, n.Call, n.CallExpr)))
 
 
 def _loopback(address: Any) -> bool:

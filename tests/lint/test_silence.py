@@ -16,6 +16,7 @@ RIGHT = [
     ("body-before-check", 'any {\n        require request.json.a == 1\n        allow_ip "10.0.0.0/8"\n    }'),
     ("body-thrown-away", "let a = request.json.a\n    require request.json.b == 1"),
     ("body-thrown-away", "let a = request.json.a\n    route orders"),
+    ("body-thrown-away", "let _a = request.json.a"),
     ("unused-variable", "let _a = request.method"),
     ("unused-variable", "let a = 1\n    if path.id == \"1\" { set a = 2 }\n    log \"${a}\""),
     ("store-in-loop", 'for x in ["a", "b"] { store x, 1, in: map("s") }'),

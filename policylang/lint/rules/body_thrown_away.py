@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.costs import MESSAGES, held_in_vain
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
-from policylang.lint.thrown import MESSAGES, held_in_vain
 
 
 class BodyThrownAway(Rule):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from policylang.check import program as p
+from policylang.lint.costs import MESSAGES, holds
 from policylang.lint.look import calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.thrown import MESSAGES, holds
 from policylang.tree.facts import RESPONSE, answers
 
 

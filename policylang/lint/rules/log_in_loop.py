@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from policylang.lint.costs import chosen_loop
 from policylang.lint.look import calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.thrown import chosen_loop
 
 
 class LogInLoop(Rule):

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.costs import holds
 from policylang.lint.look import expressions, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
-from policylang.lint.thrown import holds
 from policylang.sdk.static_types import BODY_FIELDS
 from policylang.tree.facts import RESPONSE
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.costs import chosen_loop
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.thrown import chosen_loop
 
 _ASKED = ("state", "caching")
 

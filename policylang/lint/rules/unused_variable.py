@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.diagnostics import Edit
+from policylang.lint.costs import held_in_vain
 from policylang.lint.edits import commented, fix, without_statement
 from policylang.lint.look import AUTHENTICATES, nodes
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
-from policylang.lint.thrown import held_in_vain
 from policylang.lint.written import Scope, Written, place_of
 from policylang.source import Span
 from policylang.syntax import nodes as n

@@ -1,4 +1,4 @@
-"""Bodies that are held for a name that nobody reads."""
+"""What costs: bodies that statements hold, also for a name that nobody reads, and loops that messages decide on."""
 
 from __future__ import annotations
 
