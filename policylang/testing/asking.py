@@ -40,7 +40,8 @@ class Asking(Assertion):
     at: Expr[str | None] | None = param("Which gateway is asked; left out: the first.", default=None)
     from_: Expr[Ip | str | None] | None = param(f"The client's address; left out: {CLIENT}.", default=None)
     host: Expr[str | None] | None = param(f"The host that is asked for; left out: {HOST}.", default=None)
-    cert: Expr[str | None] | None = param("The client's certificate, by the name of its `given certificate`.", default=None)
+    cert: Expr[str | None] | None = param("The client's certificate, by the name of its `given certificate`.",
+                                          default=None)  # fmt: skip
     as_: Expr[str | None] | None = param("Who asks, by the name of a `given caller`.", default=None)
     scheme: Expr[str | None] | None = param("How it comes: `http` or `https`; left out: `http`, with `cert:` `https`.",
                                      default=None)  # fmt: skip
