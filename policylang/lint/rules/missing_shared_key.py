@@ -10,6 +10,7 @@ from policylang.lint.limits import items, key_of
 from policylang.lint.look import calls, constant, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rules.limit_by_client_choice import LimitByClientChoice
 from policylang.lint.ways import meaning
 
 _ASSERTIONS = ("rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "remember", "store")
@@ -33,21 +34,28 @@ class MissingSharedKey(Rule):
     category: ClassVar[Category] = "correctness"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        for visit in policy.visits:
-            key = key_of(visit.statement) if calls(visit.statement, *_ASSERTIONS) else None
-            if key is None:
-                continue
-            made = [meaning(policy, visit.service, each) for each in items(meaning(policy, visit.service, key))]
-            if calls(visit.statement, "store") and any(_of_cookie(each) for each in made):
-                continue  # a client that names its own session is wrong with a cookie, too: `session-fixation`
-            fallen = [each for each in made if _falls_back(each)]
-            if fallen and all(each in fallen or isinstance(each, p.Const) for each in made):
-                default = fallen[0]
-                assert isinstance(default, p.BinaryOp)
-                yield Finding(
-                    key.span, f"all who come without `{text_of(default.left)}` share one key",
-                    help="refuse them first, or fall back to what tells them apart, such as `client.ip`",
-                )  # fmt: skip
+        found = list(_found(policy))
+        # a key that a client makes up is worse than one that some share, and the cure is the same
+        made_up = {each.span for each in LimitByClientChoice().check(policy)} if found else set()
+        return (each for each in found if each.span not in made_up)
+
+
+def _found(policy: Policy) -> Iterator[Finding]:
+    for visit in policy.visits:
+        key = key_of(visit.statement) if calls(visit.statement, *_ASSERTIONS) else None
+        if key is None:
+            continue
+        made = [meaning(policy, visit.service, each) for each in items(meaning(policy, visit.service, key))]
+        if calls(visit.statement, "store") and any(_of_cookie(each) for each in made):
+            continue  # a client that names its own session is wrong with a cookie, too: `session-fixation`
+        fallen = [each for each in made if _falls_back(each)]
+        if fallen and all(each in fallen or isinstance(each, p.Const) for each in made):
+            default = fallen[0]
+            assert isinstance(default, p.BinaryOp)
+            yield Finding(
+                key.span, f"all who come without `{text_of(default.left)}` share one key",
+                help="refuse them first, or fall back to what tells them apart, such as `client.ip`",
+            )  # fmt: skip
 
 
 def _of_cookie(expr: p.Expr) -> bool:
