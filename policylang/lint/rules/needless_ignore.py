@@ -36,7 +36,7 @@ class NeedlessIgnore(Rule):
                 if not swallows:
                     yield Finding(
                         each.statement.span, "this `ignore` does nothing",
-                        help="take it out, or write `else ignore` behind what may fail",
+                        help="take it out",
                         fix=fix(
                             "take it out", without_statement(each.file, each.block, each.statement), safe=True
                         ),

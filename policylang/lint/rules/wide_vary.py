@@ -36,7 +36,12 @@ class WideVary(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             for span, name in _told_apart(visit.statement):
-                if name.lower() in _WIDE or name == "*":
+                if name == "*":
+                    yield Finding(
+                        span, "`*` says that no cache may answer twice with this",
+                        help="name the fields that decide, or set `Cache-Control` to `no-store`",
+                    )  # fmt: skip
+                elif name.lower() in _WIDE:
                     yield Finding(
                         span, f"`{name}` differs from caller to caller, and so does what is kept",
                         help="tell apart by what decides: a word of it, not the whole field",
