@@ -69,6 +69,17 @@ NEARLY: dict[str, tuple[str, ...]] = {
         "require request.json.items != none\n",
     ),
     "cost-above-limit": ("rate_limit 10/s, per: client.ip, by: 10\n", "rate_limit 1/s, by: length(request.path)\n"),
+    "counted-apart": (
+        'service a "/a" {\n    quota 10/day, per: client.ip, name: "a"\n    route orders\n}\n'
+        'service b "/b" {\n    quota 10/day, per: client.ip, name: "a"\n    route orders\n}\n',
+        'service a "/a" {\n    quota 10/day, per: client.ip\n    route orders\n}\n'
+        'service b "/b" {\n    quota 20/day, per: client.ip\n    route orders\n}\n',
+        'service a "/a" {\n    rate_limit 10/s, per: client.ip\n    route orders\n}\n'
+        'service b "/b" {\n    rate_limit 10/s, per: client.ip\n    route orders\n}\n',
+        'service a "/a" {\n    concurrency_limit 1\n    route orders\n}\n'
+        'service b "/b" {\n    concurrency_limit 1\n    route orders\n}\n',
+        "quota 10/day, per: client.ip\nquota 10/day, per: client.ip\n",
+    ),
     "counter-name-clash": (
         'service a "/a" {\n    rate_limit 10/s, per: client.ip, name: "a"\n    route orders\n}\n'
         'service b "/b" {\n    rate_limit 5/s, per: network_of(client.ip), name: "a"\n    route orders\n}\n',
@@ -130,6 +141,16 @@ NEARLY: dict[str, tuple[str, ...]] = {
     ),
     "lookup-never-stored": (
         'remember path.id, in: map("m")\nlookup path.id, in: map("m") -> a\nrespond 200, json: a\nmap m, ttl: 1m\n',
+    ),
+    "methods-cut-off": (
+        'service a "/a/**", methods: ["GET"] { route orders }\nservice b "/a/{id}" { route orders }\n',
+        'service a "/a/{id}" { route orders }\nservice b "/a/{id}/b", methods: ["GET"] { route orders }\n',
+        'service a "/a/**" { route orders }\nservice b "/a/b", host: "b.example", methods: ["GET"] { route orders }\n',
+        'service a "/a/**" { route orders }\nservice b "/a/b", methods: ["GET"] { route orders }\n'
+        'service c "/a/b", methods: ["POST", "PUT", "PATCH", "DELETE"] { route orders }\n',
+        'service a "/a/{id}/c" { route orders }\nservice b "/a/b/{x}", methods: ["GET"] { route orders }\n',
+        'service a "/a/**", methods: ["GET"] { route orders }\n'
+        'service b "/a/b", methods: ["POST", "GET"] { route orders }\n',
     ),
     "mirrored-to-itself": (
         'mirror orders, path: "/shadow"\nroute orders\n', "mirror spare\nroute orders\n" + SPARE,

@@ -52,7 +52,7 @@ def _why(policy: Policy, visit: Visit, cache: p.Invoke) -> Finding | None:
     place = Span(cache.span.source, cache.span.start, cache.span.start + len("cache"))
     methods = visit.service.methods if visit.service is not None else ()
     if methods and not {"GET", "HEAD"} & set(methods):
-        return Finding(place, f"{' and '.join(methods)} are answered from no cache", help="leave the cache out")
+        return Finding(place, f"a cache does not answer {' or '.join(methods)}", help="leave the cache out")
     key = key_of(cache)
     if constant(argument(cache, "shared")) is not True and not (key is not None and "user" in callers(key)):
         known = next(

@@ -1,0 +1,74 @@
+"""One quota that every service counts for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from policylang.check import program as p
+from policylang.lint.limits import key_of, limits
+from policylang.lint.look import argument, calls, constant, text_of
+from policylang.lint.policy import Policy
+from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.sdk.values import Rate
+
+
+class CountedApart(Rule):
+    """A counter without a name belongs to its service, so what stands in two services is granted twice.
+
+    It is told of quotas of a day or a month that are alike, and of `concurrency_limit 1` by one key: a plan is for all
+    services, and an account that one transaction may touch at a time is one account whichever way it is reached. An
+    assertion that several services call counts for each of them.
+
+        service orders "/orders/**" {
+            quota 10_000/month, per: client.ip
+            route orders
+        }
+
+        service reports "/reports/**" {
+            quota 10_000/month, per: client.ip
+            route orders
+        }
+    ==
+        service orders "/orders/**" {
+            quota 10_000/month, per: client.ip, name: "plan"
+            route orders
+        }
+
+        service reports "/reports/**" {
+            quota 10_000/month, per: client.ip, name: "plan"
+            route orders
+        }
+    """
+
+    name: ClassVar[str] = "counted-apart"
+    category: ClassVar[Category] = "correctness"
+
+    def check(self, policy: Policy) -> Iterator[Finding]:
+        first: dict[tuple[str, str, str], tuple[p.Service, p.Statement]] = {}
+        for visit in policy.visits:
+            statement = visit.statement
+            key = key_of(statement)
+            if visit.service is None or key is None or not limits(statement) or not _of_all(statement):
+                continue
+            limit = argument(statement, "limit")
+            alike = (statement.card.name, text_of(limit) if limit is not None else "", text_of(key))
+            service, there = first.setdefault(alike, (visit.service, statement))
+            if service is not visit.service:
+                yield Finding(
+                    statement.span,
+                    f"`{visit.service.name}` and `{service.name}` count this each for itself",
+                    labels=[Label(there.span, "counted apart from this")] if there.span != statement.span else [],
+                    help='give it a `name:`, the same one in both',
+                )  # fmt: skip
+
+
+def _of_all(statement: p.Invoke) -> bool:
+    """Whether it speaks of something that all services have in common, and has no name."""
+    if constant(argument(statement, "name")) is not None:
+        return False
+    limit = constant(argument(statement, "limit"))
+    if calls(statement, "quota"):
+        return isinstance(limit, Rate) and limit.unit in ("day", "month")
+    key = key_of(statement)
+    return calls(statement, "concurrency_limit") and limit == 1 and key is not None and not isinstance(key, p.Const)
