@@ -87,6 +87,9 @@ class Marked:
     def __init__(self, statements: Iterable[p.Statement]) -> None:
         self._ids = {id(each) for each in statements}
 
+    def __bool__(self) -> bool:
+        return bool(self._ids)
+
     def __call__(self, statement: p.Statement) -> bool:
         return id(statement) in self._ids
 

@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, argument, authenticates, bound, calls, own_expressions, parts
-from policylang.record import record
 from policylang.sdk.static_types import BODY_FIELDS
 
 Source: TypeAlias = tuple[str, str]
@@ -96,16 +95,6 @@ def _bytes(call: p.FunctionCall) -> str:
     return str(call.args[0].value) if isinstance(call.args[0], p.Const) else ""
 
 
-@record
-class Checked:
-    """Parts of a message, and the place in the way of the statement that has held them against something known;
-    `formed`: against a pattern of the whole, which says what they look like."""
-
-    at: int
-    sources: frozenset[Source]
-    formed: bool = False
-
-
 class Way:
     """What runs for a request of one service: `global before`, the service's block, then `on failure`."""
 
@@ -114,12 +103,15 @@ class Way:
         self.places = {id(visit.statement): place for place, visit in enumerate(visits)}
         self.slots: dict[int, frozenset[Source]] = {}
         self._follow()
-        self._checked = [
-            Checked(place, found) for place, visit in enumerate(visits) if (found := self._checks(visit.statement))
-        ]
-        self._checked += [
-            Checked(place, found, True) for place, visit in enumerate(visits) if (found := self._forms(visit.statement))
-        ]
+        self._known: dict[Source, int] = {}
+        """What was held against something known, and the place of the first statement that did."""
+        self._formed: dict[Source, int] = {}
+        """The same of patterns of the whole, which say what it looks like."""
+        for place, visit in enumerate(visits):
+            for source in self._checks(visit.statement):
+                self._known.setdefault(source, place)
+            for source in self._forms(visit.statement):
+                self._formed.setdefault(source, place)
 
     @property
     def path(self) -> Iterator[Visit]:
@@ -144,11 +136,8 @@ class Way:
         found = [source for source in self.flows(expr) if source[0] in kinds]
         if found:
             place = self.places[id(visit.statement)]
-            known = {
-                source for checked in self._checked
-                if checked.at < place and (formed or not checked.formed) for source in checked.sources
-            }  # fmt: skip
-            found = [source for source in found if source not in known]
+            for known in (self._known, self._formed) if formed else (self._known,):
+                found = [source for source in found if known.get(source, place) >= place]
         return sorted(found)
 
     # --- names ---

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, TypeAlias
 
 from policylang.check import program as p
-from policylang.lint.guards import fields_written, sends, surely_before, writes_part
+from policylang.lint.guards import fields_written, sends, writes_part
 from policylang.lint.look import argument, constant
 from policylang.lint.origins import Source
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
+from policylang.tree.facts import blocks
 
 
 class HeaderLeftToClient(Rule):
@@ -43,17 +43,69 @@ class HeaderLeftToClient(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         believed = _believed(policy)
+        names = {field for fields in believed.values() for field in fields}
         for service in policy.program.services if believed else ():
-            way = policy.origins.of(service)
-            for visit in way.path:
-                name = _upstream(visit.statement)
-                for field, set_at in believed.get(name, {}).items():
-                    if not surely_before(policy, visit, partial(writes_part, kind="header", name=field)):
+            course = Course(names)
+            for block in policy.program.before:
+                course.known = course.block(block, course.known) or course.known
+            course.block(service.body, course.known)
+            told: set[str] = set()
+            for statement, known in course.sent:
+                upstream = _upstream(statement)
+                for field, set_at in believed.get(upstream, {}).items():
+                    if field not in known and field not in told:
+                        told.add(field)
                         yield Finding(
-                            visit.statement.span, f"`{name}` believes `{set_at.text}`, which the client may write here",
+                            statement.span, f"`{upstream}` believes `{set_at.text}`, which the client may write here",
                             labels=[Label(set_at, "elsewhere it says who calls")],
                             help=f"write `remove {set_at.text}` first, for every way to this upstream",
                         )  # fmt: skip
+
+
+Known: TypeAlias = frozenset[str]
+
+
+class Course:
+    """One pass over what runs: the fields that are written or removed on every way to each statement that sends."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+        self.known: Known = frozenset()
+        self.sent: list[tuple[p.Statement, Known]] = []
+
+    def block(self, block: p.Block, known: Known) -> Known | None:
+        """What is known behind it; None where no way goes on."""
+        after: Known | None = known
+        for statement in block.statements:
+            if after is not None:
+                after = self.statement(statement, after)
+        return after
+
+    def statement(self, statement: p.Statement, known: Known) -> Known | None:
+        if sends(statement):
+            self.sent.append((statement, known))
+        if isinstance(statement, (p.SetPlace, p.RemovePlace)):
+            return known | {name for name in self.names if writes_part(statement, "header", name)}
+        if isinstance(statement, (p.Fail, p.Respond)):
+            return None
+        ends = [self.block(each, known) for each in self._branches(statement)]
+        if not ends:
+            return known
+        if isinstance(statement, p.Group) and statement.kind == "parallel":
+            return known.union(*(each for each in ends if each is not None))
+        if isinstance(statement, p.For) or (isinstance(statement, p.Group) and statement.kind == "none"):
+            return known
+        if isinstance(statement, p.Invoke) and statement.card.skips_block:
+            return known
+        if isinstance(statement, p.If) and statement.orelse is None:
+            ends.append(known)
+        going_on = [each for each in ends if each is not None]
+        return frozenset.intersection(*going_on) if going_on else None
+
+    def _branches(self, statement: p.Statement) -> Iterable[p.Block]:
+        if isinstance(statement, p.Group) and statement.kind != "all":
+            return [p.Block(each.span, (each,)) for each in statement.body.statements]
+        return blocks(statement)
 
 
 def _upstream(statement: p.Statement) -> str:
@@ -65,17 +117,22 @@ def _believed(policy: Policy) -> dict[str, dict[str, Span]]:
     found: dict[str, dict[str, Span]] = {}
     for service in policy.program.services:
         way = policy.origins.of(service)
-        for visit in way.path:
-            for field in fields_written(visit.statement):
-                if field.message == "request" and any(_who(policy, source) for source in way.flows(field.value)):
-                    for later in way.after(visit):
-                        if (name := _upstream(later.statement)) and isinstance(visit.statement, p.SetPlace):
-                            span = visit.statement.span
-                            target = span.text.partition("=")[0].removeprefix("set").strip()
-                            start = span.start + span.text.index(target)
-                            place = Span(span.source, start, start + len(target))
-                            found.setdefault(name, {}).setdefault(field.name, place)
+        later: set[str] = set()
+        for visit in reversed(list(way.path)):
+            if upstream := _upstream(visit.statement):
+                later.add(upstream)
+            for field in fields_written(visit.statement) if later else ():
+                who = field.message == "request" and any(_who(policy, source) for source in way.flows(field.value))
+                for name in later if who else ():
+                    found.setdefault(name, {})[field.name] = _target(visit.statement.span)
     return found
+
+
+def _target(span: Span) -> Span:
+    """What a `set` writes."""
+    target = span.text.partition("=")[0].removeprefix("set").strip()
+    start = span.start + span.text.index(target)
+    return Span(span.source, start, start + len(target))
 
 
 def _who(policy: Policy, source: Source) -> bool:

@@ -33,13 +33,12 @@ class LimitByClientChoice(Rule):
             counted = [visit for visit in way.path if calls(visit.statement, "rate_limit", "quota")]
             held = Marked(visit.statement for visit in counted if firm(way, visit))
             for visit in counted:
-                if surely_beside(policy, visit, held):
-                    continue  # who makes up the one is held by the other
                 key = argument(visit.statement, "per")
                 if key is None or any(name in ADDRESSES for _, name in way.flows(key)):
                     continue  # `forwarded-read` says more of it
                 free = [part for part in parts(key) if way.chosen(part, visit) or ("request", "id") in way.flows(part)]
-                if free:
+                # Who makes up the one is held by the other.
+                if free and not (held and surely_beside(policy, visit, held)):
                     made_up = min(free, key=lambda part: part.span.end - part.span.start)
                     yield Finding(
                         key.span, f"a client that sends another `{text_of(made_up)}` each time is never over it",
