@@ -73,21 +73,20 @@ def _allowed(
     found: list[Diagnostic], policy: Policy, choices: dict[str, dict[str, Choice]]
 ) -> list[Diagnostic]:
     """What is left when comments have allowed the rest, and the comments that allowed nothing."""
+    left: dict[tuple[str, str, int], list[Diagnostic]] = {}
+    for each in found:
+        left.setdefault((each.span.source.name, each.name, each.span.line), []).append(each)
+    unused = []
     for file in policy.files:
-        chosen = choices[file.source.name]
+        path = file.source.name
+        chosen = choices[path]
         for allow in allows(file):
             first, last = allow.lines
             for name in allow.names:
-                kept = [
-                    each for each in found
-                    if each.name != name.text or each.span.source.name != file.source.name
-                    or not first <= each.span.line <= last
-                ]  # fmt: skip
-                if len(kept) == len(found) and name.text in chosen and UnusedAllow.name in chosen:
-                    choice = chosen[UnusedAllow.name]
-                    kept.append(_diagnostic(UnusedAllow, UnusedAllow.finding(allow, name), choice))
-                found = kept
-    return found
+                allowed = [left.pop((path, name.text, line), None) for line in range(first, last + 1)]
+                if not any(allowed) and name.text in chosen and UnusedAllow.name in chosen:
+                    unused.append(_diagnostic(UnusedAllow, UnusedAllow.finding(allow, name), chosen[UnusedAllow.name]))
+    return [each for same in left.values() for each in same] + unused
 
 
 def of_all(policies: Linted) -> list[Diagnostic]:
