@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, TypeAlias
 
 from policylang.check import program as p
-from policylang.lint.guards import fields_written, sends, writes_part
+from policylang.lint.guards import fields_written, sends
 from policylang.lint.look import argument, constant
 from policylang.lint.origins import Source
 from policylang.lint.policy import Policy
@@ -85,7 +85,7 @@ class Course:
         if sends(statement):
             self.sent.append((statement, known))
         if isinstance(statement, (p.SetPlace, p.RemovePlace)):
-            return known | {name for name in self.names if writes_part(statement, "header", name)}
+            return known | self._written(statement.place)
         if isinstance(statement, (p.Fail, p.Respond)):
             return None
         ends = [self.block(each, known) for each in self._branches(statement)]
@@ -101,6 +101,12 @@ class Course:
             ends.append(known)
         going_on = [each for each in ends if each is not None]
         return frozenset.intersection(*going_on) if going_on else None
+
+    def _written(self, place: p.Place) -> Known:
+        if not isinstance(place, p.NamedPlace) or (place.message, place.kind) != ("request", "header"):
+            return frozenset()
+        key = constant(place.key)  # one that is worked out may be any
+        return frozenset(self.names if key is None else {str(key).lower()} & self.names)
 
     def _branches(self, statement: p.Statement) -> Iterable[p.Block]:
         if isinstance(statement, p.Group) and statement.kind != "all":
