@@ -134,6 +134,11 @@ class Policy:
         return found
 
     @cached_property
+    def by_place(self) -> dict[Place, Written]:
+        """What is written at the place of a statement."""
+        return {place_of(each.statement.span): each for each in reversed(self.written)}
+
+    @cached_property
     def names(self) -> frozenset[tuple[str, str]]:
         """What the policy names anywhere, as `names_in` says it."""
         return frozenset(names_in(self.nodes))

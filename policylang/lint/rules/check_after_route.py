@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, parts
+from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import sent_after, sent_before
@@ -44,6 +45,7 @@ class CheckAfterRoute(Rule):
                     yield Finding(
                         span, "the caller is checked when the request has been sent already",
                         labels=[Label(sent.span, "sent here")], help="move it above the `route`",
+                        fix=moved(policy, visit.statement, sent, above=True),
                     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.look import Visit, constant, expressions, within
+from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import agreed, later, sent_before
@@ -62,6 +63,7 @@ def _finding(policy: Policy, visit: Visit, place: p.FieldPlace | p.NamedPlace) -
         visit.statement.span, "the request has gone, and nothing reads what this changes",
         labels=[Label(sent.span, "sent here")] if sent is not None else [],
         help="move it above the `route`, or leave it out",
+        fix=moved(policy, visit.statement, sent, above=True) if sent is not None else None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.lint.limits import limits
+from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import sent_after, sent_before
@@ -44,4 +45,5 @@ class LimitAfterRoute(Rule):
                     yield Finding(
                         statement.span, "this limit is asked when the request has been sent already",
                         labels=[Label(sent.span, "sent here")], help="move it above the `route`",
+                        fix=moved(policy, visit.statement, sent, above=True),
                     )  # fmt: skip

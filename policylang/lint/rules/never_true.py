@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from policylang.check import program as p
+from policylang.diagnostics import Edit
 from policylang.lint import look
 from policylang.lint.look import Visit
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Fix, Rule
 from policylang.lint.ways import agreed
 from policylang.source import Span
 
@@ -80,8 +81,21 @@ def _judged(visit: Visit, value: p.Expr, constant: p.Const, op: str) -> Finding 
     said = "always" if op == "!=" else "never"
     what = "this case is never taken" if op == "match" else f"this is {said} true"
     return Finding(
-        constant.span, f"{what}: `{look.text_of(value)}` is never that", label=whys[0], help="write what it can be"
-    )
+        constant.span, f"{what}: `{look.text_of(value)}` is never that", label=whys[0], help="write what it can be",
+        fix=_mended(constant, problem),
+    )  # fmt: skip
+
+
+def _mended(constant: p.Const, problem: Problem) -> Fix | None:
+    """The text in the way in which the value is written."""
+    said = constant.value
+    if not isinstance(said, str) or constant.span.text != f'"{said}"':
+        return None
+    low = said.lower()
+    for text in (said.upper(), low, low.replace(":", ""), low.partition(";")[0].strip()):
+        if text and not problem(text):
+            return Fix(f"write `{text}`", (Edit(constant.span, f'"{text}"'),))
+    return None
 
 
 def _problem(visit: Visit, value: p.Expr) -> Problem | None:

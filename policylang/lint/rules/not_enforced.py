@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.look import constant, given
+from policylang.lint.moves import without_option
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule, Severity
 
@@ -34,4 +35,5 @@ class NotEnforced(Rule):
                 yield Finding(
                     visit.statement.span, f"this `{visit.statement.card.name}` refuses nothing yet",
                     help="leave `log_only: true` out when the numbers are right",
+                    fix=without_option(policy, visit.statement, "log_only", safe=False),
                 )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from policylang.check import program as p
 from policylang.lint.look import constant, given
+from policylang.lint.moves import without_named, without_option
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.syntax import nodes as n
@@ -56,6 +57,7 @@ class OptionWithoutEffect(Rule):
                             yield Finding(
                                 value.span, f"`{name}:` has no effect without {needed}",
                                 help=f"add {needed}, or leave `{name}:` out",
+                                fix=without_option(policy, statement, name, safe=True),
                             )  # fmt: skip
         for node in policy.declarations:
             if isinstance(node, (n.Gateway, n.Upstream)):
@@ -67,4 +69,5 @@ class OptionWithoutEffect(Rule):
                             yield Finding(
                                 args[name].span, f"`{name}:` has no effect without `{needed}:`",
                                 help=f"add `{needed}:`, or leave `{name}:` out",
+                                fix=without_named(setting.args, name, setting.name_span, safe=True),
                             )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.lint.limits import limits, taken
 from policylang.lint.look import Visit, argument, calls, constant, parts
+from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import later
@@ -38,23 +39,23 @@ class QuotaBeforeCheck(Rule):
                 continue
             if constant(argument(statement, "count")) == "success":
                 continue
-            check = _check_behind(policy, visit)
-            if check is not None:
+            checks = _checks_behind(policy, visit)
+            if checks:
                 yield Finding(
                     statement.span, "what is refused behind it has been taken from this quota",
-                    labels=[Label(check.span, "refused here")],
+                    labels=[Label(checks[0].span, "refused here")],
                     help="put it behind the check, or count only what goes well: `count: success`",
+                    fix=moved(policy, statement, checks[-1], above=False),
                 )  # fmt: skip
 
 
-def _check_behind(policy: Policy, visit: Visit) -> p.Statement | None:
+def _checks_behind(policy: Policy, visit: Visit) -> list[p.Statement]:
+    found: list[p.Statement] = []
     for statement in later(policy, visit):
-        for each in taken(statement):
-            if _checks(each):
-                return each
+        found += [each for each in taken(statement) if _checks(each)]
         if answers(statement):
-            return None
-    return None
+            break
+    return found
 
 
 def _checks(statement: p.Statement) -> bool:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.lint.likeness import shape
 from policylang.lint.look import Visit, calls, parts, within
+from policylang.lint.moves import dropped
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import Passed, agreed, body_of, certain
@@ -48,8 +49,16 @@ def _asked(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
                 finding = Finding(
                     place, "this was checked before", labels=[Label(first.span, "checked here")],
                     help="leave it out, or ask for what was meant",
+                    fix=None if _needed(visit.statement) else dropped(policy, visit.statement, "leave it out"),
                 )  # fmt: skip
             yield place, finding
+
+
+def _needed(statement: p.Statement) -> bool:
+    """Whether it does more than check."""
+    if isinstance(statement, p.Invoke):
+        return any(slot is not None for slot in statement.outputs)
+    return isinstance(statement, p.If)
 
 
 def _told(statement: p.Statement) -> Iterator[tuple[Hashable, p.Statement]]:

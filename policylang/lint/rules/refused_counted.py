@@ -8,6 +8,7 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.lint.limits import limits, taken
 from policylang.lint.look import Visit, argument, calls, constant, given, parts
+from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import later, never_passes
@@ -45,6 +46,7 @@ class RefusedCounted(Rule):
                         statement.span, "what the limit behind it refuses has been taken from this quota",
                         labels=[Label(limit.span, "refused here")],
                         help="put it behind the other limit, or count only what goes well: `count: success`",
+                        fix=moved(policy, statement, limit, above=False),
                     )  # fmt: skip
             elif calls(statement, "increment") and visit.place in ("before", "service"):
                 test = _test_behind(policy, visit)

@@ -1,0 +1,62 @@
+"""Fixes of statements that stand in the wrong place, or have nothing to say there."""
+
+from __future__ import annotations
+
+from policylang.check import program as p
+from policylang.diagnostics import Edit, Fix
+from policylang.lint.edits import commented, fix, without_argument, without_statement
+from policylang.lint.policy import Policy
+from policylang.lint.written import Written, place_of
+from policylang.source import Span
+from policylang.syntax import nodes as n
+
+
+def moved(policy: Policy, statement: p.Statement, beside: p.Statement, above: bool) -> Fix | None:
+    """Put a statement above or below another of its block. None where comments or other text would be torn apart."""
+    one, other = _written(policy, statement), _written(policy, beside)
+    if one is None or other is None or one.block is not other.block or not one.in_turn:
+        return None
+    if commented(one.file, one.statement.span) or _comment_above(one.statement.span):
+        return None
+    span, text = other.statement.span, one.statement.span.text
+    source = span.source
+    line = source.line(span.line)
+    indent = line[: span.column - 1]
+    end = source.position(span.end)
+    if indent.strip() or source.line(end[0])[end[1] - 1 :].strip():
+        return None
+    if above:
+        there = Edit(Span(source, span.start, span.start), f"{text}\n{indent}")
+    else:
+        there = Edit(Span(source, span.end, span.end), f"\n{indent}{text}")
+    way = "above" if above else "below"
+    return fix(f"move it {way} line {span.line}", there, without_statement(one.file, one.block, one.statement))
+
+
+def dropped(policy: Policy, statement: p.Statement, title: str) -> Fix | None:
+    """Take out a statement that does nothing there."""
+    found = _written(policy, statement)
+    if found is None or not found.in_turn or _comment_above(found.statement.span):
+        return None
+    return fix(title, without_statement(found.file, found.block, found.statement), safe=True)
+
+
+def without_option(policy: Policy, statement: p.Statement, name: str, safe: bool) -> Fix | None:
+    """Take out an argument of a call."""
+    found = _written(policy, statement)
+    call = found.statement if found is not None else None
+    return without_named(call.args, name, call.name_span, safe) if isinstance(call, n.Call) else None
+
+
+def without_named(args: tuple[n.Argument, ...], name: str, head: Span, safe: bool) -> Fix | None:
+    index = next((index for index, each in enumerate(args) if each.name == name), None)
+    return fix(f"leave `{name}:` out", without_argument(args, index, head), safe=safe) if index is not None else None
+
+
+def _written(policy: Policy, statement: p.Statement) -> Written | None:
+    return policy.by_place.get(place_of(statement.span))
+
+
+def _comment_above(span: Span) -> bool:
+    """Whether a comment may be about it, which would stay behind."""
+    return span.source.line(span.line - 1).lstrip().startswith("#")
