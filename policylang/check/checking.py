@@ -95,7 +95,7 @@ def check_files(
 
         surroundings.given = given_in(loaded.tests)
         program = _program(unit, loaded)
-        tests = check_tests(unit, loaded.tests)
+        tests = check_tests(unit, loaded.tests, loaded.files)
     else:
         program = _program(unit, loaded)
     order = {id(source): place for place, source in enumerate(loaded.sources)}

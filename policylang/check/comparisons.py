@@ -72,6 +72,10 @@ def _different(walk: Walk, node: n.Binary, left: p.Expr, right: p.Expr) -> None:
             digits = text.value.strip()
             cure = f"write `{digits}` without quotes" if digits.isdigit() else "convert with `string(…)` or `int(…)`"
             break
+    if not cure and {a, b} == {"time", "string"}:
+        cure = "read a time from text with `parse_time(…)`, or compare `string(…)` of it"
+    if not cure and {a, b} == {"bytes", "string"}:
+        cure = "compare the text of it, such as `response.text`"
     if not cure:
         way = next((name for name in ("ip", "duration", "size", "rate", "time") if name in (a, b)), "string")
         cure = f"convert the other one with `{way}(…)`"

@@ -27,6 +27,41 @@ A `test` stands in a file whose name ends in `_test.pol`, so that a policy that 
         expect response.status == 200
     }
 
+empty-test
+A test has a title, by which it is known where results are read, and holds what is asked and what has to come of it. One
+that holds nothing cannot fail.
+    # orders_test.pol
+    import "orders.pol"
+
+    test "the service answers" {
+    }
+==
+    # orders_test.pol
+    import "orders.pol"
+
+    test "the service answers" {
+        stub orders, status: 200
+        get "/"
+        expect response.status == 200
+    }
+
+no-policy
+A test asks the policy that its file imports. Without one there is no service, and every answer is 404.
+    # orders_test.pol
+    test "the service answers" {
+        get "/"
+        expect response.status == 200
+    }
+==
+    # orders_test.pol
+    import "orders.pol"
+
+    test "the service answers" {
+        stub orders, status: 200
+        get "/"
+        expect response.status == 200
+    }
+
 not-in-tests
 A test stands outside of the policy, as a client and as the upstreams: it sends requests, and reads what came of them.
 The policy's own messages, its assertions, and what decides a request cannot stand in it.

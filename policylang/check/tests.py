@@ -12,6 +12,8 @@ from policylang.check.binding import usable
 from policylang.check.blocks import check_block, head
 from policylang.check.definitions import Definition, define_all
 from policylang.check.expressions import check_text
+from policylang.check.kinds import UNKNOWN
+from policylang.check.loading import TESTS
 from policylang.check.members import CONTEXT
 from policylang.check.order import walk_nodes
 from policylang.check.scope import Slots, Var
@@ -48,8 +50,11 @@ class CheckedTest:
     rows: tuple[Any, ...] | None = None
 
 
-def check_tests(policy: Unit, declarations: Sequence[n.Declaration]) -> tuple[CheckedTest, ...]:
-    """Check what stands in files of tests. `policy`: the unit of what they import, checked before."""
+def check_tests(
+    policy: Unit, declarations: Sequence[n.Declaration], files: Sequence[n.File]
+) -> tuple[CheckedTest, ...]:
+    """Check what stands in files of tests. `policy`: the unit of what they import, checked before; `files`: all that
+    were read."""
     unit = TestingUnit(
         policy.report, Catalog({**CARDS, "given": GIVEN["map"]}, policy.catalog.functions), policy.surroundings,
         {**policy.expressions, **EXPRESSIONS}, {**policy.statements, **STATEMENTS}, upstreams=policy.upstreams,
@@ -62,6 +67,7 @@ def check_tests(policy: Unit, declarations: Sequence[n.Declaration]) -> tuple[Ch
             _declare(unit, node)
     unit.work_out_constants()
     define_all(unit)
+    _policy_imported(unit, tests, files)
     seen: dict[str, Span] = {}
     found = []
     for node in tests:
@@ -72,6 +78,14 @@ def check_tests(policy: Unit, declarations: Sequence[n.Declaration]) -> tuple[Ch
                               labels=[Label(first, "first here")], help="say what this one is about")  # fmt: skip
         found.append(_test(unit, node))
     return tuple(found)
+
+
+def _policy_imported(unit: TestingUnit, tests: Sequence[n.Test], files: Sequence[n.File]) -> None:
+    """Without a policy everything is answered 404, which some test may even expect."""
+    imports = (node for file in files for node in file.declarations if isinstance(node, n.Import))
+    if tests and all((node.path.literal or "").endswith(TESTS) for node in imports):
+        unit.report.error("no-policy", tests[0].title.span, "this file imports no policy: nothing answers its tests",
+                          help='write `import "policy.pol"` above, with the path of yours')  # fmt: skip
 
 
 def _declare(unit: TestingUnit, node: n.Declaration) -> None:
@@ -116,7 +130,13 @@ def _test(unit: TestingUnit, node: n.Test) -> CheckedTest:
         name_span = node.name_span or node.title.span
         usable(walk, node.name, name_span, "loop")
         slot = walk.slot(node.name)
-        walk.state.names[node.name] = Var(node.name, slot, common(rows), name_span, "loop")
+        kind = common(rows) if rows else UNKNOWN  # of a table that is wrong nothing more is said
+        walk.state.names[node.name] = Var(node.name, slot, kind, name_span, "loop")
+    if node.title.literal is not None and not node.title.literal.strip():
+        walk.error("empty-test", node.title.span, "this test has no title", help="say what it is about")
+    if not node.body.statements:
+        walk.error("empty-test", node.title.span, "this test holds nothing: it cannot fail",
+                   help="ask for something, and expect what is to come of it")  # fmt: skip
     title = check_text(walk, node.title)
     body = check_block(walk, node.body)
     return CheckedTest(node.title.span, title, body, tuple(slots.names), slot, rows)

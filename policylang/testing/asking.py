@@ -66,6 +66,8 @@ class Asking(Assertion):
         scheme = constants.get("scheme")
         if scheme is not None and scheme not in ("http", "https"):
             return '`scheme` is "http" or "https"'
+        if all(constants.get(name, ...) is not None for name in ("json", "body")):
+            return "a request has `json` or `body`, not both"
         address = constants.get("from")
         if isinstance(address, str) and read_address(address) is None:
             return f'`{address}` is no address: write one such as "192.0.2.7"'
@@ -300,7 +302,7 @@ class Repeat(Assertion):
     async def evaluate(self, exchange: Exchange, block: Block) -> Outcome:  # type: ignore[override]
         times = self.times(exchange)
         if not isinstance(times, int) or not 1 <= times <= MOST_REPEATS:
-            raise Broken(f"`repeat` takes a whole number from 1 to {MOST_REPEATS}, not {times}")
+            raise Broken(f"`repeat` takes a whole number from 1 to {MOST_REPEATS:_}, not {times}")
         for _ in range(times):
             outcome = await block(exchange)
             if outcome is not None:
@@ -311,5 +313,5 @@ class Repeat(Assertion):
     def check(cls, constants: Mapping[str, Any]) -> str | None:
         times = constants.get("times")
         if times is not None and (not isinstance(times, int) or not 1 <= times <= MOST_REPEATS):
-            return f"`times` is a whole number from 1 to {MOST_REPEATS}"
+            return f"`times` is a whole number from 1 to {MOST_REPEATS:_}"
         return None

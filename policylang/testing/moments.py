@@ -16,7 +16,7 @@ from policylang.testing.world import Broken, World, world_of
 def moment(text: str | Time, zone: str) -> float:
     """Seconds since the epoch of what a clock in that zone shows. Raises ValueError with a sentence for the author.
 
-    Where the clock shows it twice, the first one.
+    Where the clock shows it twice, the first one; what it never shows is none.
     """
     if isinstance(text, Time):
         return text.epoch
@@ -26,6 +26,9 @@ def moment(text: str | Time, zone: str) -> float:
         raise ValueError(f'`{text}` is no time: write it as "2026-03-31T23:59:58"') from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=time_zone(zone))
+        seen = datetime.fromtimestamp(found.timestamp(), found.tzinfo)
+        if seen.replace(tzinfo=None) != found.replace(tzinfo=None):
+            raise ValueError(f"no clock in {zone} shows `{text}`: it goes on to {seen:%H:%M} there")
     return found.timestamp()
 
 

@@ -89,7 +89,14 @@ def load_suite(
 def _tests(suite: Suite, checked: CheckedTest) -> list[Test]:
     place = checked.span
     rows = (None,) if checked.rows is None else checked.rows
-    return [Test(_title(suite, checked, row), place.source.name, place.line, checked, suite, row) for row in rows]
+    titles: dict[str, int] = {}
+    found = []
+    for row in rows:
+        title = _title(suite, checked, row)
+        times = titles[title] = titles.get(title, 0) + 1
+        name = title if times == 1 else f"{title} ({times})"  # rows that are called alike are told apart
+        found.append(Test(name, place.source.name, place.line, checked, suite, row))
+    return found
 
 
 def _title(suite: Suite, checked: CheckedTest, row: Any) -> str:

@@ -70,6 +70,8 @@ def run(arguments: list[str]) -> int:
         return USAGE
     try:
         code: int = import_module(f"policylang.tools.{found.command}_command").run(found)
+    except BrokenPipeError:
+        raise  # whoever read what was written has seen enough
     except OSError as error:
         print(f"pol: cannot read `{error.filename}`: {(error.strerror or 'failed').lower()}", file=sys.stderr)
         return USAGE

@@ -30,7 +30,10 @@ def find(paths: Sequence[str]) -> list[str]:
             os.stat(path)
             beside = path.removesuffix(".pol") + TESTS
             if not os.path.exists(beside):
-                raise NoTests(f"`{path}` has no tests: they would stand in `{beside}`")
+                said = f"`{path}` has no tests: they would stand in `{beside}`"
+                if any(line.startswith(b"test ") for line in read(path).splitlines()):
+                    said = f"the tests in `{path}` are none: move them to `{beside}`, and `import` the policy there"
+                raise NoTests(said)
             found.append(beside)
     if not found:
         where = ", ".join(f"`{path}`" for path in paths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from workbench.suites import ORDERS, suite_of, wrong
+from workbench.suites import CLIENTS, ORDERS, suite_of, wrong
 
 from policylang.check import check_text
 from policylang.testing import WORDS
@@ -69,6 +69,24 @@ MISTAKES = [
     ('get "/", haeder: {}', "unknown-parameter", "`get` has no parameter `haeder`", "did you mean `header`?"),
     ('get "/", from: "here"', "bad-literal", '`here` is no address: write one such as "192.0.2.7"',
      "`pol explain get` says what it takes"),
+    ('post "/", json: 1, body: "x"', "bad-literal", "a request has `json` or `body`, not both",
+     "`pol explain post` says what it takes"),
+    (
+        'given time("2026-03-29T02:30", zone: "Europe/Berlin")',
+        "bad-literal",
+        "`at`: no clock in Europe/Berlin shows `2026-03-29T02:30`: it goes on to 03:30 there",
+        "`pol explain given` says what it takes",
+    ),
+    (
+        'advance to: "2026-03-08T02:00", zone: "America/New_York"',
+        "bad-literal",
+        "`to`: no clock in America/New_York shows `2026-03-08T02:00`: it goes on to 03:00 there",
+        "`pol explain advance` says what it takes",
+    ),
+    ('expect now == "2026-01-01"', "different-types", "`==` compares a time with a string",
+     "read a time from text with `parse_time(…)`, or compare `string(…)` of it"),
+    ('get "/"\nexpect response.body == "x"', "different-types", "`==` compares bytes with a string",
+     "compare the text of it, such as `response.text`"),
     ('get "/", as: "ann"', "unknown-given", "no caller `ann` is given", 'write `given caller("ann"), …` before it'),
     ('given caller("ann")\nget "/", as: "anm"', "unknown-given", "no caller `anm` is given", "did you mean `ann`?"),
     (
@@ -128,7 +146,7 @@ MISTAKES = [
     (
         'repeat 0 { get "/" }',
         "bad-literal",
-        "`times` is a whole number from 1 to 1000000",
+        "`times` is a whole number from 1 to 1_000_000",
         "`pol explain repeat` says what it takes",
     ),
     ("repeat 3", "missing-block", "`repeat` needs a block", "write `repeat … { … }`"),
@@ -305,6 +323,15 @@ FILES = [
         "a row of the table has no member `naem`",
         "did you mean `name`?",
     ),
+    (
+        'test "a ${row}" for row in [] { expect true }',
+        "wrong-type",
+        "a table is a list of rows, of one at least",
+        "write it as `for row in [{ … }, { … }]`",
+    ),
+    ('test "a" {}', "empty-test", "this test holds nothing: it cannot fail",
+     "ask for something, and expect what is to come of it"),
+    ('test " " { expect true }', "empty-test", "this test has no title", "say what it is about"),
     ("assertion a { b }\nassertion b { a }", "recursive-assertion", "", ""),
 ]
 
@@ -315,6 +342,18 @@ def test_files(text: str, name: str, message: str, help: str) -> None:
     assert {each[0] for each in found} == {name}, found
     if message:
         assert found == [(name, message, help)]
+
+
+def test_a_policy_is_imported() -> None:
+    def found(text: str, shared: str = "") -> list[str]:
+        files = {"shared_test.pol": shared.encode(), "orders.pol": ORDERS.encode(), "clients.json": CLIENTS}
+        return [each.name for each in check_text(text, "a_test.pol", files).diagnostics]
+
+    test = 'test "a" { expect true }'
+    assert found(test) == found('import "shared_test.pol"\n' + test) == ["no-policy"]
+    assert found('import "orders.pol"\n' + test) == found("let a = 1") == []
+    assert found('import "shared_test.pol"\n' + test, 'import "orders.pol"') == []
+    assert found('import "nowhere.pol"\n' + test) == ["missing-file"]
 
 
 def test_the_words_of_tests_are_known() -> None:

@@ -97,7 +97,7 @@ BROKEN = [
         "`given time` comes before the entries of maps in the store, which live by it",
     ),
     ('get "/"\ngiven gateways(["a"])', "`given gateways` comes before the first request"),
-    ('let n = length(logs)\nrepeat n { get "/" }', "`repeat` takes a whole number from 1 to 1000000, not 0"),
+    ('let n = length(logs)\nrepeat n { get "/" }', "`repeat` takes a whole number from 1 to 1_000_000, not 0"),
     ('get "/", header: { "a b": "c" }', "`a b` is no name of a header field"),
     ('get "/", header: { "A": "b\\nc" }', "the field `A` has a line's end in it"),
     ('given certificate("a"), subject: "ann"', '`ann` is no name: write it as "CN=partner,O=Acme"'),

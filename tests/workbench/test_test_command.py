@@ -192,6 +192,10 @@ def test_where_there_are_no_tests(folder: Path, pol: Pol) -> None:
     (folder / "other.pol").write_text(POLICY)
     assert pol("empty") == (2, "", "pol: no tests in `empty`: they stand in files named `…_test.pol`\n")
     assert pol("other.pol") == (2, "", "pol: `other.pol` has no tests: they would stand in `other_test.pol`\n")
+    (folder / "mixed.pol").write_text(POLICY + 'test "it" { expect true }\n')
+    assert pol("mixed.pol") == (
+        2, "", "pol: the tests in `mixed.pol` are none: move them to `mixed_test.pol`, and `import` the policy there\n"
+    )
     assert pol("nowhere") == (2, "", "pol: cannot read `nowhere`: no such file or directory\n")
 
 
