@@ -122,10 +122,12 @@ def _list(rules: Sequence[type[Rule]], wanted: Configuration) -> int:
 def _lint(found: argparse.Namespace, roots: Sequence[Root]) -> int:
     linted = _look(roots, {}, {})
     code = _tell(found, linted)
-    right = [each for each in linted if each[0].program is not None]
-    mendable = sum(each.fix is not None and each.fix.safe for each in of_all(right))
-    if mendable and found.format == "text":
-        print(f"`pol lint --fix` mends {mendable} of them", file=sys.stderr)
+    if found.format == "text":
+        fixes = [each.fix for each in of_all([each for each in linted if each[0].program is not None]) if each.fix]
+        safe = sum(fix.safe for fix in fixes)
+        for flags, count in (("--fix", safe), ("--fix --unsafe", len(fixes))):
+            if count and (flags == "--fix" or count > safe):
+                print(f"`pol lint {flags}` mends {count} of them", file=sys.stderr)
     return code
 
 
