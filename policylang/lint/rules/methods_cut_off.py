@@ -40,12 +40,16 @@ class MethodsCutOff(Rule):
             for path in service.paths:
                 taken.setdefault((service.host, _form(path)), set()).update(_methods(service))
                 paths.append((service, path))
-        wide = [(service, path) for service, path in paths if () in path.segments or _captures(path)]
+        wide: dict[tuple[str, str], list[tuple[p.Service, p.PathPattern]]] = {}
+        for service, path in paths:
+            if any(isinstance(each, tuple) for each in path.segments):
+                wide.setdefault((service.host, _begin(path)), []).append((service, path))
         told = set()
         for service, path in paths:
             here = taken[service.host, _form(path)]
-            for other, wider in wide:
-                if other.host != service.host or service.name in told or not _covers(wider.segments, path.segments):
+            near = {_begin(path), ""}
+            for other, wider in [each for begin in sorted(near) for each in wide.get((service.host, begin), ())]:
+                if service.name in told or not _covers(wider.segments, path.segments):
                     continue
                 lost = sorted(_methods(other) - here)
                 if lost:
@@ -66,8 +70,10 @@ def _form(path: p.PathPattern) -> Segments:
     return tuple(each if isinstance(each, str) else ("",) * len(each) for each in path.segments)
 
 
-def _captures(path: p.PathPattern) -> bool:
-    return any(isinstance(each, tuple) for each in path.segments)
+def _begin(path: p.PathPattern) -> str:
+    """Its first segment, empty where that may be any."""
+    first = path.segments[0] if path.segments else ""
+    return first if isinstance(first, str) else ""
 
 
 def _covers(wide: Segments, narrow: Segments) -> bool:
