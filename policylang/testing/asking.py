@@ -21,6 +21,7 @@ from policylang.testing.world import Broken, World, known, world_of
 CLIENT = "192.0.2.1"
 HOST = "api.example"
 MOST_REPEATS = 1_000_000
+"""Rounds of one `repeat`, and of all in a test, those inside others too: so every test comes to its end."""
 PATH = "The path, with a query behind `?`, as a client writes it."
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
@@ -303,7 +304,11 @@ class Repeat(Assertion):
         times = self.times(exchange)
         if not isinstance(times, int) or not 1 <= times <= MOST_REPEATS:
             raise Broken(f"`repeat` takes a whole number from 1 to {MOST_REPEATS:_}, not {times}")
+        world = world_of(exchange)
         for _ in range(times):
+            world.rounds += 1
+            if world.rounds > MOST_REPEATS:
+                raise Broken(f"all `repeat` of a test have {MOST_REPEATS:_} rounds together, and no more")
             outcome = await block(exchange)
             if outcome is not None:
                 return outcome

@@ -138,6 +138,7 @@ class World:
         self.callers: dict[str, Mapping[str, Any]] = {}
         self.certificates: dict[str, Certificate] = {}
         self.requests = 0
+        self.rounds = 0
         self.last: Asked | None = None
         self.looked_at: Asked | None = None
         self.group: list[Asked] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from policylang.diagnostics import Diagnostic, as_json, github, text
@@ -26,9 +27,14 @@ def told(result: Result, color: bool, counts: Any = None) -> Told:
     return {
         "name": result.name, "file": result.file, "line": result.line, "outcome": result.outcome,
         "findings": [as_json.plain(each) for each in result.findings],
-        "text": text.render(result.findings, color=color), "github": github.render(result.findings),
+        "text": text.render(result.findings, color=color), "github": _annotated(result),
         "picture": result.picture, "requests": result.requests, "seconds": result.seconds, "counts": counts or {},
     }  # fmt: skip
+
+
+def _annotated(result: Result) -> str:
+    """Each with the test's name: rows of a table fail in one place."""
+    return github.render(replace(each, message=f"{result.name}: {each.message}") for each in result.findings)
 
 
 def told_broken(name: str, source: Source, line: int, how: str, color: bool) -> Told:
@@ -108,8 +114,10 @@ class Output:
         count = len(self.results)
         gap = "\n" if self.format == "text" else ""
         lost = f"; {self.left_out} not run" if self.left_out else ""
+        wrong = len(self.diagnostics)
+        unread = f"; {wrong} finding{'s' * (wrong != 1)}" if wrong else ""
         return (
-            f"{gap}{count} test{'s' * (count != 1)}{': ' * bool(count)}{self._counted(self.results)}{lost}; "
+            f"{gap}{count} test{'s' * (count != 1)}{': ' * bool(count)}{self._counted(self.results)}{lost}{unread}; "
             f"{requests:,} request{'s' * (requests != 1)} in {seconds:.2f} s"
         )
 

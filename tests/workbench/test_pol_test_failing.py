@@ -104,6 +104,12 @@ BROKEN = [
 ]
 
 
+def test_every_test_comes_to_its_end() -> None:
+    assert "all `repeat` of a test have 1_000_000 rounds together, and no more" in said(
+        "repeat 100_000 { repeat 100_000 { expect true } }"
+    )
+
+
 @pytest.mark.parametrize(("body", "expected"), BROKEN)
 def test_what_cannot_be_asked(body: str, expected: str) -> None:
     assert message(body, ORDERS + "map seen, ttl: 1h\n") == f"broken: error[broken-test]: {expected}"

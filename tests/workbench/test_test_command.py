@@ -204,7 +204,7 @@ def test_a_file_that_is_wrong_keeps_no_other_from_being_run(folder: Path, pol: P
     code, out, _ = pol()
     assert code == 1
     assert out.startswith("error[unknown-assertion]: ")
-    assert "\norders_test.pol  2 passed\n\n2 tests: 2 passed; 2 requests in 0.00 s\n" in out
+    assert "\norders_test.pol  2 passed\n\n2 tests: 2 passed; 1 finding; 2 requests in 0.00 s\n" in out
 
 
 # --- formats ---------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def test_github(folder: Path, pol: Pol) -> None:
     code, out, _ = pol("--format", "github", "--filter", "two")
     line, summary = out.splitlines()
     assert code == 1
-    assert line.startswith("::error file=orders_test.pol,line=9,endLine=9,col=12,endColumn=33,title=not-as-expected::")
+    assert line.startswith("::error file=orders_test.pol,line=9,endLine=9,col=12,endColumn=33,title=not-as-expected::two: ")
     assert summary == "1 test: 1 failed; 1 request in 0.00 s"
 
 
