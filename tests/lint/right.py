@@ -336,11 +336,98 @@ class Author:
             f'respond 308, header: {{ "Location": "/{name}/${{url_encode(path.id)}}" }}',
         )  # fmt: skip
 
+    def vouchers(self) -> str:
+        """Good for one request, whoever is first."""
+        self.kept("vouchers", "ttl: 30d, private: true")
+        make = self.service(
+            'voucher_new "/vouchers", methods: ["POST"]', self.caller(), "rate_limit 5/s, per: caller.id",
+            "limit_size request, 4KiB", "let private code = random_hex(16)",
+            'remember code, in: map("vouchers"), value: { worth: request.json.worth, of: caller.id }',
+            "respond 201, json: { code: reveal(code) }",
+        )  # fmt: skip
+        take = self.service(
+            'voucher "/vouchers/{code}", methods: ["POST"]', self.fair("network_of(client.ip)"),
+            'lookup path.code, in: map("vouchers"), once: true -> voucher',
+            "respond 200, json: { worth: reveal(voucher.worth), of: reveal(voucher.of) }",
+        )  # fmt: skip
+        return f"{make}\n{take}"
+
+    def counted(self) -> str:
+        """The upstream is told how often each caller has come today."""
+        name = self.noun()
+        self.kept("visits", "ttl: 1d")
+        return self.service(
+            f'{name} "/{name}/{{id}}", methods: ["GET"]', self.caller(), "rate_limit 20/s, per: caller.id",
+            'increment caller.id, in: map("visits") -> count', 'set request.header["X-Visits"] = "${count}"',
+            self.send(name),
+        )  # fmt: skip
+
+    def shadowed(self) -> str:
+        """A new version may look at some of the changes, before anybody depends on what it says."""
+        name = self.noun()
+        return self.service(
+            f'{name} "/{name}/changes", methods: ["POST"]', self.caller(), "rate_limit 20/s, per: caller.id",
+            "limit_size request, 256KiB", f'mirror {self.upstream(f"{name}_next")}, share: 0.1', self.send(name),
+        )  # fmt: skip
+
+    def spared(self) -> str:
+        """What may be asked twice is asked elsewhere once the first has failed."""
+        name = self.noun()
+        first, second = self.upstream(name), self.upstream(f"{name}_spare")
+        other = self.one(
+            f"route {first}, timeout: 2s, fail_on: 500..599 else route {second}, timeout: 5s",
+            f"try {{\n    route {first}, timeout: 2s, fail_on: 500..599\n}} catch problem {{\n"
+            f'    log "elsewhere after ${{problem.name}}", level: warning\n    route {second}, timeout: 5s\n}}',
+        )
+        return self.service(f'{name} "/{name}/**", methods: ["GET"]', self.fair("network_of(client.ip)"), other)
+
+    def versions(self) -> str:
+        """The version that a caller asks for, the newest for who asks for none."""
+        name = self.noun()
+        return self.service(
+            f'{name} "/{name}/**"', self.caller(), self.fair("caller.id"),
+            'match request.header["X-Api-Version"] ?? "2" {\n'
+            f'    "1"  -> route {self.upstream(f"{name}_old")}, path: "/v1${{request.path}}"\n'
+            f'    "2"  -> route {self.upstream(name)}\n'
+            '    else -> respond 400, json: { error: "versions 1 and 2 are served" }\n}',
+        )  # fmt: skip
+
+    def at_night(self) -> str:
+        """Closed for an hour, when nobody is to write."""
+        name = self.noun()
+        return self.service(
+            f'{name} "/{name}", methods: ["PUT", "POST"]', self.caller(), "rate_limit 5/s, per: caller.id",
+            'if hour(now, zone: "Europe/Istanbul") == 3 {\n    fail 503, "closed until four"\n}',
+            "limit_size request, 1MiB", self.send(name),
+        )  # fmt: skip
+
+    def looked_up(self) -> str:
+        """Two entries, asked for side by side."""
+        name = self.noun()
+        self.kept("profiles", "ttl: 1h")
+        self.kept("baskets", "ttl: 1h")
+        read = self.service(
+            f'{name} "/{name}", methods: ["GET"]', self.caller(), "rate_limit 20/s, per: caller.id",
+            'parallel {\n    lookup caller.id, in: map("profiles"), optional: true -> profile\n'
+            '    lookup caller.id, in: map("baskets"), optional: true -> basket\n}',
+            "respond 200, json: { profile: profile, basket: basket }",
+        )  # fmt: skip
+        write = self.service(
+            f'{name}_change "/{name}/{{kind}}", methods: ["PUT"]', self.caller(), "rate_limit 5/s, per: caller.id",
+            "limit_size request, 16KiB",
+            'match path.kind {\n    "profile" -> store caller.id, request.json, in: map("profiles")\n'
+            '    "basket"  -> store caller.id, request.json, in: map("baskets")\n'
+            '    else      -> fail 404, "there are profiles and baskets"\n}',
+            "respond 204",
+        )  # fmt: skip
+        return f"{read}\n{write}"
+
 
 SERVICES: tuple[Callable[[Author], str], ...] = (
     Author.contracts, Author.catalogue, Author.webhook, Author.session, Author.plans, Author.upload, Author.by_country,
     Author.canary, Author.status, Author.good_to_have, Author.one_at_a_time, Author.partners, Author.buyers,
-    Author.items, Author.remembered, Author.moved,
+    Author.items, Author.remembered, Author.moved, Author.vouchers, Author.counted, Author.shadowed, Author.spared,
+    Author.versions, Author.at_night, Author.looked_up,
 )  # fmt: skip
 
 

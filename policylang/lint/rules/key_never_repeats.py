@@ -13,9 +13,9 @@ from policylang.lint.rule import Category, Finding, Rule
 from policylang.lint.ways import meaning
 
 _ASSERTIONS = (
-    "rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "remember", "cache", "cache_lookup",
-    "circuit_breaker",
+    "rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "cache", "cache_lookup", "circuit_breaker",
 )  # fmt: skip
+"""Not `remember`: what it keeps under a new name, such as a voucher, is handed out and looked up."""
 _DEPTH = 16
 
 
