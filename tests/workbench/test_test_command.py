@@ -244,7 +244,8 @@ def test_github(folder: Path, pol: Pol) -> None:
     code, out, _ = pol("--format", "github", "--filter", "two")
     line, summary = out.splitlines()
     assert code == 1
-    assert line.startswith("::error file=orders_test.pol,line=9,endLine=9,col=12,endColumn=33,title=not-as-expected::two: ")
+    place = "file=orders_test.pol,line=9,endLine=9,col=12,endColumn=33"
+    assert line.startswith(f"::error {place},title=not-as-expected::two: ")
     assert summary == "1 test: 1 failed; 1 request in 0.00 s"
 
 
