@@ -63,6 +63,8 @@ LINT = """\
 and the cure, and has a page: `pol explain RULE`. The exit code is 1 when something is found that is more than advice
 (`info`).
 
+A folder stands for the policies in it, each with what it imports; tests are looked at when they are named.
+
 `--fix` mends what can be mended without a change of meaning, `--fix --unsafe` also what somebody should look at, and
 `--diff` shows either. `--rule`, `--category` and `--disable` choose rules, `--list` lists them.
 
