@@ -165,7 +165,7 @@ class GivenTime(Given):
     name: ClassVar[str] = "given time"
 
     at: Expr[str | Time] = param("The time: text such as \"2026-03-31T23:59:58\", or a time.", positional=True)
-    zone: str = param("The time zone that it is of, by its IANA name.", default='"UTC"')
+    zone: Expr[str] = param("The time zone that it is of, by its IANA name.", default='"UTC"')
 
     def evaluate(self, exchange: Exchange) -> Outcome:
         world = world_of(exchange)
@@ -173,7 +173,7 @@ class GivenTime(Given):
             raise Broken("`given time` comes before the first request; `advance to:` moves the clock after it")
         if world.keeps:
             raise Broken("`given time` comes before the entries of maps in the store, which live by it")
-        world.clock.set_wall(moment_of(self.at(exchange), self.zone))
+        world.clock.set_wall(moment_of(self.at(exchange), self.zone(exchange)))
         return None
 
     @classmethod

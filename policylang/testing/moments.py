@@ -69,7 +69,7 @@ class Advance(Assertion):
 
     by: Expr[Duration] | None = param("How long.", positional=True, default=None)
     to: Expr[str | Time] | None = param("Until when: a time, or text such as \"2026-04-01T00:00\".", default=None)
-    zone: str = param("The time zone that `to:` is of, by its IANA name.", default='"UTC"')
+    zone: Expr[str] = param("The time zone that `to:` is of, by its IANA name.", default='"UTC"')
 
     def evaluate(self, exchange: Exchange) -> Outcome:
         world = world_of(exchange)
@@ -77,7 +77,7 @@ class Advance(Assertion):
             seconds = self.by(exchange).seconds
         else:
             assert self.to is not None
-            seconds = moment_of(self.to(exchange), self.zone) - world.clock.wall()
+            seconds = moment_of(self.to(exchange), self.zone(exchange)) - world.clock.wall()
             if seconds < 0:
                 raise Broken(f"`advance to:` leads back: it is {Time(world.clock.wall())} already")
         if seconds < 0:

@@ -526,6 +526,28 @@ def test_what_is_none_in_a_row_is_left_out() -> None:
     assert [each.outcome for each in found] == ["passed", "passed"], render(found[0].findings + found[1].findings)
 
 
+def test_zones_may_come_from_a_row() -> None:
+    found = results(
+        """
+        test "${row.zone}" for row in [
+            { zone: "Europe/Berlin", at: "2026-03-29T00:00", seen: "2026-03-28T23:00:00.000Z" },
+            { zone: "America/New_York", at: "2026-11-01T01:30", seen: "2026-11-01T05:30:00.000Z" },
+            { zone: "Europe/Berlin", at: "2026-03-29T02:30", seen: "" },
+            { zone: "Nowhere", at: "2026-03-29T02:30", seen: "" },
+        ] {
+            given time(row.at, zone: row.zone)
+            expect string(now) == row.seen
+            advance to: "2026-12-01T12:00", zone: row.zone
+            expect hour(now, zone: row.zone) == 12
+        }
+        """
+    )
+    assert [each.outcome for each in found] == ["passed", "passed", "broken", "broken"]
+    assert found[2].findings[0].message == (
+        "no clock in Europe/Berlin shows `2026-03-29T02:30`: it goes on to 03:30 there"
+    )
+
+
 def test_an_address_that_only_a_row_tells() -> None:
     first, second = results(
         """
