@@ -48,7 +48,9 @@ def allows(file: n.File) -> list[Allow]:
         if comment.own_line and start < first:
             lines = (1, source.line_count)
         else:
-            lines = _around(_next_line(source, comment), heads)
+            first_line, last_line = _around(_next_line(source, comment), heads)
+            # comments between it and what follows may be what is meant, too
+            lines = (min(first_line, comment.span.line + comment.own_line), last_line)
         found.append(Allow(comment.span, names, (match["reason"] or "").strip(), lines))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from policylang.lint.allowing import RULES
 from policylang.lint.examples import findings, policy
 from policylang.lint.rules.limit_after_route import LimitAfterRoute
+from policylang.source import Source
+from policylang.syntax.printer import fmt_text
 
 LATE = "rate_limit 10/s, per: client.ip"
 
@@ -91,3 +94,25 @@ def test_a_rule_that_does_not_run_is_left_alone() -> None:
 )
 def test_one_that_says_too_little(comment: str, expected: list[str]) -> None:
     assert [name for name, _ in found(f"route orders\n{comment}\n{LATE}\n")] == expected
+
+
+WRONG = sorted((Path(__file__).parent / "wrong").glob("*/*.pol"))
+COMMENTS = {rule.name for rule in RULES}
+"""Findings about such comments: one more comment above them changes what they are about."""
+
+
+@pytest.mark.parametrize("file", WRONG, ids=[file.stem for file in WRONG])
+def test_whatever_is_found_can_be_allowed_and_stays_so_when_it_is_laid_out(file: Path) -> None:
+    text = file.read_text()
+    lines = text.splitlines(keepends=True)
+    wrong = sorted({(each.span.line, each.name) for each in findings(text)}, reverse=True)
+    if any(name in COMMENTS for _, name in wrong):
+        return
+    for line, name in wrong:
+        indent = len(lines[line - 1]) - len(lines[line - 1].lstrip())
+        lines.insert(line - 1, " " * indent + f"# lint-allow {name}: to be seen here\n")
+    allowed = "".join(lines)
+    assert [each.name for each in findings(allowed)] == []
+    laid_out = fmt_text(Source("policy.pol", allowed))
+    assert isinstance(laid_out, str)
+    assert [each.name for each in findings(laid_out)] == []

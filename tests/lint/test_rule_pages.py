@@ -14,6 +14,7 @@ from policylang.lint.rule import CATEGORIES, Rule
 from policylang.source import Source
 from policylang.syntax.pages import PAGES as READ
 from policylang.syntax.printer import fmt_text
+from policylang.tools.reference import page as explained
 from policylang.tools.rule_pages import LINT, page_of, rules_page
 
 RULES = all_rules()
@@ -58,6 +59,7 @@ def test_examples_are_laid_out(rule: type[Rule]) -> None:
 def test_the_reference_has_it(rule: type[Rule]) -> None:
     """With the summary on the first line, and options where there are some."""
     page = page_of(rule)
+    assert explained(rule.name) == page, "`pol explain` finds it"
     assert page.startswith(f"# {rule.name}\n\n{parts(rule)[0]}")
     assert f"A rule of {rule.category}, severity `{rule.severity.value}`." in page
     for option in rule.options:
