@@ -66,6 +66,8 @@ class Passed:
                     if index < at.index:
                         yield statement, [*at.block.statements[index + 1 : at.index], *since]
                 since = [*at.before, *since]
+            if at.outer is not None and isinstance(at.outer.statement, p.For):
+                since = [at.outer.statement, *since]  # in an earlier round
             at = at.outer
         if at is None and visit.place == "service":
             for block in reversed(self._policy.program.before):

@@ -201,6 +201,9 @@ NEARLY: dict[str, tuple[str, ...]] = {
         "route orders\nrequire response.status == 200\nroute spare\nrequire response.status == 200\n" + SPARE,
         'if path.id == "1" { log "one" }\nlog "between"\nif path.id == "1" { log "again" }\n',
         'any {\n    require path.id == "1"\n    all {\n        log "two"\n        require path.id == "1"\n    }\n}\n',
+        # a round may find what an earlier one has left
+        'let state = "a"\nrequire state == "a"\nfor each in request.json.items {\n    require state == "a"\n'
+        "    set state = string(each) ?? \"b\"\n}\n",
         # each assertion stands for itself
         'assertion a { require request.method == "GET" }\nservice b "/b" {\n'
         '    require request.method == "GET"\n    a\n'

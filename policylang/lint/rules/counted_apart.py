@@ -9,7 +9,7 @@ from policylang.check import program as p
 from policylang.lint.limits import key_of, limits
 from policylang.lint.look import argument, calls, constant, text_of
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.rule import Category, Finding, Label, Rule, Severity
 from policylang.sdk.values import Rate
 
 
@@ -43,6 +43,7 @@ class CountedApart(Rule):
 
     name: ClassVar[str] = "counted-apart"
     category: ClassVar[Category] = "correctness"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         first: dict[tuple[str, str, str], tuple[p.Service, p.Statement]] = {}

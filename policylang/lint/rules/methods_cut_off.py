@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.rule import Category, Finding, Label, Rule, Severity
 
 _ALL = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
@@ -32,6 +32,7 @@ class MethodsCutOff(Rule):
 
     name: ClassVar[str] = "methods-cut-off"
     category: ClassVar[Category] = "correctness"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         taken: dict[tuple[str, Segments], set[str]] = {}

@@ -93,7 +93,7 @@ def _before(passed: Passed, visit: Visit, wanted: p.Expr | p.Invoke) -> p.Expr |
         condition = _taken(at.statement, visit) if isinstance(at.statement, p.If) else None
         if condition is not None and any(shape(each) == key for each in _all_of(condition)):
             return None if any(_written(each, reads) for each in inside) else condition
-        inside = [*at.before, *inside]
+        inside = [*([at.statement] if isinstance(at.statement, p.For) else []), *at.before, *inside]
         at = at.outer
     return None
 
