@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Mapping
 
 from policylang.diagnostics import Diagnostic, Edit
 from policylang.lint.run import Linted, of_all
 from policylang.record import record
-from policylang.source import Source
+from policylang.source import Source, Span
 from policylang.syntax.printer import fmt_text
 
 ROUNDS = 10
@@ -29,39 +30,36 @@ class Mended:
 def mend(look: Look, unsafe: bool = False) -> Mended:
     """Apply the fixes of rules, safe ones or all. Left out is a policy with errors, and a rule whose fix would make a
     policy wrong, or unreadable for `pol fmt`."""
-    texts: dict[str, str] = {}
-    policies = look(texts)
-    count = 0
+    done = Mended({}, 0, look({}))
     barred: set[str] = set()
     for _ in range(ROUNDS):
-        right = [each for each in policies if each[0].program is not None]
+        right = [each for each in done.policies if each[0].program is not None]
         wanted = [each for each in of_all(right) if each.name not in barred and _may(each, unsafe)]
-        for attempt in _attempts(wanted):
-            chosen = _apart(attempt)
-            fresh = _applied(chosen, texts)
-            after = look(fresh)
-            if _as_right(policies, after) and all(isinstance(_laid_out(*each), str) for each in fresh.items()):
-                texts, policies, count = fresh, after, count + len(chosen)
-                break
-            if len({each.name for each in attempt}) == 1:
-                barred.add(attempt[0].name)
-        else:
+        if not wanted:
             break
-    return Mended(texts, count, policies)
+        found = _tried(look, done, wanted)
+        if found is None:  # each rule alone, so that it is known whose fix does harm
+            names = dict.fromkeys(each.name for each in wanted)
+            alone = {name: _tried(look, done, [each for each in wanted if each.name == name]) for name in names}
+            harmful = {name for name, one in alone.items() if one is None}
+            barred |= harmful
+            found = done if harmful else next(iter(alone.values()))
+        done = found or done
+    return done
 
 
 def _may(diagnostic: Diagnostic, unsafe: bool) -> bool:
     return diagnostic.fix is not None and (unsafe or diagnostic.fix.safe)
 
 
-def _attempts(wanted: list[Diagnostic]) -> Iterator[list[Diagnostic]]:
-    """All at once, then each rule alone, so that it is known whose fix does harm."""
-    names = list(dict.fromkeys(each.name for each in wanted))
-    if wanted:
-        yield wanted
-    if len(names) > 1:
-        for name in names:
-            yield [each for each in wanted if each.name == name]
+def _tried(look: Look, before: Mended, wanted: Iterable[Diagnostic]) -> Mended | None:
+    """With these fixes, as far as they keep out of one another's way; None where that does harm."""
+    chosen = _apart(wanted)
+    texts = _applied(chosen, before.texts)
+    if texts is None:
+        return None
+    after = look(texts)
+    return Mended(texts, before.count + len(chosen), after) if _as_right(before.policies, after) else None
 
 
 def _edits(diagnostic: Diagnostic) -> tuple[Edit, ...]:
@@ -70,23 +68,27 @@ def _edits(diagnostic: Diagnostic) -> tuple[Edit, ...]:
 
 def _apart(wanted: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Those whose edits touch nothing that an earlier one's do; the others wait for the next round."""
-    taken: list[Edit] = []
+    taken: dict[str, list[tuple[int, int]]] = {}
     chosen = []
     for each in wanted:
-        if not any(_overlap(edit, other) for edit in _edits(each) for other in taken):
-            taken += _edits(each)
+        places = [(taken.setdefault(edit.span.source.name, []), edit.span) for edit in _edits(each)]
+        if all(_free(there, span) for there, span in places):
+            for there, span in places:
+                insort(there, (span.start, span.end))
             chosen.append(each)
     return chosen
 
 
-def _overlap(one: Edit, other: Edit) -> bool:
-    if one.span.source.name != other.span.source.name:
+def _free(taken: list[tuple[int, int]], span: Span) -> bool:
+    """Whether a place is apart from these, which are so among themselves and in order."""
+    after = bisect_left(taken, (span.start, -1))
+    if after and taken[after - 1][1] > span.start:
         return False
-    return (one.span.start < other.span.end and other.span.start < one.span.end) or one.span.start == other.span.start
+    return after == len(taken) or (taken[after][0] >= span.end and taken[after][0] != span.start)
 
 
-def _applied(chosen: Iterable[Diagnostic], texts: Mapping[str, str]) -> dict[str, str]:
-    """The files' texts with the edits; one that was laid out stays so."""
+def _applied(chosen: Iterable[Diagnostic], texts: Mapping[str, str]) -> dict[str, str] | None:
+    """The files' texts with the edits; one that was laid out stays so. None where one cannot be read any more."""
     edits: dict[str, list[Edit]] = {}
     for each in (edit for diagnostic in chosen for edit in _edits(diagnostic)):
         edits.setdefault(each.span.source.name, []).append(each)
@@ -97,7 +99,9 @@ def _applied(chosen: Iterable[Diagnostic], texts: Mapping[str, str]) -> dict[str
             start, end = _widened(before, edit)
             text = text[:start] + edit.replacement + text[end:]
         result = _laid_out(name, text)
-        fresh[name] = result if isinstance(result, str) and _laid_out(name, before) == before else text
+        if not isinstance(result, str):
+            return None
+        fresh[name] = result if _laid_out(name, before) == before else text
     return fresh
 
 
