@@ -58,3 +58,13 @@ def test_a_hook_refuses_what_is_wrong_alone(name: str, wrong: str, tmp_path: Pat
     assert hook(name, tmp_path, "other.txt") == 0
     refused = hook(name, tmp_path, "policies/policy.pol") != 0
     assert refused or file.read_text() != wrong, "pre-commit fails also when a hook changes a file"
+
+
+def test_the_hook_of_tests_runs_them(tmp_path: Path) -> None:
+    (tmp_path / "policy.pol").write_text(RIGHT)
+    file = tmp_path / "policy_test.pol"
+    test = 'import "policy.pol"\n\ntest "it answers" {\n    get "/"\n    expect response.status == 204\n}\n'
+    file.write_text(test)
+    assert hook("pol-test", tmp_path, "policy.pol") == 0
+    file.write_text(test.replace("204", "200"))
+    assert hook("pol-test", tmp_path, "policy.pol") == 1
