@@ -80,6 +80,8 @@ class Assertion:
     counts_as: ClassVar[str] = ""
     """It asks for the counters of the assertion of this name: those of the same `name:`, else in its service the one
     with the same text of the key that stands last before it."""
+    deprecated: ClassVar[str] = ""
+    """Of one that is there for old policies only: what to do, such as "use `limit_size`". It works as it did."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -138,6 +140,7 @@ def card_of(cls: type[Assertion]) -> Card:
         skips_block=cls.skips_block,
         gives_apart=cls.gives_apart,
         counts_as=cls.counts_as,
+        deprecated=cls.deprecated,
     )
 
 

@@ -73,6 +73,8 @@ class Card:
     """Outputs that are taken come from `giving`; `evaluate` gives none."""
     counts_as: str = ""
     """It asks for the counters of the assertion of this name, and has none of its own."""
+    deprecated: str = ""
+    """What to write instead of it, where it is there for old policies only."""
 
     def param(self, name: str) -> ParamCard | None:
         return next((p for p in self.params if p.name == name), None)
