@@ -37,6 +37,8 @@ def sentence(op: str, left_text: str, right_text: str, left: Any, right: Any, wr
         return f"`{left_text}` is {shown(left)}, not {there}{also}"
     if op == "!=":
         return f"`{left_text}` is {shown(left)}, which it shall not be"
+    if op in _VERBS and left_text == shown(left):
+        return f"{left_text} {_VERBS[op]} {there}"
     if op in _VERBS:
         return f"`{left_text}` is {shown(left)}, which {_VERBS[op]} {there}"
     return f"`{left_text}` is {shown(left)}, not {op} {there}"

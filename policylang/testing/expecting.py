@@ -54,12 +54,25 @@ class Expectation(Assertion):
         except Failed as failed:
             place = self.how[0]
             failure = failed.failure
-            message = f"`{place.text}` cannot be worked out: {failure.detail or failure.title.lower()}"
+            message = self._not_worked_out(exchange, failure)
         if self.why is not None:
             message = f"{self.why(exchange)}: {message}"
         return not_as_expected(exchange, place, message)
 
 
+    def _not_worked_out(self, exchange: Exchange, failure: Failure) -> str:
+        place, op, left_text, right_text, written = self.how
+        why = failure.detail or failure.title.lower()
+        try:
+            if op in _COMPARISONS:  # where its sides do not go together, each is known
+                values = self.left(exchange), self.right(exchange)
+                return f"{sentence(op, left_text, right_text, *values, written)}: {why}"
+        except Failed:
+            pass
+        return f"`{place.text}` cannot be worked out: {why}"
+
+
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _OF_GROUP = re.compile(r"(?:responses|statuses)\[(\d+)\]")
 
 

@@ -253,7 +253,8 @@ def contains(container: Any, item: Any) -> bool:
     kind = container.__class__
     if kind is list or kind is tuple:
         return within(item, container)
-    raise wrong_type(f"`contains` stands after {phrase(kind_of(container))}")
+    cure = ": of JSON it takes a list, and a text as `string(…)`" if kind is str else ""
+    raise wrong_type(f"`contains` stands after {phrase(kind_of(container))}{cure}")
 
 
 def operand(value: Any) -> str:

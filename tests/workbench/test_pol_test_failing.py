@@ -33,8 +33,14 @@ DIFFERENCES = [
     ("expect response.status in 300..399", "`response.status` is 200, which is not in 300..399"),
     (
         'expect response.json.t contains "x"',
-        '`response.json.t contains "x"` cannot be worked out: `contains` stands after a string',
+        '`response.json.t contains "x"` cannot be worked out: `contains` stands after a string:'
+        " of JSON it takes a list, and a text as `string(…)`",
     ),
+    ('expect string(response.json.t) contains "x"',
+     '`string(response.json.t)` is "hello", which does not contain "x"'),
+    ('expect response.json.a == "1"', '`response.json.a` is 1, not "1": a number cannot be compared with a string'),
+    ("expect response.json.t > 5", '`response.json.t` is "hello", not > 5: a string and a number have no order'),
+    ('expect "x" in response.json', '"x" is not in {"a":1,"items":[{"n":1},{"n":2}],"t":"hello"}'),
     (
         'expect response.content_type contains "x"',
         '`response.content_type` is "application/json", which does not contain "x"',
