@@ -136,7 +136,7 @@ def signature(card: FunctionCard) -> str:
 
 _SAID = {
     "request": "Besides these `query`, `header` and `cookie`, by name: `request.header[\"X-Account\"]`.",
-    "response": "Known after `route`. Besides these `header`, by name; cookies are in `response.header[\"Set-Cookie\"]`.",
+    "response": "Known after `route`. Besides these `header`, by name; cookies: `response.header[\"Set-Cookie\"]`.",
     "client": "`cert` is `none` unless the listener has `client_ca:` and the client has shown a certificate.",
     "certificate": cleandoc(Certificate.__doc__ or ""),
     "principal": "`user`, once an assertion has found out who calls.",
