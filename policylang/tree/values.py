@@ -262,6 +262,8 @@ def operand(value: Any) -> str:
     if value.__class__ is str or value.__class__ is Ip:
         text: str = value
         return text
+    if value is None:
+        raise wrong_type("a text that is looked at is `none`: it is missing")
     raise wrong_type(f"{phrase(kind_of(value))} stands beside an operator on text")
 
 
