@@ -253,7 +253,9 @@ class _Printer:
                 raise TypeError(type(s).__name__)
 
     def _plain(self, head: str, value: n.Expr, indent: int, reserve: int = 0) -> str:
-        return put([head, *self.phrases.guarded(value)], indent, indent, reserve)
+        phrases = self.phrases
+        written = phrases.expression(value) if head.endswith("= ") else phrases.guarded(value)
+        return put([head, *written], indent, indent, reserve)
 
     def _if(self, s: n.If, indent: int) -> str:
         text = ""
