@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -57,18 +57,32 @@ class LoginWithoutLockout(Rule):
                 if calls(visit.statement, "lockout") or firm(way, visit):
                     break
                 for expr in expressions(visit.statement):
-                    if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret" and _of_user(way, expr):
+                    if _of_user(way, _compared(expr)):
                         yield Finding(
                             expr.span, "this secret of a user may be guessed at without end",
                             help="put `lockout [name, client.ip], after: 5, within: 10m { … }` around it",
                         )  # fmt: skip
 
 
-def _of_user(way: Way, call: p.FunctionCall) -> bool:
+def _compared(expr: p.Expr) -> Sequence[p.Expr]:
+    """The two sides of a question whether they are the same."""
+    if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
+        return expr.args
+    if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!="):
+        # what is compared so may be anything: a tenant, a contract
+        return (expr.left, expr.right) if any(map(_short, (expr.left, expr.right))) else ()
+    return ()
+
+
+def _short(side: p.Expr) -> bool:
+    return any(isinstance(part, p.MemberOf) and constant(part.key) in _SHORT for part in parts(side))
+
+
+def _of_user(way: Way, sides: Sequence[p.Expr]) -> bool:
     """Whether one side is an entry's that the client names, and the other the client's."""
-    entries = [side for side in call.args if any(_entry(way, part) for part in parts(side))]
+    entries = [side for side in sides if any(_entry(way, part) for part in parts(side))]
     return len(entries) == 1 and any(
-        kind in SENT for side in call.args if side is not entries[0] for kind, _ in way.flows(side)
+        kind in SENT for side in sides if side is not entries[0] for kind, _ in way.flows(side)
     )
 
 

@@ -16,14 +16,15 @@ _SECRET_MEMBERS = frozenset({"password", "passwd", "pin", "secret", "token", "ot
 
 
 class SecretByEquals(Rule):
-    """A secret is held against what a client sends with `==`.
+    """A secret that is not `private` is held against what a client sends with `==`.
 
     The comparison ends at the first letter that differs, so that its time tells how much of a guess was right.
-    `same_secret` takes the same time whatever it is given.
+    `same_secret` takes the same time whatever it is given, and so does `==` where one side is private, as what
+    `secret` gives is. What a map's entry holds, and a signature that is made with it, is not.
 
-        require request.header["X-Token"] == secret("HOOK_TOKEN")
+        require map("clients")[path.id].pin == request.header["X-Pin"]
     ==
-        require same_secret(request.header["X-Token"], secret("HOOK_TOKEN"))
+        require same_secret(map("clients")[path.id].pin, request.header["X-Pin"])
     """
 
     name: ClassVar[str] = "secret-by-equals"
@@ -33,7 +34,7 @@ class SecretByEquals(Rule):
         for visit in policy.visits:
             way = policy.origins.of(visit.service)
             for expr in expressions(visit.statement):
-                if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!="):
+                if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=") and not expr.private:
                     sides = ((expr.left, expr.right), (expr.right, expr.left))
                     if any(_secret(way, side) and _sent(way, other) for side, other in sides):
                         call = f"same_secret({expr.left.span.text}, {expr.right.span.text})"
@@ -46,13 +47,12 @@ class SecretByEquals(Rule):
 
 
 def _secret(way: Way, side: p.Expr) -> bool:
-    if ("secret", "") in way.flows(side):
+    if ("signature", "") in way.flows(side):
         return True
     return any(
-        (isinstance(part, p.FunctionCall) and part.card.name.startswith("hmac_"))
-        or (isinstance(part, p.MemberOf) and constant(part.key) in _SECRET_MEMBERS and _known(way, part.base))
+        isinstance(part, p.MemberOf) and constant(part.key) in _SECRET_MEMBERS and _known(way, part.base)
         for part in parts(side)
-    )  # fmt: skip
+    )
 
 
 def _known(way: Way, base: p.Expr) -> bool:

@@ -45,6 +45,9 @@ class UpstreamErrorShown(Rule):
 
 def _said(statement: p.Statement) -> Iterator[p.Expr]:
     if isinstance(statement, p.Fail):
+        status = constant(statement.status)
+        if isinstance(status, int) and status < 500:
+            return  # what is wrong with a request is said to who has sent it
         yield from (each for each in (statement.detail, statement.title) if each is not None)
     elif isinstance(statement, p.Respond):
         status = constant(statement.status)
