@@ -21,6 +21,9 @@ from policylang.testing.world import World, WrongPolicy
 from policylang.tree.emit import compiled
 from policylang.tree.tree import Tree, compile_program
 
+MOST_PROGRAMS = 16
+"""Surroundings in which the policy is kept as checked: those of the tests that were run last."""
+
 
 @record
 class Test:
@@ -61,8 +64,10 @@ class Suite:
             checked: Checked = self._again(given)
             if checked.program is None:
                 raise WrongPolicy(checked.diagnostics)
+            if len(self.programs) >= MOST_PROGRAMS:
+                del self.programs[next(iter(self.programs))]
             found = self.programs[key] = checked.program
-        return compile_program(found)
+        return compile_program(found, at_once=False)  # a test asks few of many services
 
 
 def is_suite(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from policylang.check.program import Expr, Program
 from policylang.check.program import Service as CheckedService
@@ -29,6 +30,32 @@ class Service:
         self.on_failure = on_failure
 
 
+class _Later(Service):
+    """A service that is compiled when it is asked for the first time."""
+
+    __slots__ = ("_compile", "_made")
+
+    def __init__(self, checked: CheckedService, compile: Callable[[], Service]) -> None:
+        self.name = checked.name
+        self.size = len(checked.slot_names)
+        self._compile = compile
+        self._made: Service | None = None
+
+    @property
+    def made(self) -> Service:
+        if self._made is None:
+            self._made = self._compile()
+        return self._made
+
+    @property
+    def steps(self) -> tuple[Step, ...]:  # type: ignore[override]
+        return self.made.steps
+
+    @property
+    def on_failure(self) -> tuple[Run, bool] | None:  # type: ignore[override]
+        return self.made.on_failure
+
+
 class Tree:
     """`program` is what it was compiled from, `hash` names the policy. Holds no reference cycle.
 
@@ -37,7 +64,7 @@ class Tree:
 
     __slots__ = ("_after", "_global_slots", "_router", "hash", "program", "services", "upstream_keys")
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, at_once: bool = True) -> None:
         """Raises ValueError where the program cannot be compiled: the checker lets none such through."""
         self.program = program
         self.hash = program.hash
@@ -56,7 +83,8 @@ class Tree:
         # What the globals read later decides for every service alike whether a route before must hold the body.
         early = tuple(step._replace(early=True) for step in row_of(before, True))
         for checked in program.services:
-            service = self.services[checked.name] = _compiled(checked, early, wanted_last)
+            compile = partial(_compiled, checked, early, wanted_last)
+            service = self.services[checked.name] = compile() if at_once else _Later(checked, compile)
             self._router.add(service, checked.host, checked.paths, checked.methods)
 
     def find(self, host: str, path: str, method: str) -> tuple[Service | None, Mapping[str, str], str | None]:
@@ -180,6 +208,7 @@ def _broken(exchange: Exchange, error: Exception) -> Response:
     return problem(failure, exchange.request)
 
 
-def compile_program(program: Program) -> Tree:
-    """Compile a checked program. Raises ValueError where it cannot be."""
-    return Tree(program)
+def compile_program(program: Program, *, at_once: bool = True) -> Tree:
+    """Compile a checked program; not `at_once`, each service when it is asked for. Raises ValueError where it cannot
+    be."""
+    return Tree(program, at_once)

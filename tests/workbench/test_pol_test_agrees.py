@@ -118,3 +118,26 @@ def answers(program: Any, messages: list[Any]) -> list[Any]:
 
 def seen(response: Any) -> Any:
     return response.status, sorted(response.headers), response.body
+
+
+def test_what_is_compiled_when_it_is_asked_for_answers_the_same() -> None:
+    program = check_text(
+        """
+        service a "/a/{x}" {
+            require path.x == "1"
+            respond 200, body: path.x
+            on failure { respond 203, body: failure.name }
+        }
+        service b "/b" { fail 409 }
+        global before { deny_ip "10.0.0.0/8" }
+        global after { set response.header["X-After"] = "yes" }
+        """
+    ).program
+    assert program is not None
+    lazy, eager = compile_program(program, at_once=False), compile_program(program)
+    for path, address in (("/a/1", "192.0.2.1"), ("/a/2", "192.0.2.1"), ("/b", "192.0.2.1"), ("/b", "10.0.0.1")):
+        said = [
+            run(tree.handle(bench_exchange(BenchEnvironment(), path=path, client=address)))
+            for tree in (lazy, eager)
+        ]
+        assert (said[0].status, said[0].headers, said[0].body) == (said[1].status, said[1].headers, said[1].body)
