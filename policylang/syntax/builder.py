@@ -440,7 +440,8 @@ class Builder:
 
     def text_entry(self, b: int, e: int, key: n.Text, value: n.Expr) -> n.MapEntry:
         if key.literal is None:
-            self.say("computed-key", key.span, "a map's key is plain text, without `${`")
+            self.say("computed-key", key.span, "a map's key is plain text, without `${`",
+                     help="write each key out")
         return n.MapEntry(self.span(b, e), key.literal or "", key.span, value)
 
     # --- strings -----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -63,7 +63,7 @@ class Suite:
         if found is None:
             checked: Checked = self._again(given)
             if checked.program is None:
-                raise WrongPolicy(checked.diagnostics)
+                raise WrongPolicy([_with_given(each) for each in checked.diagnostics])
             if len(self.programs) >= MOST_PROGRAMS:
                 del self.programs[next(iter(self.programs))]
             found = self.programs[key] = checked.program
@@ -82,13 +82,28 @@ def load_suite(
     checked = check_files([path], load, environ, catalog=catalog)
     loaded = checked.loaded
     if checked.program is None or loaded is None:
-        return Suite(path, checked.diagnostics, None)
+        return Suite(path, [_with_given(each) for each in checked.diagnostics], None)
     suite = Suite(path, checked.diagnostics, checked.program)
     suite._plain = given_in(loaded.tests).nothing
     suite._again = lambda given: check_again(loaded, given, load, environ, catalog=catalog)
     own = (each for each in checked.tests if each.span.source.name == path)
     suite.tests = tuple(test for each in own for test in _tests(suite, each))
     return suite
+
+
+_GIVEN = {
+    "missing-secret": "a test gives it: `given secret(%s), value: \"…\"`",
+    "missing-environment": "a test gives it: `given env(%s), value: \"…\"`",
+    "missing-file": "a test may do without it: `given map(\"…\"), entries: { … }`, or `given file(%s), text: \"…\"`",
+}
+
+
+def _with_given(found: Diagnostic) -> Diagnostic:
+    """Of what the surroundings lack a test can give most, which is the better cure."""
+    cure = _GIVEN.get(found.name, "")
+    if not cure or found.span.source.line(found.span.line).lstrip().startswith("import"):
+        return found
+    return replace(found, help=cure % found.span.text)
 
 
 def _tests(suite: Suite, checked: CheckedTest) -> list[Test]:

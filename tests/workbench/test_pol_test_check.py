@@ -381,3 +381,18 @@ def test_a_file_without_tests_is_a_suite_of_none() -> None:
     suite = suite_of("let a = 1")
     assert (suite.diagnostics, suite.tests) == ([], ())
     assert suite.program is not None
+
+
+@pytest.mark.parametrize(
+    ("policy", "name", "help"),
+    [
+        ('map c, file: "nix.json"', "missing-file",
+         'a test may do without it: `given map("…"), entries: { … }`, or `given file("nix.json"), text: "…"`'),
+        ('let s = secret("NIX")', "missing-secret", 'a test gives it: `given secret("NIX"), value: "…"`'),
+        ('let e = env("NIX")', "missing-environment", 'a test gives it: `given env("NIX"), value: "…"`'),
+        ('import "nix.pol"', "missing-file", "a path is relative to the file that names it"),
+    ],
+)  # fmt: skip
+def test_what_the_surroundings_lack_a_test_gives(policy: str, name: str, help: str) -> None:
+    service = '\nservice s "/" { respond 200 }'
+    assert [(each[0], each[2]) for each in wrong('test "it" { expect true }', policy + service)] == [(name, help)]
