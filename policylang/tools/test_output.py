@@ -16,6 +16,8 @@ from policylang.testing.results import Result
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 BROKEN: Final = "broken"
+SHOWN = 20
+"""Tests that did not pass are shown in full, as text; of further ones a line says what is wrong."""
 _COLORS = {PASSED: "\x1b[32m", FAILED: "\x1b[1;31m", BROKEN: "\x1b[1;31m"}
 
 Told = dict[str, Any]
@@ -98,16 +100,24 @@ class Output:
             print(_junit(self.results, self.diagnostics, seconds), end="")
             return
         if self.format == "text":
-            for each in self.results:
-                if each["outcome"] != PASSED:
-                    self._show(each)
+            wrong = [each for each in self.results if each["outcome"] != PASSED]
+            for each in wrong[:SHOWN]:
+                self._show(each)
+            if wrong[SHOWN:]:
+                print(f"\nand {len(wrong) - SHOWN} more, which `--filter` shows in full:\n")
+            for each in wrong[SHOWN:]:
+                message = each["findings"][0]["message"] if each["findings"] else ""
+                print(f"{self._heading(each)}  {message}".rstrip())
         print(self._summary(seconds))
 
     def _show(self, result: Told) -> None:
-        print(f"\n{self._colored(result['outcome'])}: {result['name']}  ({result['file']}:{result['line']})\n")
+        print(f"\n{self._heading(result)}\n")
         print(result["text"].rstrip("\n"))
         if result["picture"]:
             print("\n" + result["picture"].rstrip("\n"))
+
+    def _heading(self, result: Told) -> str:
+        return f"{self._colored(result['outcome'])}: {result['name']}  ({result['file']}:{result['line']})"
 
     def _summary(self, seconds: float) -> str:
         requests = sum(each["requests"] for each in self.results)

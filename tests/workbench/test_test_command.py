@@ -249,6 +249,25 @@ def test_github(folder: Path, pol: Pol) -> None:
     assert summary == "1 test: 1 failed; 1 request in 0.00 s"
 
 
+def test_of_many_that_fail_some_are_shown_in_full(folder: Path, pol: Pol) -> None:
+    (folder / "orders_test.pol").write_text(
+        'import "orders.pol"\n\n'
+        'test "no ${n}" for n in 1..23 {\n    get "/orders/0"\n    expect response.status == n\n}\n'
+    )
+    _, out, _ = pol()
+    assert out.count("=> 403 ") == 20
+    assert out.endswith("""
+
+and 3 more, which `--filter` shows in full:
+
+failed: no 21  (orders_test.pol:3)  `response.status` is 403, not 21, as `n` is
+failed: no 22  (orders_test.pol:3)  `response.status` is 403, not 22, as `n` is
+failed: no 23  (orders_test.pol:3)  `response.status` is 403, not 23, as `n` is
+
+23 tests: 23 failed; 23 requests in 0.00 s
+""")
+
+
 # --- coverage --------------------------------------------------------------------------------------
 
 
