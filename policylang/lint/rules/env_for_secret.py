@@ -14,6 +14,11 @@ from policylang.syntax import nodes as n
 _TELLING = re.compile(
     r"(?:^|_)(?:SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|API_?KEY|SIGNING_KEY|PRIVATE_KEY|HMAC_KEY)(?:_|$)"
 )
+_ABOUT = re.compile(
+    r"_(?:URL|URI|ENDPOINT|HOST|PORT|PATH|FILE|NAME|HEADER|FIELD|TYPE|ID|ISSUER|TTL|LIFETIME|EXPIRY|AGE|LENGTH|COUNT"
+    r"|POLICY)$"
+)
+"""What says something about a secret, as `TOKEN_URL` does, is none."""
 
 
 class EnvForSecret(Rule):
@@ -36,10 +41,11 @@ class EnvForSecret(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for node in policy.nodes:
             if isinstance(node, n.CallExpr) and node.name == "env" and node.args:
-                name = node.args[0].value
-                if isinstance(name, n.Text) and _TELLING.search((name.literal or "").upper()):
+                first = node.args[0].value
+                name = first.literal or "" if isinstance(first, n.Text) else ""
+                if _TELLING.search(name.upper()) and not _ABOUT.search(name.upper()):
                     fix = Fix("write `secret`", (Edit(node.name_span, "secret"),)) if len(node.args) == 1 else None
                     yield Finding(
-                        node.span, f"`{name.literal}` is read as text that may be shown",
+                        node.span, f"`{name}` is read as text that may be shown",
                         help="read it with `secret`, which makes it private", fix=fix,
                     )  # fmt: skip

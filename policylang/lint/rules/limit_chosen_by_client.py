@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import limits
-from policylang.lint.look import Visit, argument, authenticates, own_expressions, text_of, within
+from policylang.lint.look import Visit, argument, authenticates, constant, own_expressions, text_of, within
 from policylang.lint.origins import CHOSEN, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.sdk.values import SECONDS, Rate
 from policylang.tree.facts import blocks
+
+_MONTH = 30 * SECONDS["day"]
 
 
 class LimitChosenByClient(Rule):
@@ -54,7 +58,7 @@ def _tiers(way: Way, visit: Visit) -> Iterator[Finding]:
     arms = [[inner for outer in block.statements for inner in within(outer)] for block in blocks(visit.statement)]
     open_to_all = [each for arm in arms if not any(map(authenticates, arm)) for each in arm if limits(each)]
     said = {text_of(limit) for each in open_to_all if (limit := argument(each, "limit")) is not None}
-    if len(said) < 2:
+    if len(said) < 2 or _gains_nothing(visit.statement, arms):
         return
     for expr in own_expressions(visit.statement):
         if isinstance(expr, p.Const):
@@ -67,6 +71,20 @@ def _tiers(way: Way, visit: Visit) -> Iterator[Finding]:
                     help="decide by what is known of the caller, such as the entry that `api_key` gives",
                 )  # fmt: skip
                 return
+
+
+def _gains_nothing(statement: p.Statement, arms: list[list[p.Statement]]) -> bool:
+    """Whether who says nothing has the widest limit, so that nobody has a reason to say what is not so."""
+    if not isinstance(statement, (p.If, p.Match)) or statement.orelse is None:
+        return False
+    *claimed, usual = (min((_a_second(each) for each in arm if limits(each)), default=None) for arm in arms)
+    return usual is not None and usual < inf and all(each is not None and each <= usual for each in claimed)
+
+
+def _a_second(limit: p.Statement) -> float:
+    """How much it lets pass in a second; without end where that is worked out, as nothing is known then."""
+    rate = constant(argument(limit, "limit"))
+    return rate.count / SECONDS.get(rate.unit, _MONTH) if isinstance(rate, Rate) else inf
 
 
 def _deciding(expr: p.Expr) -> Iterator[p.Expr]:

@@ -26,6 +26,8 @@ _HEXADECIMAL = frozenset({
 
 Problem = Callable[[Any], str]
 """Why a value of that kind is never this constant; empty where it may be."""
+Written = frozenset[tuple[str, str]]
+"""Messages and the fields of them that the policy sets."""
 
 
 class NeverTrue(Rule):
@@ -47,25 +49,32 @@ class NeverTrue(Rule):
 
 
 def _compared(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    # What the policy itself writes may be anything afterwards.
+    written = frozenset(
+        (visit.statement.place.message, visit.statement.place.field) for visit in policy.visits
+        if isinstance(visit.statement, p.SetPlace) and isinstance(visit.statement.place, p.FieldPlace)
+    )  # fmt: skip
     for visit in policy.visits:
         for expr in look.expressions(visit.statement):
             if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=", "in", "starts_with"):
                 for value, constant in ((expr.left, expr.right), (expr.right, expr.left)):
                     if isinstance(constant, p.Const) and (constant is expr.right or expr.op in ("==", "!=")):
-                        yield constant.span, _judged(visit, value, constant, expr.op)
+                        yield constant.span, _judged(visit, value, constant, expr.op, written)
             elif isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
                 for value, constant in (expr.args, expr.args[::-1]):
                     if isinstance(constant, p.Const):
-                        yield constant.span, _judged(visit, value, constant, "==")
+                        yield constant.span, _judged(visit, value, constant, "==", written)
         if isinstance(visit.statement, p.Match) and not isinstance(visit.statement, p.Split):
             for case in visit.statement.cases:
                 for pattern in case.patterns:
-                    yield pattern.span, _judged(visit, visit.statement.subject, pattern, "match")
+                    yield pattern.span, _judged(visit, visit.statement.subject, pattern, "match", written)
 
 
-def _judged(visit: Visit, value: p.Expr, constant: p.Const, op: str) -> Finding | None:
+def _judged(
+    visit: Visit, value: p.Expr, constant: p.Const, op: str, written: Written
+) -> Finding | None:
     problem = _problem(visit, value)
-    if problem is None:
+    if problem is None or any(_is(value, message, field) for message, field in written):
         return None
     if op == "starts_with":
         if not _is(value, "request", "path") or not isinstance(constant.value, str) or constant.value[:1] == "/":

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import fields_written
+from policylang.lint.guards import LIMITS, fields_written
 from policylang.lint.look import text_of
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+
+_COUNTED = frozenset({("constant", ""), *(("made", name) for name in (*LIMITS, "rate_limit_status", "quota_status"))})
 
 
 class PrivateShown(Rule):
@@ -34,7 +36,7 @@ class PrivateShown(Rule):
         for visit in policy.visits:
             way = policy.origins.of(visit.service)
             for value in _answered(visit.statement):
-                if value.private and not _fresh(way, value):
+                if value.private and not _fresh(way, value) and not _counted(way, value):
                     yield Finding(
                         value.span, f"the client is shown `{text_of(value)}`, which is private",
                         help="leave it out, or say that it may be shown: `reveal(…)`",
@@ -48,6 +50,11 @@ def _answered(statement: p.Statement) -> Iterator[p.Expr]:
     place = statement.place if isinstance(statement, p.SetPlace) else None
     if isinstance(statement, p.SetPlace) and isinstance(place, p.FieldPlace) and place.message == "response":
         yield statement.value
+
+
+def _counted(way: Way, value: p.Expr) -> bool:
+    """Whether it is what a limit tells: a number, that is private for the key it was counted by alone."""
+    return way.flows(value) <= _COUNTED
 
 
 def _fresh(way: Way, value: p.Expr) -> bool:

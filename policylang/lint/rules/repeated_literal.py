@@ -70,5 +70,5 @@ def _names(node: n.Node) -> Iterator[n.Node]:
         yield node.key
     elif isinstance(node, n.Service) or (isinstance(node, n.CallExpr) and node.name in _TAKES_NAMES):
         yield from (arg.value for arg in node.args)
-    elif isinstance(node, n.Argument) and node.name == "name":
-        yield node.value
+    elif isinstance(node, n.Argument) and node.name in ("name", "vary"):
+        yield from nodes(node.value)
