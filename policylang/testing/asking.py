@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
+from policylang.sdk.arrival import one_spelling, without_claims
 from policylang.sdk.assertion import Assertion, Outcome, param
 from policylang.sdk.exchange import Client, Exchange, Request, Response
 from policylang.sdk.message import Field
@@ -92,8 +93,10 @@ def request_of(world: World, method: str, target: str, given: Mapping[str, Any])
     said = {**caller, **given}
     node = world.node_of(said.get("at"))
     data, kind = body_of(given)
-    fields = fields_of(caller.get("header"), given.get("header"))
+    fields = without_claims(fields_of(caller.get("header"), given.get("header")))
     names = {lower for lower, _, _ in fields}
+    if b"host" in names:
+        raise Broken("the field `Host` is written as `host: \"shop.example\"` behind the path")
     if kind and b"content-type" not in names:
         fields.append((b"content-type", b"Content-Type", kind))
     if data and b"content-length" not in names:
@@ -106,9 +109,11 @@ def request_of(world: World, method: str, target: str, given: Mapping[str, Any])
         path = path if path == "*" else normal_path(path.encode("utf-8", "surrogatepass")).decode()
     except BadPath as why:
         refused = str(why)
+    host = one_spelling(said.get("host") or HOST)
+    fields.insert(0, (b"host", b"Host", host.encode("utf-8", "surrogateescape")))
     request = Request(
         method, path, query.encode("utf-8", "surrogatepass") if mark else None, fields,
-        host=said.get("host") or HOST, scheme=scheme, id=f"{world.requests + 1:08x}", body=data,
+        host=host, scheme=scheme, id=f"{world.requests + 1:08x}", body=data,
     )  # fmt: skip
     surroundings: Any = node
     client = Client(_address(said.get("from") or CLIENT), 40000, cert)

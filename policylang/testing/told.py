@@ -75,7 +75,8 @@ class Call:
             target, mark, rest = call.target.partition(b"?")
             self.path, query = target.decode("utf-8", "replace"), rest if mark else None
         self.query: str | None = None if query is None else query.decode("utf-8", "replace")
-        self.message = Message(request.headers, body)
+        fields = [field for field in request.headers if field[0] != b"host"]
+        self.message = Message([(b"host", b"Host", self.host.encode("utf-8", "replace")), *fields], body)
 
     @cached_property
     def header(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from policylang.sdk.arrival import one_spelling, without_claims
 from policylang.sdk.exchange import Client, Environment, Exchange, Request
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failure, Kind
@@ -90,8 +91,10 @@ class Incoming:
 
     def exchange(self, environment: Environment, number: int = 1) -> Exchange:
         """As the edge makes it. Its `failure` is set where the edge would refuse it, and no policy is asked."""
-        host = self.host or HOST
-        fields: list[Field] = [(b"host", b"Host", host.encode("utf-8", "surrogateescape")), *self.fields]
+        host = one_spelling(self.host or HOST)
+        fields: list[Field] = [
+            (b"host", b"Host", host.encode("utf-8", "surrogateescape")), *without_claims(self.fields)
+        ]
         if self.body:
             fields.append((b"content-length", b"Content-Length", b"%d" % len(self.body)))
         path, mark, query = self.target.partition("?")

@@ -14,12 +14,10 @@ from collections.abc import Set
 from typing import Final, NamedTuple
 
 from policylang.sdk import Field
+from policylang.sdk.arrival import CLAIMS
 from runtime.edge.forwarded import Claims, Told
 from runtime.wire.limits import WireError
 
-CLAIMS: Final = frozenset(
-    {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto", b"x-real-ip"}
-)
 _BELIEVED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")  # as Claims has them
 TOKEN: Final = b"polgate-trace"
 """Shows who may have the journal of the request; for this gateway alone."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from workbench.suites import CLIENTS, ORDERS, passes, results, suite_of
+from workbench.suites import CLIENTS, ORDERS, passes, results, said, suite_of
 
 from policylang.check import check_text
 from policylang.diagnostics.text import render
+from policylang.sdk.arrival import one_spelling
 from policylang.testing.vocabulary import CARDS, GIVEN
 from policylang.tools.reference import page, written_pages
+from runtime.wire.authority import read_authority
 
 ECHO = """
 upstream orders { server "http://127.0.0.1:9000" }
@@ -546,6 +548,37 @@ def test_zones_may_come_from_a_row() -> None:
     assert found[2].findings[0].message == (
         "no clock in Europe/Berlin shows `2026-03-29T02:30`: it goes on to 03:30 there"
     )
+
+
+def test_a_request_comes_as_the_edge_lets_it_in() -> None:
+    policy = """
+    upstream a { server "http://127.0.0.1:9000" }
+    service shop "/**", host: "shop.example" {
+        set request.header["Seen"] = request.header["X-Forwarded-For"] ?? request.header["Forwarded"] ?? "nothing"
+        set request.header["Asked"] = "${request.host} ${request.header["Host"] ?? "none"}"
+        route a, host: "up.example"
+    }
+    """
+    passes(
+        """
+        stub a
+        get "/", host: "Shop.Example.", header: { "X-Forwarded-For": "10.0.0.1", Forwarded: "for=10.0.0.1" }
+        expect response.status == 200 and a.calls[0].header["Seen"] == "nothing"
+        expect a.calls[0].header["Asked"] == "shop.example shop.example"
+        expect a.calls[0].host == "up.example" and a.calls[0].header["Host"] == "up.example"
+        """,
+        policy,
+    )
+    assert "the field `Host` is written as" in said('get "/", header: { Host: "shop.example" }', policy)
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [("A.Example", "a.example"), ("a.example.:8443", "a.example:8443"), ("[2001:DB8::1]:80", "[2001:db8::1]:80"),
+     ("a.example:", "a.example")],
+)  # fmt: skip
+def test_one_spelling_of_a_host(written: str, host: str) -> None:
+    assert one_spelling(written) == host == read_authority(written.encode()).decode()
 
 
 def test_an_address_that_only_a_row_tells() -> None:

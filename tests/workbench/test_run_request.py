@@ -146,6 +146,9 @@ def test_who_asks_and_whom() -> None:
     exchange = made.exchange(BenchEnvironment())  # type: ignore[arg-type]
     assert exchange.client.cert.subject == "CN=partner,O=Acme" and exchange.request.scheme == "https"
     assert asked("/", "-H", "Host: a.example").host == "a.example"
+    made = asked("https://Shop.example./a", "-H", "X-Forwarded-For: 10.0.0.1", "-H", "X-A: 1")
+    request = made.exchange(BenchEnvironment()).request  # type: ignore[arg-type]
+    assert (request.host, request.header(b"x-forwarded-for"), request.header(b"x-a")) == ("shop.example", None, "1")
 
 
 def test_a_certificate_in_a_file(tmp_path: Path) -> None:
