@@ -22,11 +22,15 @@ def commented(file: n.File, span: Span) -> bool:
 
 
 def in_key(statement: p.Statement, span: Span) -> bool:
-    """Whether a place belongs to a key, whose text says which counter or entry is meant: a fix there is not safe."""
-    return isinstance(statement, p.Invoke) and any(
-        each.param.types[0].name == "key" and each.value.span.start <= span.start < each.value.span.end
-        for each in statement.args
-    )
+    """Whether a place belongs to a key, whose text says which counter, entry or arm is meant: a fix there is not
+    safe."""
+    if isinstance(statement, p.Split):
+        keys = [statement.subject]
+    elif isinstance(statement, p.Invoke):
+        keys = [each.value for each in statement.args if each.param.types[0].name == "key"]
+    else:
+        return False
+    return any(each.span.start <= span.start < each.span.end for each in keys)
 
 
 def without_statement(file: n.File, block: n.Block, statement: n.Statement) -> Edit | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
+from policylang.check import program as p
+from policylang.check.checking import Checked
 from policylang.diagnostics import Diagnostic, Edit
+from policylang.lint.look import within
 from policylang.lint.run import Linted, of_all
 from policylang.record import record
 from policylang.source import Source, Span
@@ -29,7 +33,7 @@ class Mended:
 
 def mend(look: Look, unsafe: bool = False) -> Mended:
     """Apply the fixes of rules, safe ones or all. Left out is a policy with errors, and a rule whose fix would make a
-    policy wrong, or unreadable for `pol fmt`."""
+    policy wrong, or unreadable for `pol fmt`; of the safe ones also a rule whose fix would have a limit count anew."""
     done = Mended({}, 0, look({}))
     barred: set[str] = set()
     for _ in range(ROUNDS):
@@ -37,10 +41,12 @@ def mend(look: Look, unsafe: bool = False) -> Mended:
         wanted = [each for each in of_all(right) if each.name not in barred and _may(each, unsafe)]
         if not wanted:
             break
-        found = _tried(look, done, wanted)
+        found = _tried(look, done, wanted, unsafe)
         if found is None:  # each rule alone, so that it is known whose fix does harm
             names = dict.fromkeys(each.name for each in wanted)
-            alone = {name: _tried(look, done, [each for each in wanted if each.name == name]) for name in names}
+            alone = {
+                name: _tried(look, done, [each for each in wanted if each.name == name], unsafe) for name in names
+            }  # fmt: skip
             harmful = {name for name, one in alone.items() if one is None}
             barred |= harmful
             found = done if harmful else next(iter(alone.values()))
@@ -52,14 +58,16 @@ def _may(diagnostic: Diagnostic, unsafe: bool) -> bool:
     return diagnostic.fix is not None and (unsafe or diagnostic.fix.safe)
 
 
-def _tried(look: Look, before: Mended, wanted: Iterable[Diagnostic]) -> Mended | None:
+def _tried(look: Look, before: Mended, wanted: Iterable[Diagnostic], unsafe: bool) -> Mended | None:
     """With these fixes, as far as they keep out of one another's way; None where that does harm."""
     chosen = _apart(wanted)
     texts = _applied(chosen, before.texts)
     if texts is None:
         return None
     after = look(texts)
-    return Mended(texts, before.count + len(chosen), after) if _as_right(before.policies, after) else None
+    if not _as_right(before.policies, after) or not (unsafe or _counts_on(before.policies, after)):
+        return None
+    return Mended(texts, before.count + len(chosen), after)
 
 
 def _edits(diagnostic: Diagnostic) -> tuple[Edit, ...]:
@@ -95,9 +103,11 @@ def _applied(chosen: Iterable[Diagnostic], texts: Mapping[str, str]) -> dict[str
     fresh = dict(texts)
     for name, here in edits.items():
         before = text = here[0].span.source.text
+        crlf = "\r\n" in before
         for edit in sorted(here, key=lambda edit: edit.span.start, reverse=True):
             start, end = _widened(before, edit)
-            text = text[:start] + edit.replacement + text[end:]
+            added = edit.replacement.replace("\r\n", "\n")
+            text = text[:start] + (added.replace("\n", "\r\n") if crlf else added) + text[end:]
         result = _laid_out(name, text)
         if not isinstance(result, str):
             return None
@@ -128,3 +138,24 @@ def _as_right(before: Linted, after: Linted) -> bool:
     """Whether each policy that was right still is."""
     pairs = zip(before, after, strict=True)
     return all(new.program is not None or old.program is None for (old, _), (new, _) in pairs)
+
+
+def _counts_on(before: Linted, after: Linted) -> bool:
+    """Whether every limit, map and `split` of each policy goes on with what it has counted so far."""
+    pairs = zip(before, after, strict=True)
+    return all(_counters(old) == _counters(new) for (old, _), (new, _) in pairs if old.program is not None)
+
+
+def _counters(checked: Checked) -> Counter[str]:
+    """Their names. What is kept for a block goes by the text of that block, so that every change of it begins anew."""
+    program = checked.program
+    if program is None:
+        return Counter()
+    bodies = [*program.before, *program.after, *(each.body for each in program.services)]
+    bodies += [each.on_failure for each in program.services if each.on_failure is not None]
+    every = (inner for body in bodies for statement in body.statements for inner in within(statement))
+    counting = (
+        each.counter for each in every
+        if isinstance(each, p.Split) or (isinstance(each, p.Invoke) and not each.card.skips_block)
+    )  # fmt: skip
+    return Counter(filter(None, counting))

@@ -10,7 +10,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix, in_key
 from policylang.lint.look import constant, expressions
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 
 
 class BooleanComparison(Rule):
@@ -28,6 +28,7 @@ class BooleanComparison(Rule):
 
     name: ClassVar[str] = "boolean-comparison"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:

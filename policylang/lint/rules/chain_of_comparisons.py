@@ -10,7 +10,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix, in_key
 from policylang.lint.look import expressions, text_of
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 
 _FEWEST = 3
 
@@ -25,6 +25,7 @@ class ChainOfComparisons(Rule):
 
     name: ClassVar[str] = "chain-of-comparisons"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:

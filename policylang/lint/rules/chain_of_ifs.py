@@ -8,7 +8,7 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.lint.look import text_of
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 from policylang.source import Span
 
 _FEWEST = 3
@@ -39,6 +39,7 @@ class ChainOfIfs(Rule):
 
     name: ClassVar[str] = "chain-of-ifs"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:

@@ -10,7 +10,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix, in_key
 from policylang.lint.look import expressions
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 
 
 class DoubleNegation(Rule):
@@ -23,6 +23,7 @@ class DoubleNegation(Rule):
 
     name: ClassVar[str] = "double-negation"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:

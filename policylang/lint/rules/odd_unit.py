@@ -8,7 +8,7 @@ from typing import ClassVar
 from policylang.diagnostics import Edit
 from policylang.lint.edits import fix
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 from policylang.syntax import nodes as n
 
 _TIMES = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
@@ -34,6 +34,7 @@ class OddUnit(Rule):
 
     name: ClassVar[str] = "odd-unit"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for node in policy.nodes:

@@ -10,7 +10,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.edits import fix, in_key
 from policylang.lint.look import expressions
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 from policylang.syntax.phrase import quoted
 
 _SIGNS = frozenset(".*+?()[]{}|^$")
@@ -26,6 +26,7 @@ class PatternForPrefix(Rule):
 
     name: ClassVar[str] = "pattern-for-prefix"
     category: ClassVar[Category] = "performance"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from policylang.check.surroundings import resolve
 from policylang.lint.edits import fix, without_declaration
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.rule import Category, Finding, Label, Rule, Severity
 from policylang.lint.unused import imports
 from policylang.syntax import nodes as n
 
@@ -36,6 +36,7 @@ class RepeatedImport(Rule):
 
     name: ClassVar[str] = "repeated-import"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for file in policy.files:

@@ -54,16 +54,26 @@ class ShadowedCase(Rule):
 def _taken(patterns: list[p.Const]) -> Iterator[tuple[p.Const, p.Const]]:
     """The patterns that an earlier one takes, with that one. Texts are looked up: there may be thousands of them."""
     texts: dict[str, p.Const] = {}
-    others: list[p.Const] = []
+    others: list[tuple[p.Const, tuple[float, float] | None]] = []
     for each in patterns:
         value = each.value
         if isinstance(value, str):
             first = texts.setdefault(value, each)
         else:
-            first = next((one for one in others if _takes(one.value, value)), each)
-            others.append(each)
+            extent = _extent(value)
+            first = next(
+                (one for one, wide in others
+                 if (wide is None or extent is None or wide[0] <= extent[0] <= wide[1]) and _takes(one.value, value)),
+                each,
+            )  # fmt: skip
+            others.append((each, extent))
         if first is not each:
             yield each, first
+
+
+def _extent(value: Any) -> tuple[float, float] | None:
+    """The least and the greatest number that a pattern takes."""
+    return (value, value) if _number(value) else _bounds(value)
 
 
 def _finding(expr: p.Expr, first: p.Expr, what: str) -> Finding:

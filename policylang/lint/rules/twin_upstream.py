@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.lint.likeness import written
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.rule import Category, Finding, Label, Rule, Severity
 from policylang.syntax import nodes as n
 
 
@@ -15,7 +15,7 @@ class TwinUpstream(Rule):
     """Two upstreams with the same servers and settings are two of everything: connections, health checks, circuits.
 
     What one of them has found out of a server the other does not know, and a limit of connections is twice as large as
-    it says.
+    it says. Where just that is meant, so that one kind of request leaves room for the other, say so in a comment.
 
         upstream first {
             server "http://127.0.0.1:9001"
@@ -48,6 +48,7 @@ class TwinUpstream(Rule):
 
     name: ClassVar[str] = "twin-upstream"
     category: ClassVar[Category] = "performance"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         # A copy for the servers that have the request already is another rule's.

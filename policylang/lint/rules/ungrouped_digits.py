@@ -9,7 +9,7 @@ from typing import ClassVar
 from policylang.diagnostics import Edit
 from policylang.lint.edits import fix
 from policylang.lint.policy import Policy
-from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rule import Category, Finding, Rule, Severity
 from policylang.lint.rules.odd_unit import in_larger_unit
 from policylang.syntax import nodes as n
 
@@ -29,6 +29,7 @@ class UngroupedDigits(Rule):
 
     name: ClassVar[str] = "ungrouped-digits"
     category: ClassVar[Category] = "style"
+    severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for node in policy.nodes:
