@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from workbench.suites import CLIENTS, ORDERS, passes, results, said, suite_of
+from workbench.suites import CLIENTS, ORDERS, passes, results, suite_of
 
 from policylang.check import check_text
 from policylang.diagnostics.text import render
-from policylang.sdk.arrival import one_spelling
 from policylang.testing.vocabulary import CARDS, GIVEN
 from policylang.tools.reference import page, written_pages
-from runtime.wire.authority import read_authority
 
 ECHO = """
 upstream orders { server "http://127.0.0.1:9000" }
@@ -496,103 +494,6 @@ def test_tables() -> None:
         ("k1 gets 200 after 1s", "passed"), ("no key gets 401 after 2s", "passed"),
         ("number 1", "passed"), ("number 2", "passed"), ("number 2 (2)", "passed"), ("number 3", "failed"),
     ]  # fmt: skip
-
-
-def test_what_is_none_in_a_row_is_left_out() -> None:
-    found = results(
-        """
-        test "${row.n}" for row in [
-            { n: 1, from: none, cert: none, as: none, host: none, at: none, scheme: none, body: none, header: none,
-              status: none, delay: none, seen: "192.0.2.1", length: 0 },
-            { n: 2, from: "2001:DB8:0::7", cert: "c", as: "ann", host: "x.example", at: "gateway", scheme: "https",
-              body: "x", header: { B: "b" }, status: 201, delay: 1s, seen: "2001:db8::7", length: 1 },
-        ] {
-            given certificate("c"), subject: "CN=c"
-            given caller("ann"), header: { A: "a" }
-            stub orders, status: row.status, delay: row.delay, header: row.header, body: row.body
-            post "/orders", from: row.from, cert: row.cert, as: row.as, host: row.host, at: row.at,
-                scheme: row.scheme, header: row.header, body: row.body
-            expect response.status == (row.status ?? 200) and elapsed == (row.delay ?? 0s)
-            expect orders.calls[0].header["X-From"] == row.seen and length(orders.calls[0].text) == row.length
-            expect orders.calls[0].header["a"] == (if row.n == 2 then "a" else none)
-        }
-        """,
-        policy="""
-        upstream orders { server "http://127.0.0.1:9000" }
-        service orders "/orders/**" {
-            set request.header["X-From"] = string(client.ip)
-            route orders
-        }
-        """,
-    )
-    assert [each.outcome for each in found] == ["passed", "passed"], render(found[0].findings + found[1].findings)
-
-
-def test_zones_may_come_from_a_row() -> None:
-    found = results(
-        """
-        test "${row.zone}" for row in [
-            { zone: "Europe/Berlin", at: "2026-03-29T00:00", seen: "2026-03-28T23:00:00.000Z" },
-            { zone: "America/New_York", at: "2026-11-01T01:30", seen: "2026-11-01T05:30:00.000Z" },
-            { zone: "Europe/Berlin", at: "2026-03-29T02:30", seen: "" },
-            { zone: "Nowhere", at: "2026-03-29T02:30", seen: "" },
-        ] {
-            given time(row.at, zone: row.zone)
-            expect string(now) == row.seen
-            advance to: "2026-12-01T12:00", zone: row.zone
-            expect hour(now, zone: row.zone) == 12
-        }
-        """
-    )
-    assert [each.outcome for each in found] == ["passed", "passed", "broken", "broken"]
-    assert found[2].findings[0].message == (
-        "no clock in Europe/Berlin shows `2026-03-29T02:30`: it goes on to 03:30 there"
-    )
-
-
-def test_a_request_comes_as_the_edge_lets_it_in() -> None:
-    policy = """
-    upstream a { server "http://127.0.0.1:9000" }
-    service shop "/**", host: "shop.example" {
-        set request.header["Seen"] = request.header["X-Forwarded-For"] ?? request.header["Forwarded"] ?? "nothing"
-        set request.header["Asked"] = "${request.host} ${request.header["Host"] ?? "none"}"
-        route a, host: "up.example"
-    }
-    """
-    passes(
-        """
-        stub a
-        get "/", host: "Shop.Example.", header: { "X-Forwarded-For": "10.0.0.1", Forwarded: "for=10.0.0.1" }
-        expect response.status == 200 and a.calls[0].header["Seen"] == "nothing"
-        expect a.calls[0].header["Asked"] == "shop.example shop.example"
-        expect a.calls[0].host == "up.example" and a.calls[0].header["Host"] == "up.example"
-        """,
-        policy,
-    )
-    assert "the field `Host` is written as" in said('get "/", header: { Host: "shop.example" }', policy)
-
-
-@pytest.mark.parametrize(
-    ("written", "host"),
-    [("A.Example", "a.example"), ("a.example.:8443", "a.example:8443"), ("[2001:DB8::1]:80", "[2001:db8::1]:80"),
-     ("a.example:", "a.example")],
-)  # fmt: skip
-def test_one_spelling_of_a_host(written: str, host: str) -> None:
-    assert one_spelling(written) == host == read_authority(written.encode()).decode()
-
-
-def test_an_address_that_only_a_row_tells() -> None:
-    first, second = results(
-        """
-        test "${n}" for n in ["192.0.2.9", "192.0.2"] {
-            stub orders
-            get "/orders", from: n
-            expect response.status == 401
-        }
-        """
-    )
-    assert first.outcome == "passed" and second.outcome == "broken"
-    assert second.findings[0].message == '`192.0.2` is no address: write one such as "192.0.2.7"'
 
 
 def test_each_test_has_a_world_of_its_own() -> None:
