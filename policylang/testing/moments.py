@@ -12,19 +12,30 @@ from policylang.sdk.periods import NoSuchZone, time_zone
 from policylang.sdk.values import Duration, Expr, Time
 from policylang.testing.world import Broken, World, world_of
 
+FIRST, LAST = 0, 221_845_392_000
+"""What a test's clock may show: 1970 to the end of 8999, so that calendars have a period before and after it."""
+_OUTSIDE = "a test's clock shows the years 1970 to 8999"
+
 
 def moment(text: str | Time, zone: str) -> float:
     """Seconds since the epoch of what a clock in that zone shows. Raises ValueError with a sentence for the author.
 
     Where the clock shows it twice, the first one; what it never shows is none.
     """
-    if isinstance(text, Time):
-        return text.epoch
+    seconds = text.epoch if isinstance(text, Time) else _read(text, zone)
+    if not FIRST <= seconds < LAST:
+        raise ValueError(_OUTSIDE)
+    return seconds
+
+
+def _read(text: str, zone: str) -> float:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(f'`{text}` is no time: write it as "2026-03-31T23:59:58"') from None
     if found.tzinfo is None:
+        if not 1969 <= found.year < 9000:
+            raise ValueError(_OUTSIDE)
         found = found.replace(tzinfo=time_zone(zone))
         seen = datetime.fromtimestamp(found.timestamp(), found.tzinfo)
         if seen.replace(tzinfo=None) != found.replace(tzinfo=None):
@@ -82,6 +93,8 @@ class Advance(Assertion):
                 raise Broken(f"`advance to:` leads back: it is {Time(world.clock.wall())} already")
         if seconds < 0:
             raise Broken("`advance` takes a time that is not below 0s")
+        if world.clock.wall() + seconds >= LAST:
+            raise Broken(_OUTSIDE)
         world.pass_time(seconds)
         return None
 

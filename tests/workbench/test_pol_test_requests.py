@@ -105,3 +105,28 @@ def test_an_address_that_only_a_row_tells() -> None:
     )
     assert first.outcome == "passed" and second.outcome == "broken"
     assert second.findings[0].message == '`192.0.2` is no address: write one such as "192.0.2.7"'
+
+
+def test_the_clock_shows_years_that_a_calendar_has_around_it() -> None:
+    policy = """
+    service s "/" {
+        quota 1/month, per: client.ip, zone: "Pacific/Kiritimati"
+        respond 200, body: string(now)
+    }
+    """
+    found = results(
+        """
+        test "${row}" for row in ["1970-01-01", "8999-12-31T23:59:59", "9000-01-01", "1969-12-31T23:59:59"] {
+            given time(row)
+            get "/"
+            expect response.status == 200
+        }
+        test "on and on" {
+            get "/"
+            advance 9_000_000d
+        }
+        """,
+        policy=policy,
+    )
+    assert [each.outcome for each in found] == ["passed", "passed", "broken", "broken", "broken"]
+    assert {each.findings[0].message for each in found[2:]} == {"a test's clock shows the years 1970 to 8999"}
