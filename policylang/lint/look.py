@@ -143,6 +143,13 @@ def calls(statement: p.Statement, *names: str) -> bool:
     return isinstance(statement, p.Invoke) and statement.card.name in names
 
 
+def compared(expr: p.Expr) -> tuple[p.Expr, ...]:
+    """The two sides of a question whether they are the same, by `same_secret`, `==` or `!=`; none of another."""
+    if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
+        return (expr.args[0], expr.args[1])
+    return (expr.left, expr.right) if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=") else ()
+
+
 def authenticates(statement: p.Statement) -> bool:
     return isinstance(statement, p.Invoke) and (
         "user" in statement.card.effects or statement.card.name in AUTHENTICATES
@@ -169,6 +176,6 @@ def nodes(node: Any) -> Iterator[n.Node]:
 
 
 __all__ = [
-    "AUTHENTICATES", "Visit", "argument", "authenticates", "bound", "calls", "constant", "expressions", "forget",
-    "given", "nodes", "own_expressions", "parts", "statements", "text_of", "within",
+    "AUTHENTICATES", "Visit", "argument", "authenticates", "bound", "calls", "compared", "constant", "expressions",
+    "forget", "given", "nodes", "own_expressions", "parts", "statements", "text_of", "within",
 ]  # fmt: skip

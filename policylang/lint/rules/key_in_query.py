@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import argument, calls, expressions
+from policylang.lint.look import argument, calls, compared, expressions
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -49,7 +49,8 @@ class KeyInQuery(Rule):
 def _proofs(way: Way, statement: p.Statement) -> Iterator[p.Expr]:
     """What is held against a secret or a password; a signature is for one address only, and may stand in it."""
     for expr in expressions(statement):
-        if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
-            for side, other in ((expr.args[0], expr.args[1]), (expr.args[1], expr.args[0])):
-                if way.flows(side) <= _KNOWN and not isinstance(side, p.FunctionCall):
-                    yield other
+        sides = compared(expr)
+        for side, other in (sides, sides[::-1]) if sides else ():
+            proof = side.private or isinstance(expr, p.FunctionCall)  # other constants are no secrets
+            if proof and way.flows(side) <= _KNOWN and not isinstance(side, p.FunctionCall):
+                yield other

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import firm
-from policylang.lint.look import calls, constant, expressions, parts
+from policylang.lint.look import calls, compared, constant, expressions, parts
 from policylang.lint.origins import SENT, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -57,21 +57,18 @@ class LoginWithoutLockout(Rule):
                 if calls(visit.statement, "lockout") or firm(way, visit):
                     break
                 for expr in expressions(visit.statement):
-                    if _of_user(way, _compared(expr)):
+                    if _of_user(way, _proof(expr)):
                         yield Finding(
                             expr.span, "this secret of a user may be guessed at without end",
                             help="put `lockout [name, client.ip], after: 5, within: 10m { … }` around it",
                         )  # fmt: skip
 
 
-def _compared(expr: p.Expr) -> Sequence[p.Expr]:
-    """The two sides of a question whether they are the same."""
-    if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
-        return expr.args
-    if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!="):
-        # what is compared so may be anything: a tenant, a contract
-        return (expr.left, expr.right) if any(map(_short, (expr.left, expr.right))) else ()
-    return ()
+def _proof(expr: p.Expr) -> Sequence[p.Expr]:
+    """The two sides of a question whether a secret is right."""
+    sides = compared(expr)
+    # what is compared by a mere `==` may be anything: a tenant, a contract
+    return sides if isinstance(expr, p.FunctionCall) or any(map(_short, sides)) else ()
 
 
 def _short(side: p.Expr) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import expressions
+from policylang.lint.look import compared, expressions
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -43,7 +43,8 @@ class WeakHash(Rule):
                         expr.span, "a plain hash over a secret and a text is no signature",
                         help="write `hmac_sha256(text, key: secret)`",
                     )  # fmt: skip
-                for side, other in _compared(expr):
+                sides = compared(expr)
+                for side, other in (sides, sides[::-1]) if sides else ():
                     broken = isinstance(side, p.FunctionCall) and side.card.name in _BROKEN
                     if broken and not _over_secret(way, side) and _proves(way, expr, other):
                         yield Finding(
@@ -60,11 +61,3 @@ def _proves(way: Way, expr: p.Expr, other: p.Expr) -> bool:
 def _over_secret(way: Way, call: p.Expr) -> bool:
     sources = way.flows(call)
     return ("secret", "") in sources and any(source[0] not in ("secret", "constant") for source in sources)
-
-
-def _compared(expr: p.Expr) -> list[tuple[p.Expr, p.Expr]]:
-    if isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
-        return [(expr.args[0], expr.args[1]), (expr.args[1], expr.args[0])]
-    if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!="):
-        return [(expr.left, expr.right), (expr.right, expr.left)]
-    return []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import argument, calls, expressions, text_of
+from policylang.lint.look import argument, calls, compared, expressions, text_of
 from policylang.lint.origins import SENT, Way, children
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
@@ -62,6 +62,4 @@ class WebhookReplayable(Rule):
 
 
 def _verifies(way: Way, expr: p.Expr) -> bool:
-    return isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret" and any(
-        ("signature", "") in way.flows(side) for side in expr.args
-    )
+    return any(("signature", "") in way.flows(side) for side in compared(expr))
