@@ -49,7 +49,7 @@ class Expectation(Assertion):
                 return None
             place, op, left_text, right_text, written = self.how
             values = self.left(exchange), self.right(exchange)
-            message = sentence(op, left_text, right_text, *values, written)
+            message = sentence(op, left_text, right_text, *values, written) + _too_few(exchange, left_text)
             world_of(exchange).look_at(_number(left_text, *values))
         except Failed as failed:
             place = self.how[0]
@@ -84,6 +84,24 @@ def _number(text: str, left: Any, right: Any) -> int | None:
     if text == "statuses" and isinstance(left, list) and isinstance(right, list):
         return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), None)
     return None
+
+
+_OF_LIST = re.compile(r"((?:(\w+)\.(?=calls|mirrored))?(calls|mirrored|responses|statuses|logs))\[(\d+)\]")
+_COUNTED = {"calls": "request", "mirrored": "copy", "responses": "answer", "statuses": "answer", "logs": "line"}
+
+
+def _too_few(exchange: Exchange, text: str) -> str:
+    """Says so where an expectation is about one that is not there."""
+    found = _OF_LIST.match(text)
+    world = world_of(exchange)
+    if found is None or (found[3] in ("calls", "mirrored") and found[2] not in world.upstreams):
+        return ""  # something of the test's own
+    whole, _, name, place = found.groups()
+    count = len(world.told(whole))
+    if count > int(place):
+        return ""
+    what = _COUNTED[name] if count == 1 else {"copy": "copies"}.get(_COUNTED[name], _COUNTED[name] + "s")
+    return f": there {'is' if count == 1 else 'are'} {count or 'no'} {what}"
 
 
 def not_as_expected(exchange: Exchange, place: Span, message: str) -> Failure:

@@ -67,6 +67,12 @@ DIFFERENCES = [
         '`.items` is [{"n":1},{"n":2}], and should not be there; `.t` is "hello", and should not be there'
         ", and in 1 place more",
     ),
+    ('expect orders.calls[1].path == "/"', '`orders.calls[1].path` is none, not "/": there is 1 request'),
+    ('expect orders.mirrored[0].path == "/"', '`orders.mirrored[0].path` is none, not "/": there are no copies'),
+    ('expect logs[0].text contains "x"', None),
+    ("expect responses[2].status == 200", "`responses[2].status` is none, not 200: there is 1 answer"),
+    ('let mine = { calls: [1] }\nexpect mine.calls[1] == 2', "`mine.calls[1]` is none, not 2"),
+    ("let calls = [1]\nexpect calls[1] == 2", "`calls[1]` is none, not 2"),
     ("expect elapsed > 1s", "`elapsed` is 0s, not > 1s"),
     ("expect failure != none", "`failure` is none, which it shall not be"),
     ("expect orders.calls == []", None),
