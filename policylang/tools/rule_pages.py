@@ -61,7 +61,7 @@ LINT = """\
 
 `pol lint` says what an expert reviewer would say of a policy without errors. A rule finds one thing, tells the place
 and the cure, and has a page: `pol explain RULE`. The exit code is 1 when something is found that is more than advice
-(`info`).
+(`info`). Secrets and variables of the environment need not be there.
 
 A folder stands for the policies in it, each with what it imports; tests are looked at when they are named.
 

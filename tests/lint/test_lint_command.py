@@ -266,3 +266,16 @@ def test_a_layout_of_ones_own_is_kept(capsys: pytest.CaptureFixture[str]) -> Non
     assert run(["lint", "--fix", "ragged.pol"]) == 0
     mended = Path("ragged.pol").read_bytes().decode()
     assert mended == RIGHT.replace("    route", "  route").replace("\n", "\r\n")
+
+
+def test_secrets_need_not_be_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """A linter runs where no secret should be: on a developer's machine, and for a proposed change."""
+    signed = '    set request.header["X-T"] = secret("LATE_TOKEN")\n    route'
+    file = write("late.pol", LATE.replace("    route", signed))
+    assert run(["check", file]) == 1
+    assert "missing-secret" in capsys.readouterr().out
+    assert run(["lint", file]) == 1
+    assert re.findall(r"^(\w+\[.*?\])", capsys.readouterr().out, re.M) == ["warning[limit-after-route]"]
+    both = write("both.pol", LATE.replace("    route", '    log env("LATE_LEVEL")\n    log nothing\n    route'))
+    assert run(["lint", both]) == 1
+    assert "missing-environment" in capsys.readouterr().out, "another error beside it: both are told, and no rule runs"
