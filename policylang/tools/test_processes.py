@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
@@ -21,6 +22,8 @@ from typing import Any
 SECONDS = 60.0
 """Of real time, for one test."""
 MOST_JOBS = 64
+_ORPHAN = 5
+"""Seconds beyond that in which a process ends its test by itself: whoever has given it is gone."""
 _CHUNK = 65536
 _DEFECT = "defect"
 
@@ -47,6 +50,7 @@ class _Worker:
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 # What is held open of others would keep them from seeing the end.
                 for each in others:
                     os.close(each._asks)
@@ -97,6 +101,7 @@ def _serve(perform: Perform, asks: int, tells: int) -> None:
     try:
         with os.fdopen(asks, "rb") as numbers, os.fdopen(tells, "wb") as answers:
             for line in numbers:
+                signal.alarm(int(SECONDS) + _ORPHAN)
                 answers.write(json.dumps(_performed(perform, int(line))).encode() + b"\n")
                 answers.flush()
     except (KeyboardInterrupt, BrokenPipeError):
@@ -130,6 +135,7 @@ def run_all(
     sys.stdout.flush()
     sys.stderr.flush()
     gc.freeze()  # what is there already is not looked through by each of them, nor copied for it
+    before = _end_with_all()
     workers: list[_Worker] = []
     done: dict[int, dict[str, Any]] = {}
     waiting = iter(range(count))
@@ -156,7 +162,20 @@ def run_all(
     finally:
         for worker in workers:
             worker.end(kill=worker.at_hand is not None)
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
         gc.unfreeze()
+
+
+def _end_with_all() -> Any:
+    """Have TERM end this process the long way, so that no other is left behind. Gives what it did before."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def ended(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    return signal.signal(signal.SIGTERM, ended)
 
 
 def _started(number: int, perform: Perform, others: list[_Worker]) -> _Worker:
