@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from policylang.check import program as p
 from policylang.lint.guards import fields_written, on_loopback, sends
-from policylang.lint.look import argument, authenticates, calls, constant, expressions
-from policylang.lint.origins import named
+from policylang.lint.look import argument, authenticates, calls, compared, constant, expressions
+from policylang.lint.origins import Source, named
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
@@ -63,7 +63,7 @@ class CredentialsOverHttp(Rule):
             way = policy.origins.of(service)
             for visit in way.path:
                 for field in fields_written(visit.statement):
-                    if field.message == "request" and any(kind == "secret" for kind, _ in way.flows(field.value)):
+                    if field.message == "request" and _bare(way.flows(field.value)):
                         for later in way.after(visit):
                             upstream = getattr(constant(argument(later.statement, "upstream")), "name", "")
                             if sends(later.statement) and upstream in plain:
@@ -76,15 +76,24 @@ class CredentialsOverHttp(Rule):
                                 break
 
 
+def _bare(sources: frozenset[Source]) -> bool:
+    """Whether it has a secret in it; a signature that was made with one does not show it."""
+    return ("secret", "") in sources and ("signature", "") not in sources
+
+
 def _taken(policy: Policy) -> Span | None:
     """Where the first credential of a caller is read."""
     for visit in policy.visits:
         statement = visit.statement
+        way = policy.origins.of(visit.service)
         if authenticates(statement) or calls(statement, "lockout"):
             return statement.span
         for expr in expressions(statement):
             if isinstance(expr, p.MessageField) and expr.field == "bearer":
                 return expr.span
+            for side in compared(expr):  # a signature shows nothing to who reads along
+                if way.flows(side) and way.flows(side) <= {("secret", ""), ("constant", "")} and side.private:
+                    return expr.span
             if isinstance(expr, p.Named) and named(expr) in _SENT_ALONG and expr.message == "request":
                 return expr.span
             session = isinstance(expr, p.Named) and (expr.message, expr.kind) == ("request", "cookie")

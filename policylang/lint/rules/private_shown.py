@@ -36,7 +36,7 @@ class PrivateShown(Rule):
         for visit in policy.visits:
             way = policy.origins.of(visit.service)
             for value in _answered(visit.statement):
-                if value.private and not _fresh(way, value) and not _counted(way, value):
+                if value.private and not _fresh(way, value) and not _harmless(way, value):
                     yield Finding(
                         value.span, f"the client is shown `{text_of(value)}`, which is private",
                         help="leave it out, or say that it may be shown: `reveal(…)`",
@@ -52,9 +52,11 @@ def _answered(statement: p.Statement) -> Iterator[p.Expr]:
         yield statement.value
 
 
-def _counted(way: Way, value: p.Expr) -> bool:
-    """Whether it is what a limit tells: a number, that is private for the key it was counted by alone."""
-    return way.flows(value) <= _COUNTED
+def _harmless(way: Way, value: p.Expr) -> bool:
+    """Whether it is what a limit tells, a number that is private for the key it was counted by alone, or a signature,
+    which is made to be shown."""
+    sources = way.flows(value)
+    return sources <= _COUNTED or ("signature", "") in sources
 
 
 def _fresh(way: Way, value: p.Expr) -> bool:

@@ -11,6 +11,7 @@ from policylang.lint.look import Visit, argument, calls, constant, parts
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.rules.refused_counted import limit_behind
 from policylang.lint.ways import later
 from policylang.tree.facts import REQUEST, answers, touches
 
@@ -37,8 +38,8 @@ class QuotaBeforeCheck(Rule):
             statement = visit.statement
             if not (limits(statement) and calls(statement, "quota") and visit.place in ("before", "service")):
                 continue
-            if constant(argument(statement, "count")) == "success":
-                continue
+            if constant(argument(statement, "count")) == "success" or limit_behind(policy, visit) is not None:
+                continue  # with a limit behind it `refused-counted` says so, and the cure is the same
             checks = _checks_behind(policy, visit)
             if checks:
                 yield Finding(

@@ -40,7 +40,7 @@ class RefusedCounted(Rule):
         for visit in policy.visits:
             statement = visit.statement
             if limits(statement) and calls(statement, "quota") and constant(argument(statement, "count")) != "success":
-                limit = _limit_behind(policy, visit)
+                limit = limit_behind(policy, visit)
                 if limit is not None:
                     yield Finding(
                         statement.span, "what the limit behind it refuses has been taken from this quota",
@@ -58,7 +58,8 @@ class RefusedCounted(Rule):
                     )  # fmt: skip
 
 
-def _limit_behind(policy: Policy, visit: Visit) -> p.Statement | None:
+def limit_behind(policy: Policy, visit: Visit) -> p.Statement | None:
+    """What else may refuse for being too much, before the request is sent."""
     for statement in later(policy, visit):
         for each in taken(statement):
             if limits(each) and not calls(each, "quota"):
