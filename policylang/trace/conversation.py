@@ -88,8 +88,8 @@ class Conversation:
         text = line.strip()
         if not text or text.startswith("#"):
             return ""
-        if text.startswith(":"):
-            return self._command(text)
+        if text.startswith(":") or text in _WORDS:
+            return self._command(":" + text.removeprefix(":"))
         try:
             if self._is_statement(text):
                 return self._run(text)
@@ -224,10 +224,12 @@ class Conversation:
 
 
 _CONTEXT = ("client", "failure", "gateway", "now", "path", "request", "response", "service", "user")
+_WORDS = ("help", "exit", "quit")
+"""What people say who do not know yet that commands begin with a colon."""
 _COMMANDS: dict[str, Callable[[Conversation, str], str]] = {
     ":help": Conversation._help, ":request": Conversation._request, ":send": Conversation._send,
     ":tree": Conversation._tree, ":names": Conversation._names, ":advance": Conversation._advance,
-    ":quit": Conversation._quit,
+    ":quit": Conversation._quit, ":exit": Conversation._quit,
 }  # fmt: skip
 
 

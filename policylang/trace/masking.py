@@ -70,6 +70,9 @@ class Hidden:
         for statement in statements:
             for expr in own_expressions(statement):
                 self._note_constants(expr)
+                for part in parts(expr):
+                    for side in _proofs(part):
+                        self._taken(service, side)
             if isinstance(statement, p.Invoke):
                 self._note_target(statement)
                 if "user" in statement.card.effects:
@@ -105,6 +108,15 @@ class Hidden:
         for part in parts(expr):
             if isinstance(part, p.Const) and part.private:
                 self.constants.update(_texts(part.value))
+
+
+def _proofs(part: p.Expr) -> tuple[p.Expr, ...]:
+    """What is held against a secret: where they are equal, it is one."""
+    if isinstance(part, p.FunctionCall) and part.card.name == "same_secret":
+        return part.args
+    if isinstance(part, p.BinaryOp) and part.op in ("==", "!=", "in", "contains") and part.private:
+        return tuple(side for side in (part.left, part.right) if not side.private)
+    return ()
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -206,3 +206,21 @@ def test_a_conversation_does_not_show_them_either() -> None:
     )]  # fmt: skip
     clean("\n".join(said))
     assert said[0] == said[1] == said[3] == "[private]"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'require same_secret(secret("KEY"), request.header["X-Sign"])',
+        'require request.header["X-Sign"] == secret("KEY")', 'require secret("KEY") != request.header["X-Sign"]',
+        'require request.header["X-Sign"] in [secret("KEY")]',
+        'let expected = sha256(secret("KEY"))\nlet sign? = request.header["X-Sign"]\n'
+        'require sign != none\nrequire expected == sign or same_secret(sign, secret("KEY"))',
+    ],
+)  # fmt: skip
+def test_what_is_held_against_a_secret_may_be_it(statement: str) -> None:
+    text = told(f"{statement}\nroute one", headers={"X-Sign": "config-secret-1"})
+    clean(text)
+    assert "[private]" in text
+    text = told(f"{statement}\nroute one", headers={"X-Sign": "a-good-guess-2"})
+    assert "a-good-guess-2" not in text
