@@ -34,23 +34,23 @@ def moved(policy: Policy, statement: p.Statement, beside: p.Statement, above: bo
 
 
 def dropped(policy: Policy, statement: p.Statement, title: str) -> Fix | None:
-    """Take out a statement that does nothing there."""
+    """Take out a statement that does nothing there. Not safe: what it was to do may be missing."""
     found = _written(policy, statement)
     if found is None or not found.in_turn or _comment_above(found.statement.span):
         return None
-    return fix(title, without_statement(found.file, found.block, found.statement), safe=True)
+    return fix(title, without_statement(found.file, found.block, found.statement))
 
 
-def without_option(policy: Policy, statement: p.Statement, name: str, safe: bool) -> Fix | None:
+def without_option(policy: Policy, statement: p.Statement, name: str) -> Fix | None:
     """Take out an argument of a call."""
     found = _written(policy, statement)
     call = found.statement if found is not None else None
-    return without_named(call.args, name, call.name_span, safe) if isinstance(call, n.Call) else None
+    return without_named(call.args, name, call.name_span) if isinstance(call, n.Call) else None
 
 
-def without_named(args: tuple[n.Argument, ...], name: str, head: Span, safe: bool) -> Fix | None:
+def without_named(args: tuple[n.Argument, ...], name: str, head: Span) -> Fix | None:
     index = next((index for index, each in enumerate(args) if each.name == name), None)
-    return fix(f"leave `{name}:` out", without_argument(args, index, head), safe=safe) if index is not None else None
+    return fix(f"leave `{name}:` out", without_argument(args, index, head)) if index is not None else None
 
 
 def _written(policy: Policy, statement: p.Statement) -> Written | None:

@@ -43,6 +43,8 @@ class Rule:
     name: ClassVar[str]
     """kebab-case, says what is wrong, unique among all diagnostics."""
     category: ClassVar[Category]
+    """The fix of a rule of correctness is not safe, though it may change nothing: it would take away what shows that
+    something else was meant."""
     severity: ClassVar[Severity] = Severity.WARNING
     options: ClassVar[Mapping[str, Any]] = {}
     """What the configuration may set, with the usual values: numbers, texts, booleans, lists of texts."""

@@ -8,7 +8,6 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.diagnostics import Edit
 from policylang.lint import look
-from policylang.lint.edits import in_key
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
 from policylang.lint.ways import agreed
@@ -40,10 +39,10 @@ def _defaults(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
     for visit in policy.visits:
         for expr in look.expressions(visit.statement):
             if isinstance(expr, p.BinaryOp) and expr.op == "??":
-                yield expr.span, _finding(expr, not in_key(visit.statement, expr.span))
+                yield expr.span, _finding(expr)
 
 
-def _finding(expr: p.BinaryOp, safe: bool) -> Finding | None:
+def _finding(expr: p.BinaryOp) -> Finding | None:
     left = expr.left
     # an element of JSON may be `none` whatever its type says
     if left.type.optional or left.type.name in ("json", "unknown") or isinstance(left, p.Const):
@@ -52,5 +51,5 @@ def _finding(expr: p.BinaryOp, safe: bool) -> Finding | None:
     return Finding(
         expr.right.span, f"`{text}` is never `none`, so this is never taken",
         help="leave it out, or ask for what was meant",
-        fix=Fix("leave the default out", (Edit(expr.span, left.span.text),), safe=safe),
+        fix=Fix("leave the default out", (Edit(expr.span, left.span.text),)),
     )  # fmt: skip

@@ -37,7 +37,5 @@ class NeedlessIgnore(Rule):
                     yield Finding(
                         each.statement.span, "this `ignore` does nothing",
                         help="take it out",
-                        fix=fix(
-                            "take it out", without_statement(each.file, each.block, each.statement), safe=True
-                        ),
+                        fix=fix("take it out", without_statement(each.file, each.block, each.statement)),
                     )  # fmt: skip

@@ -35,5 +35,5 @@ class NotEnforced(Rule):
                 yield Finding(
                     visit.statement.span, f"this `{visit.statement.card.name}` refuses nothing yet",
                     help="leave `log_only: true` out when the numbers are right",
-                    fix=without_option(policy, visit.statement, "log_only", safe=False),
+                    fix=without_option(policy, visit.statement, "log_only"),
                 )  # fmt: skip

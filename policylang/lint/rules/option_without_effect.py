@@ -57,7 +57,7 @@ class OptionWithoutEffect(Rule):
                             yield Finding(
                                 value.span, f"`{name}:` has no effect without {needed}",
                                 help=f"add {needed}, or leave `{name}:` out",
-                                fix=without_option(policy, statement, name, safe=True),
+                                fix=without_option(policy, statement, name),
                             )  # fmt: skip
         for node in policy.declarations:
             if isinstance(node, (n.Gateway, n.Upstream)):
@@ -69,5 +69,5 @@ class OptionWithoutEffect(Rule):
                             yield Finding(
                                 args[name].span, f"`{name}:` has no effect without `{needed}:`",
                                 help=f"add `{needed}:`, or leave `{name}:` out",
-                                fix=without_named(setting.args, name, setting.name_span, safe=True),
+                                fix=without_named(setting.args, name, setting.name_span),
                             )  # fmt: skip

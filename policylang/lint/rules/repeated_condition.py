@@ -58,7 +58,7 @@ class RepeatedCondition(Rule):
             if remove:
                 gone = Span(condition.span.source, conditions[place - 1].span.end, condition.span.end)
                 if "(" not in gone.text.removesuffix(condition.span.text) and "#" not in gone.text:
-                    fix = Fix("ask once", (Edit(gone, ""),), safe=True)
+                    fix = Fix("ask once", (Edit(gone, ""),))
             yield Finding(
                 condition.span, "this was asked before", label=why, labels=[Label(first.span, "asked here")],
                 help="ask for what was meant, or leave it out", fix=fix,
