@@ -20,7 +20,7 @@ class WaitBeyondDeadline(Rule):
     """A time inside of another one, and longer than it: the outer one ends first, always.
 
     `timeouts head` is for all tries together, so a `per_try` as long leaves no time for a second one; what is slower
-    than the whole time allowed has failed, and is never slow.
+    than the whole time allowed has failed, and is never slow. The `timeout:` of a `route` takes the place of `head`.
 
         upstream orders {
             server "http://10.0.0.1:9000"
