@@ -58,6 +58,15 @@ def test_a_fix_that_calls_itself_safe_and_is_not_is_left_out() -> None:
     assert "per: path.id" in fresh and 'log "${path.id}"' in fresh
 
 
+@pytest.mark.parametrize("statement", [
+    'log "asked for " + request.query.what',
+    'require request.bearer == "a" or request.bearer == "b" or request.bearer == "c"',
+])  # fmt: skip
+def test_what_fails_by_another_name_or_takes_another_time_is_not_safe(statement: str) -> None:
+    ((_, found),) = look({"policy.pol": policy(f"{statement}\nroute orders\n")})
+    assert [each.fix.safe for each in found if each.fix is not None] == [False], [each.name for each in found]
+
+
 def test_ends_of_lines_stay_what_they_were() -> None:
     text = policy(
         'api_key request.header["X-API-Key"], in: map("clients") -> caller\nlog "of ${caller.id}"\nroute orders\n'

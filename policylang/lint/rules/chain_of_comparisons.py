@@ -41,6 +41,7 @@ class ChainOfComparisons(Rule):
                 left, text = found[0][0], ", ".join(text_of(right) for _, right in found)
                 better = f"{text_of(left)} in [{text}]"
                 alike = len({left.type, *(right.type for _, right in found)}) == 1 and not left.type.optional
+                alike = alike and not expr.private  # `in` takes no care of the time that it takes
                 plain = isinstance(left, (p.SlotRef, p.MessageField, p.Named, p.ContextValue, p.MemberOf))
                 plain = plain and "#" not in expr.span.text
                 yield Finding(

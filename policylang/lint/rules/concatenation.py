@@ -38,7 +38,8 @@ class Concatenation(Rule):
                 pieces = list(_pieces(expr, inner))
                 if any(piece.span.text[:1] in ('"', "r") and piece.span.text[-1:] == '"' for piece in pieces):
                     text = _text(pieces)
-                    same = all(piece.type.name == "string" for piece in pieces)
+                    # what may be `none` fails either way, but not by the same name
+                    same = all(piece.type.name == "string" and not piece.type.optional for piece in pieces)
                     yield Finding(
                         expr.span, "this puts text together piece by piece",
                         help="write one string, with the values in `${…}`",
