@@ -174,6 +174,10 @@ def _message_place(walk: Walk, node: n.Expr, root: n.Name, verb: str) -> tuple[p
             cure = f"of {word} one can change " + ", ".join(f"`{each}`" for each in known)
         walk.error(f"cannot-{verb}", node.name_span, f"`{word}.{node.name}` cannot be changed", help=cure)
         return None, ()
+    if isinstance(outer, n.Member) and outer.base is root and outer.name == "cookie":
+        walk.error(f"cannot-{verb}", node.span, f"`{word}` has no cookies that could be changed one by one",
+                   help='write the field: `set response.header["Set-Cookie"] = "name=value; HttpOnly"`')  # fmt: skip
+        return None, ()
     walk.error(
         f"cannot-{verb}", node.span, "a part of a body cannot be changed by itself",
         help=f"set the whole: `set {word}.json = merge({word}.json, {{ … }})`",
