@@ -84,7 +84,10 @@ def test_no_malformed_answer_is_passed_on(tmp_path: Path, how: str) -> None:
         return list(await asyncio.gather(*(one(made, number) for number in range(len(vectors)))))
 
     with bad_side(tmp_path / "raw.json") as bad, gate(tmp_path, more=POLICY.replace("BAD", str(bad))) as made:
-        kinds = asyncio.run(all_of(made))
+        # A connection that stays open may have the next request out when bytes come that belong to none: that request
+        # is refused, whichever it was. So a good answer need not pass each time.
+        rounds = [asyncio.run(all_of(made)) for _ in range(3 if how == "open" else 1)]
         assert not wrong, "\n".join(wrong)
-        assert len(vectors) >= 74 and kinds.count("passed") >= 25 and kinds.count("refused") >= 20
+        assert len(vectors) >= 74 and all(kinds.count("refused") >= 20 for kinds in rounds)
+        assert sum("passed" in kinds for kinds in zip(*rounds, strict=True)) >= 30
         made.check()
