@@ -94,12 +94,12 @@ def offer(
     runs = []
     started = time.monotonic_ns()
     for number, port in enumerate(ports):
-        due = []
-        for index, rate in enumerate(rates):
-            gap = SECOND / (rate * MULTIPLE / len(ports))
-            # The two clients and the keys do not come in step.
-            offset = number / len(ports) + index / 10
-            due += [(int((turn + offset) * gap), index) for turn in range(int(seconds * SECOND / gap))]
+        # Arrivals in step with the window find a unit just free again, or just not: the same chance for a whole run.
+        due = [
+            (moment, index)
+            for index, rate in enumerate(rates)
+            for moment in load.arrivals(rate * MULTIPLE / len(ports), seconds, seed=len(rates) * number + index)
+        ]
         place = folder / f"load-{number}"
         place.mkdir()
         runs.append(load.OpenLoop(port, requests, sorted(due), CONNECTIONS, None, place, tolerant=True))
