@@ -6,7 +6,7 @@ but constants, as the tree does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from policylang.check import program as p
@@ -52,21 +52,42 @@ class Item:
     credential: bool = False
 
 
-class Plan:
-    """`read` gives the values of all `items` that are not private, in their order; None where there are none."""
+Read = Callable[[Exchange], Any]
 
-    __slots__ = ("_each", "items", "read")
+
+class Plan:
+    """`read` gives the values of all `items` that are not private, in their order; None where there are none.
+
+    `reads`: the same, behind those of so many statements before its own: no two places share a plan.
+    """
+
+    __slots__ = ("_each", "exprs", "items", "read", "reads")
 
     def __init__(self, items: tuple[Item, ...], exprs: tuple[p.Expr, ...]) -> None:
         self.items = items
-        self._each = tuple(compiled(expr) for expr in exprs)
-        self.read: Callable[[Exchange], Any] | None = None
-        if exprs:
-            self.read = compiled(p.ListOf(exprs[0].span, t.LIST, False, exprs))
+        self.exprs = exprs
+        self._each: tuple[Read, ...] | None = None
+        self.read = _read(exprs)
+        self.reads: dict[int, Read] = {}
 
     def one_by_one(self, exchange: Exchange) -> list[Any]:
         """As `read`, where one of them raises: it is MISSING."""
+        if self._each is None:
+            self._each = tuple(map(compiled, self.exprs))
         return [_tried(each, exchange) for each in self._each]
+
+
+def _read(exprs: tuple[p.Expr, ...]) -> Read | None:
+    return compiled(p.ListOf(exprs[0].span, t.LIST, False, exprs)) if exprs else None
+
+
+def together(plans: Iterable[Plan]) -> Read:
+    """What reads for all of them at once."""
+    return _read(tuple(expr for plan in plans for expr in plan.exprs)) or _no_values
+
+
+def _no_values(exchange: Exchange) -> None:
+    return None
 
 
 def _tried(function: Callable[[Exchange], Any], exchange: Exchange) -> Any:
@@ -76,14 +97,11 @@ def _tried(function: Callable[[Exchange], Any], exchange: Exchange) -> Any:
         return MISSING
 
 
-_NOTHING = Plan((), ())
-
-
 def plan_of(place: Place) -> Plan:
     """The plan of a place, which keeps it."""
     found: Plan | None = place.plan
     if found is None:
-        found = place.plan = _NOTHING if place.statement is None else _planned(place.statement)
+        found = place.plan = Plan((), ()) if place.statement is None else _planned(place.statement)
     return found
 
 
@@ -106,7 +124,7 @@ def _planned(statement: p.Statement) -> Plan:
                 add(path, name_of(path), False, path.private, path.slot if isinstance(path, p.SlotRef) else None)
     for expr, name, private, slot in _bound(statement):
         add(expr, name, True, private, slot)
-    return Plan(tuple(items), tuple(exprs)) if items else _NOTHING
+    return Plan(tuple(items), tuple(exprs))
 
 
 # --- what it reads ---

@@ -19,13 +19,26 @@ from policylang.tree.answers import answer, failing
 from policylang.tree.arguments import evaluation
 from policylang.tree.edits import remove_place, set_place
 from policylang.tree.emit import compiled, condition
-from policylang.tree.facts import REQUEST, RESPONSE, all_needs, binds, bodies, needs, touches, wants_request, writes
+from policylang.tree.facts import (
+    REQUEST,
+    RESPONSE,
+    all_needs,
+    binds,
+    bodies,
+    needs,
+    only_looks,
+    touches,
+    wants_request,
+    writes,
+)
 from policylang.tree.outcome import Entry, Place, Run, Step
 from policylang.tree.parallel import Lane, Parallel, ParallelWaiting
 from policylang.tree.patterns import cases_of, texts_of
 from policylang.tree.shares import drawing, edges_of
 
 Row = list[Step]
+MOST_TOGETHER = 16
+"""Statements in a row whose values a journal reads at once."""
 
 
 def row_of(statements: Sequence[p.Statement], wanted: bool = False) -> Row:
@@ -34,8 +47,17 @@ def row_of(statements: Sequence[p.Statement], wanted: bool = False) -> Row:
     Raises ValueError where a statement cannot be: the checker lets none of these through.
     """
     rows: list[Row] = []
+    alike = 0
     for statement in reversed(statements):
-        rows.append(_BUILDERS[type(statement)](statement, wanted))
+        row = _BUILDERS[type(statement)](statement, wanted)
+        if not only_looks(statement):
+            alike = 0
+        else:
+            if alike % MOST_TOGETHER:
+                _ended_by(row).goes_on = True
+            # What waits must not keep the one before it from its own moment.
+            alike = 0 if any(step.waits for step in row) else alike + 1
+        rows.append(row)
         wanted = wanted or wants_request(statement)
     return _without_repeated_loads([step for row in reversed(rows) for step in row])
 
@@ -93,6 +115,13 @@ def _around(place: Place, row: Row) -> Row:
         return [Step(_pass, False, (Entry(place, None),), (place,))]
     found = [step._replace(inside=(*step.inside, place)) for step in row]
     found[-1] = found[-1]._replace(closes=(*found[-1].closes, Entry(place, None)))
+    return found
+
+
+def _ended_by(row: Row) -> Place:
+    """The place of the statement that a row is of."""
+    step = row[-1]
+    found: Place = step.closes[-1].place if step.closes else step.run.__self__.place  # type: ignore[attr-defined]
     return found
 
 

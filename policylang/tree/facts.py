@@ -138,6 +138,13 @@ def blocks(statement: p.Statement) -> tuple[p.Block, ...]:
     return ()
 
 
+def only_looks(statement: p.Statement) -> bool:
+    """Whether it changes nothing that there was before it: where it passes, it has read, and bound names perhaps."""
+    if not isinstance(statement, (p.Require, p.Let, p.If, p.Match, p.Fail, p.Ignore)):
+        return False
+    return all(only_looks(inner) for block in blocks(statement) for inner in block.statements)
+
+
 def all_needs(statement: p.Statement) -> int:
     """As `needs`, of a statement with everything inside it."""
     found = needs(statement)

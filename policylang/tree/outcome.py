@@ -37,15 +37,18 @@ class Place:
     """Where a statement stands: what the journal's entries name. `name` is the statement's word or the assertion's.
 
     `plan`: what a journal of values reads there (see `policylang.trace.plan`), once somebody has made one.
+    `goes_on`: where it has passed, the next statement to end only looks too and comes at once, so that what this one
+    read can be read with that.
     """
 
-    __slots__ = ("column", "file", "line", "name", "plan", "span", "statement")
+    __slots__ = ("column", "file", "goes_on", "line", "name", "plan", "span", "statement")
 
     def __init__(self, name: str, span: Span, statement: Statement | None = None) -> None:
         self.name = name
         self.span = span
         self.statement = statement
         self.plan: Any = None
+        self.goes_on = False
         self.file = span.source.name
         self.line, self.column = span.source.position(span.start)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import pytest
 from reference.compare import SECRETS
 from reference.generate import FILES, Generator
 from reference.generate_messages import make_exchanges
@@ -24,6 +25,7 @@ from policylang.trace.picture import MOST_LINES, picture
 from policylang.trace.reading import LONGEST_FIELD, from_field, read, to_field
 from policylang.trace.recorded import Recorded
 from policylang.trace.shown import LONGEST
+from policylang.tree import build
 
 PAIRS = int(os.environ.get("POLGATE_PAIRS", "600"))
 SEED = int(os.environ.get("POLGATE_SEED", "0"))
@@ -32,13 +34,24 @@ LONG_SECRETS = [each for each in SECRETS if len(each) > 3]
 """A shorter one may be a part of any word."""
 
 
+def apart(text: str) -> Real:
+    """Values of every statement are read when it has ended, never together with the next one's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "only_looks", lambda statement: False)
+        return Real(text, FILES)
+
+
+def without_times(found: dict[str, Any]) -> dict[str, Any]:
+    return {**found, "entries": [{**entry, "took": 0} for entry in found["entries"]]}
+
+
 def test_whatever_a_policy_does() -> None:
     compared = 0
     for seed in range(SEED, SEED + PAIRS):
         made = Generator(seed)
         text = made.policy() if seed % 4 else made.counting_policy()
         try:
-            plain, noted = Real(text, FILES), Real(text, FILES)
+            plain, noted, single = Real(text, FILES), Real(text, FILES), apart(text)
         except ValueError:
             continue
         kept: list[Exchange] = []
@@ -47,7 +60,7 @@ def test_whatever_a_policy_does() -> None:
             kept.append(exchange)
             return Recorded(exchange)
 
-        noted.make_journal = recorded
+        noted.make_journal = single.make_journal = recorded
         program = noted.tree.program
         for message in make_exchanges(made.dice, made.paths, MESSAGES):
             where = f"seed {seed}\n{text}"
@@ -59,6 +72,8 @@ def test_whatever_a_policy_does() -> None:
             assert len(exchange.journal.notes) == len(exchange.journal), where
             found = document(exchange, program)
             look_at(found, program.sources, where)
+            single.handle(message)
+            assert without_times(found) == without_times(document(kept.pop(), single.tree.program)), where
             compared += 1
         if compared >= PAIRS:
             break

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from time import monotonic_ns
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from traced import Traced
+from tree_policies import Policy
 
+from policylang.sdk.bench import run
 from policylang.trace.plan import MOST_VALUES
 from policylang.trace.recorded import MOST_NOTES, Recorded
 
@@ -117,6 +120,59 @@ def test_branches_of_parallel_are_noted_side_by_side() -> None:
         ("tell.pause", 10, None), ("parallel", 20, None), ("let", 20, {"after": '"b"'}), ("respond", 20, None),
     ]  # fmt: skip
     assert all(entry["took"] >= 0 for entry in found.entries)
+
+
+RUN = """
+    let a = request.method
+    require a == "GET"
+    if request.path == "/y" { fail 404 }
+    match client.port { 40000 -> require a != "%s"
+    else -> fail 400 }
+    let b? = request.query.b
+    set request.path = "/z"
+    require request.path == "/z" and a != "x"
+    respond 200
+"""
+
+
+@pytest.mark.parametrize(("word", "outcome"), [("POST", "passed"), ("GET", "failed")])
+def test_what_stands_in_a_row_and_only_looks_is_read_together_and_told_apart(word: str, outcome: str) -> None:
+    found = Traced(RUN % word, path="/x")
+    noted = [(entry["word"], entry.get("reads"), entry.get("binds")) for entry in found.entries]
+    whole = [
+        ("let", {"request.method": '"GET"'}, {"a": '"GET"'}), ("require", {"a": '"GET"'}, None),
+        ("if", {"request.path": '"/x"'}, None), ("require", {"a": '"GET"'}, None),
+        ("match", {"client.port": "40000"}, None), ("let", {"request.query.b": "none"}, {"b": "none"}),
+        ("set", None, {"request.path": '"/z"'}), ("require", {"request.path": '"/z"', "a": '"GET"'}, None),
+        ("respond", None, None),
+    ]  # fmt: skip
+    assert noted == whole[: 5 if outcome == "failed" else 9]
+    assert found.entries[4]["outcome"] == outcome
+    assert [place.goes_on for place, _ in found.journal][:3] == [True, True, True]
+    assert all(entry["took"] > 0 for entry in found.entries)
+
+
+def test_what_waits_has_its_own_moment_and_so_has_what_stands_before_it() -> None:
+    text = 'require request.method != ""\nrequire request.json.a == 1\nrequire request.path != ""\nrespond 200'
+    found = Traced(text, "POST", body=b'{"a": 1}', streams=True)
+    assert [place.goes_on for place, _ in found.journal] == [False, True, False, False]
+
+
+def test_a_value_that_cannot_be_read_hides_none_of_its_row() -> None:
+    found = Traced('let a = request.method\nif a == "PUT" and request.query.a == "1" { ignore }\nrespond 200',
+                   path="/?a=1&a=2")  # fmt: skip
+    assert found.entry("let")["binds"] == {"a": '"GET"'}
+    assert found.entry("if")["reads"] == {"a": '"GET"'}
+
+
+def test_by_a_clock_that_runs_each_has_its_own_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = Policy("require request.method == \"GET\"\n" * 3 + "respond 200")
+    exchange = policy.exchange("GET", "/")
+    monkeypatch.setattr(policy.environment.clock, "monotonic", monotonic_ns)
+    journal = exchange.journal = Recorded(exchange)
+    run(policy.tree.handle(exchange), policy.environment.clock)
+    moments = [at for at, _, _ in journal.notes]
+    assert moments == sorted(set(moments)) and len(moments) == 4
 
 
 def test_bounded_in_values_and_entries() -> None:
