@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 COMMANDS = {
     "check": "find every mistake in policies",
@@ -28,15 +29,28 @@ FINE, FINDINGS, USAGE, DEFECT = 0, 1, 2, 3
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs and exits: 0 fine, 1 findings, 2 usage or an unreadable file, 3 a defect of ours."""
     gc.disable()  # a command lives for a second at most, and keeps nearly all it makes
+    _open_output()
     try:
         code = run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        # What is held for standard output goes nowhere: else it is tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FINE
+        if not isinstance(error, BrokenPipeError):  # of one: whoever read what was written has seen enough
+            print(f"pol: cannot go on: {(error.strerror or 'failed').lower()}", file=sys.stderr)
+            code = USAGE
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _open_output() -> None:
+    """What is written is UTF-8, as junit says of itself and JSON is, and names of files are the bytes they were."""
+    if sys.stdout is None:  # closed by who has started this
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    elif isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def run(arguments: list[str]) -> int:
@@ -70,9 +84,9 @@ def run(arguments: list[str]) -> int:
         return USAGE
     try:
         code: int = import_module(f"policylang.tools.{found.command}_command").run(found)
-    except BrokenPipeError:
-        raise  # whoever read what was written has seen enough
     except OSError as error:
+        if error.filename is None:
+            raise  # of what is written, or of the machine
         print(f"pol: cannot read `{error.filename}`: {(error.strerror or 'failed').lower()}", file=sys.stderr)
         return USAGE
     except Exception as error:
