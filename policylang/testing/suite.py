@@ -49,16 +49,17 @@ class Suite:
     programs: dict[bytes, Program] = field(default_factory=dict)
     runs: dict[int, Any] = field(default_factory=dict)
     _again: Any = None
-    _plain: bool = False
 
     def tree(self, given: Given) -> Tree:
         """The policy in these surroundings, checked once for equal ones. Raises WrongPolicy.
 
         Compiled for whoever asks: what a worker remembers by itself, such as who is in a blackout, stands in its tree.
         """
-        key = orjson.dumps(
-            [given.maps, given.variables, given.secrets, given.files], default=str, option=orjson.OPT_SORT_KEYS
-        )
+        return compile_program(self.checked(given), at_once=False)  # a test asks few of many services
+
+    def checked(self, given: Given) -> Program:
+        """As it is compiled. Raises WrongPolicy."""
+        key = written(given)
         found = self.programs.get(key)
         if found is None:
             checked: Checked = self._again(given)
@@ -67,7 +68,18 @@ class Suite:
             if len(self.programs) >= MOST_PROGRAMS:
                 del self.programs[next(iter(self.programs))]
             found = self.programs[key] = checked.program
-        return compile_program(found, at_once=False)  # a test asks few of many services
+        return found
+
+
+def written(given: Given) -> bytes:
+    """Equal for equal surroundings; `read` makes them of it again."""
+    return orjson.dumps(
+        [given.maps, given.variables, given.secrets, given.files], default=str, option=orjson.OPT_SORT_KEYS
+    )
+
+
+def read(text: bytes) -> Given:
+    return Given(*orjson.loads(text))
 
 
 def is_suite(path: str) -> bool:
@@ -84,7 +96,8 @@ def load_suite(
     if checked.program is None or loaded is None:
         return Suite(path, [_with_given(each) for each in checked.diagnostics], None)
     suite = Suite(path, checked.diagnostics, checked.program)
-    suite._plain = given_in(loaded.tests).nothing
+    if given_in(loaded.tests).nothing:
+        suite.programs[written(Given())] = checked.program  # it was checked as it is
     suite._again = lambda given: check_again(loaded, given, load, environ, catalog=catalog)
     own = (each for each in checked.tests if each.span.source.name == path)
     suite.tests = tuple(test for each in own for test in _tests(suite, each))

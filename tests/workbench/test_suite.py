@@ -1,0 +1,37 @@
+"""A suite: what it checks, and how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from suites import passes, results
+
+from policylang.check.checking import check_again
+from policylang.testing import suite
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Each check of a policy that was checked before."""
+    found: list[Any] = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        found.append(arguments[1])
+        return check_again(*arguments, **named)
+
+    monkeypatch.setattr(suite, "check_again", counted)
+    return found
+
+
+def test_a_policy_that_is_given_nothing_is_checked_once(checks: list[Any]) -> None:
+    passes('get "/orders/7"\nexpect response.status == 401')
+    assert checks == []
+
+
+def test_equal_surroundings_are_checked_once(checks: list[Any]) -> None:
+    given = 'given map("clients"), entries: { k9: { id: "eve", contract: "gold" } }\n'
+    ask = 'stub orders\nget "/orders/7", header: { "X-API-Key": "k9" }\nexpect response.status == 200\n'
+    found = results(f'test "a" {{\n{given}{ask}}}\ntest "b" {{\n{given}{ask}}}')
+    assert [each.outcome for each in found] == ["passed", "passed"]
+    assert len(checks) == 1
