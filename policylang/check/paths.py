@@ -109,17 +109,23 @@ def read_host(report: Report, span: Span, text: str) -> str:
 def read_methods(report: Report, places: Sequence[tuple[Span, str]]) -> tuple[str, ...]:
     found: list[str] = []
     for span, text in places:
-        if not _METHOD.fullmatch(text):
-            report.error("bad-method", span, f"`{text}` is no method" if text.isprintable() else "that is no method",
-                         help='write one such as "GET"')  # fmt: skip
-        elif text != text.upper() and text.upper() in STANDARD_METHODS:
-            report.error("bad-method", span, f"`{text}` is not `{text.upper()}`: methods are told apart by case",
-                         help=f'write "{text.upper()}"')  # fmt: skip
-        elif text == "CONNECT":
-            report.error("bad-method", span, "a gateway does not serve `CONNECT`", help="leave it out")
+        wrong = wrong_method(text)
+        if wrong is not None:
+            report.error("bad-method", span, wrong[0], help=wrong[1])
         elif text not in found:
             found.append(text)
     return tuple(found)
+
+
+def wrong_method(text: str) -> tuple[str, str] | None:
+    """What is wrong with a method, and the cure."""
+    if not _METHOD.fullmatch(text):
+        return f"`{text}` is no method" if text.isprintable() else "that is no method", 'write one such as "GET"'
+    if text != text.upper() and text.upper() in STANDARD_METHODS:
+        return f"`{text}` is not `{text.upper()}`: methods are told apart by case", f'write "{text.upper()}"'
+    if text == "CONNECT":
+        return "a gateway does not serve `CONNECT`", "leave it out"
+    return None
 
 
 class Claims:

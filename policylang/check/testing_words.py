@@ -18,6 +18,7 @@ from policylang.check.testing_unit import of_policy, unit_of
 from policylang.check.walk import Walk, is_unknown, unknown
 from policylang.diagnostics import Edit, Fix
 from policylang.sdk import static_types as t
+from policylang.sdk.card import ParamCard
 from policylang.sdk.shared_map import SharedMap
 from policylang.source import Span
 from policylang.syntax import nodes as n
@@ -196,23 +197,43 @@ def _entries(walk: Walk, node: n.Call, args: tuple[n.Argument, ...], where: Shar
 
 def _stub(walk: Walk, node: n.Call) -> p.Statement | None:
     sequence = next((arg for arg in node.args if arg.name == "sequence"), None)
-    found = statements.check_call(walk, _without(node, sequence))
-    if sequence is None or not isinstance(found, p.Invoke):
+    fails = next((arg for arg in node.args if arg.name == "fails" and _worked_out(walk, arg.value)), None)
+    found = statements.check_call(walk, _without(node, sequence, fails))
+    if not isinstance(found, p.Invoke):
         return found
-    answers = _answers(walk, sequence.value)
-    if answers is None:
-        return None
-    args = tuple(replace(each, value=answers) if each.param.name == "sequence" else each for each in found.args)
-    mixed = next((arg for arg in node.args if arg.name in {each.name for each in ANSWER}), None)
-    if mixed is not None:
-        walk.error("duplicate-parameter", mixed.span, "`sequence` holds whole answers",
-                   help=f"put `{mixed.name}` into them")  # fmt: skip
-    return replace(found, args=args)
+    args = {each.param.name: each for each in found.args}
+    if fails is not None:
+        param = _as_text(args["fails"].param)
+        value = argument(walk, param, fails.value)
+        if is_unknown(value):
+            return None
+        args["fails"] = p.Bound(param, value, "")
+    if sequence is not None:
+        answers = _answers(walk, sequence.value)
+        if answers is None:
+            return None
+        args["sequence"] = replace(args["sequence"], value=answers)
+        mixed = next((arg for arg in node.args if arg.name in {each.name for each in ANSWER}), None)
+        if mixed is not None:
+            walk.error("duplicate-parameter", mixed.span, "`sequence` holds whole answers",
+                       help=f"put `{mixed.name}` into them")  # fmt: skip
+    return replace(found, args=tuple(args.values()))
 
 
-def _without(node: n.Call, gone: n.Argument | None) -> n.Call:
-    """The call without the argument that is looked at by itself."""
-    return node if gone is None else replace(node, args=tuple(arg for arg in node.args if arg is not gone))
+def _worked_out(walk: Walk, node: n.Expr) -> bool:
+    """Whether it is no word of `fails`, but comes to one, such as a member of a table's row."""
+    if isinstance(node, n.Name):
+        return node.name in walk.state.names or unit_of(walk).constant(node.name) is not None
+    return not isinstance(node, (n.Text, n.BadExpr)) and not isinstance(node, _LITERALS)
+
+
+def _as_text(param: ParamCard) -> ParamCard:
+    return replace(param, types=(t.STRING,), symbols=())
+
+
+def _without(node: n.Call, *gone: n.Argument | None) -> n.Call:
+    """The call without arguments that are looked at by themselves."""
+    return replace(node, args=tuple(arg for arg in node.args if not any(arg is each for each in gone)))
 
 
 def _answers(walk: Walk, node: n.Expr) -> p.Expr | None:
@@ -225,7 +246,7 @@ def _answers(walk: Walk, node: n.Expr) -> p.Expr | None:
         assert isinstance(item, n.MapValue)
         args = tuple(n.Argument(each.span, each.key, each.key_span, each.value) for each in item.entries)
         given, good = assign(walk, _ANSWER, args, item.span)
-        values = {name: argument(walk, _ANSWER.by_name[name], found[0].value) for name, found in given.items()}
+        values = {name: _of_answer(walk, _ANSWER.by_name[name], found[0].value) for name, found in given.items()}
         constants = {name: value.value for name, value in values.items() if isinstance(value, p.Const)}
         wrong = wrong_answer({**constants, **{param.name: None for param in ANSWER if param.name not in values}})
         if wrong is not None:
@@ -235,6 +256,10 @@ def _answers(walk: Walk, node: n.Expr) -> p.Expr | None:
     if any(is_unknown(each) for each in made):
         return None
     return p.ListOf(node.span, t.LIST, False, tuple(made))
+
+
+def _of_answer(walk: Walk, param: ParamCard, node: n.Expr) -> p.Expr:
+    return argument(walk, _as_text(param) if param.name == "fails" and _worked_out(walk, node) else param, node)
 
 
 # --- expect --------------------------------------------------------------------------------------

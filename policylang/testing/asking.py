@@ -6,9 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import orjson
-
-from policylang.sdk.arrival import one_spelling, without_claims
+from policylang.check.paths import wrong_method
+from policylang.sdk.arrival import BadHost, let_in, one_spelling
 from policylang.sdk.assertion import Assertion, Outcome, param
 from policylang.sdk.exchange import Client, Exchange, Request, Response
 from policylang.sdk.message import Field
@@ -16,15 +15,19 @@ from policylang.sdk.networks import read_address
 from policylang.sdk.outcome import Failure, Kind
 from policylang.sdk.paths import BadPath, normal_path
 from policylang.sdk.values import Expr, Ip, Json, Size
-from policylang.testing.stubs import pairs
+from policylang.testing.fields import Unsendable, encoded, fields_of
 from policylang.testing.world import Broken, World, known, world_of
+from policylang.tree.edits import json_bytes
 
 CLIENT = "192.0.2.1"
 HOST = "api.example"
 MOST_REPEATS = 1_000_000
 """Rounds of one `repeat`, and of all in a test, those inside others too: so every test comes to its end."""
 PATH = "The path, with a query behind `?`, as a client writes it."
-_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+MOST_BYTES = 256 << 20
+"""Of a body."""
+_TOO_LARGE = f"`body` has at most {MOST_BYTES >> 20}MiB in a test"
+_QUERY = re.compile(r"[!\"$-~]*")  # what is sent behind the `?`
 
 
 class Asking(Assertion):
@@ -58,7 +61,10 @@ class Asking(Assertion):
             value = expr(exchange)
             if value is not None or name == "json":  # what is `none` is left out; `null` is JSON
                 given[name.rstrip("_")] = value
-        asked, refused = request_of(world, method, self.path(exchange), given)
+        try:
+            asked, refused = request_of(world, method, self.path(exchange), given)
+        except Unsendable as wrong:
+            raise Broken(str(wrong)) from None
         world.ask(asked, refused)
         tell(exchange, world)
         return world.trouble()
@@ -70,6 +76,9 @@ class Asking(Assertion):
             return '`scheme` is "http" or "https"'
         if all(constants.get(name, ...) is not None for name in ("json", "body")):
             return "a request has `json` or `body`, not both"
+        body = constants.get("body")
+        if isinstance(body, Size) and body.bytes > MOST_BYTES:
+            return _TOO_LARGE
         address = constants.get("from")
         if isinstance(address, str) and read_address(address) is None:
             return f'`{address}` is no address: write one such as "192.0.2.7"'
@@ -88,41 +97,48 @@ def tell(exchange: Exchange, world: World) -> None:
 
 
 def request_of(world: World, method: str, target: str, given: Mapping[str, Any]) -> tuple[Exchange, Response | None]:
-    """The exchange of a request as the edge makes it, and what the edge answers where it refuses the request."""
+    """The exchange of a request as the edge makes it, and what the edge answers where it refuses the request.
+
+    Raises Broken, Unsendable.
+    """
     caller = known(world.callers, given["as"], "caller") if "as" in given else {}
     said = {**caller, **given}
     node = world.node_of(said.get("at"))
-    data, kind = body_of(given)
-    fields = without_claims(fields_of(caller.get("header"), given.get("header")))
-    names = {lower for lower, _, _ in fields}
-    if b"host" in names:
-        raise Broken("the field `Host` is written as `host: \"shop.example\"` behind the path")
-    if kind and b"content-type" not in names:
-        fields.append((b"content-type", b"Content-Type", kind))
-    if data and b"content-length" not in names:
-        fields.append((b"content-length", b"Content-Length", b"%d" % len(data)))
+    wrong = wrong_method(method)
+    if wrong is not None:
+        raise Broken(wrong[0])
+    if not target.startswith("/") and (target, method) != ("*", "OPTIONS"):
+        raise Broken(f"a path begins with a slash, as `{target}` does not")
+    scheme = said.get("scheme") or ("http" if said.get("cert") is None else "https")
+    if scheme not in ("http", "https"):
+        raise Broken(f"`scheme` is `http` or `https`, not `{scheme}`")
+    fields, body = message_of(given, caller.get("header"))
     cert = known(world.certificates, said["cert"], "certificate") if said.get("cert") is not None else None
-    scheme = said.get("scheme") or ("http" if cert is None else "https")
     path, mark, query = target.partition("?")
-    refused: str = ""
+    failure: Failure | None = None
     try:
         path = path if path == "*" else normal_path(path.encode("utf-8", "surrogatepass")).decode()
     except BadPath as why:
-        refused = str(why)
-    host = one_spelling(said.get("host") or HOST)
-    fields.insert(0, (b"host", b"Host", host.encode("utf-8", "surrogateescape")))
+        failure = Failure("bad-path", 400, f"the path is refused: {why}", kind=Kind.ERROR)
+    if not _QUERY.fullmatch(query):
+        detail = "the query has a character that must be encoded"
+        failure = failure or Failure("malformed-request", 400, detail, kind=Kind.ERROR)
+    try:
+        host = one_spelling(said.get("host") or HOST)
+    except BadHost:
+        raise Broken(f"`{said['host']}` is neither a host nor an address, with a port or without") from None
+    fields, id = let_in([(b"host", b"Host", host.encode()), *fields])
     request = Request(
         method, path, query.encode("utf-8", "surrogatepass") if mark else None, fields,
-        host=host, scheme=scheme, id=f"{world.requests + 1:08x}", body=data,
+        host=host, scheme=scheme, id=id or f"{world.requests + 1:08x}", body=body,
     )  # fmt: skip
     surroundings: Any = node
     client = Client(_address(said.get("from") or CLIENT), 40000, cert)
     exchange = Exchange(request, client, surroundings, world.clock.monotonic())
-    if not refused:
+    if failure is None:
         return exchange, None
     from policylang.tree.problem import problem
 
-    failure = Failure("bad-path", 400, f"the path is refused: {refused}", kind=Kind.ERROR)
     exchange.failure = failure
     return exchange, problem(failure, request)
 
@@ -132,34 +148,36 @@ def _address(text: str) -> str:
     found = text if isinstance(text, Ip) else read_address(text)
     if found is None:
         raise Broken(f'`{text}` is no address: write one such as "192.0.2.7"')
-    return str(found)
+    return str(found).partition("%")[0]  # a zone means something on its own machine alone
+
+
+def message_of(given: Mapping[str, Any], before: Mapping[str, Any] | None) -> tuple[list[Field], bytes]:
+    """Fields and body; `before`: the fields of whoever asks. Raises Broken, Unsendable."""
+    fields = fields_of(before, given.get("header"))
+    data, kind = body_of(given)
+    values = {lower: value for lower, _, value in fields}
+    if b"host" in values:
+        raise Broken("the field `Host` is written as `host: \"shop.example\"` behind the path")
+    length = b"%d" % len(data)
+    if values.get(b"content-length", length) != length:
+        raise Broken(f"`Content-Length` says otherwise than the body, which has {len(data)} bytes: leave it out")
+    if kind and b"content-type" not in values:
+        fields.append((b"content-type", b"Content-Type", kind))
+    if data and not {b"content-length", b"transfer-encoding"} & values.keys():
+        fields.append((b"content-length", b"Content-Length", length))
+    return fields, data
 
 
 def body_of(given: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """The body and its type."""
+    """The body and its type. Raises Broken, Unsendable."""
     if "json" in given:
-        return orjson.dumps(given["json"], option=orjson.OPT_NON_STR_KEYS), b"application/json"
+        return json_bytes(given["json"]), b"application/json"
     body = given.get("body")
     if isinstance(body, Size):
+        if body.bytes > MOST_BYTES:
+            raise Broken(_TOO_LARGE)
         return b"x" * body.bytes, b""
-    return (body if isinstance(body, bytes) else (body or "").encode()), b""
-
-
-def fields_of(*headers: Mapping[str, Any] | None) -> list[Field]:
-    """The fields of maps, of which a later one replaces what an earlier one says. Raises Broken."""
-    found: list[Field] = []
-    for header in headers:
-        if not header:
-            continue
-        named = {name.lower().encode() for name in header}
-        found = [field for field in found if field[0] not in named]
-        for name, value in pairs(header):
-            if not _FIELD.fullmatch(name):
-                raise Broken(f"`{name}` is no name of a header field")
-            if any(mark in value for mark in "\r\n\0"):
-                raise Broken(f"the field `{name}` has a line's end in it")
-            found.append((name.lower().encode(), name.encode(), value.encode("utf-8", "surrogateescape")))
-    return found
+    return (body if isinstance(body, bytes) else encoded(body or "")), b""
 
 
 class WithMethod(Asking):
@@ -257,6 +275,12 @@ class Send(Asking):
 
     def evaluate(self, exchange: Exchange) -> Outcome:
         return self.ask(exchange, self.method(exchange))
+
+    @classmethod
+    def check(cls, constants: Mapping[str, Any]) -> str | None:
+        method = constants.get("method")
+        wrong = wrong_method(method) if isinstance(method, str) else None
+        return super().check(constants) if wrong is None else wrong[0]
 
 
 Block = Callable[[Exchange], Awaitable[Outcome]]

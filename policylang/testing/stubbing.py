@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Literal
 from policylang.sdk.assertion import Assertion, Outcome, param
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.values import Duration, Expr, Json, UpstreamName
-from policylang.testing.stubs import planned
+from policylang.testing.fields import Unsendable
+from policylang.testing.stubs import FAILURES, planned
 from policylang.testing.world import Broken, world_of
 
 ANSWER = ("status", "json", "body", "header", "delay", "fails")
 """What one answer is made of, in `sequence` too."""
+_NOTHING = dict.fromkeys(ANSWER)
 
 
 class Stub(Assertion):
@@ -36,26 +38,28 @@ class Stub(Assertion):
         "Header fields; a list is one field for each of its texts, and `none` is no field.", default=None
     )
     delay: Expr[Duration | None] | None = param("How long the answer takes.", default=None)
-    fails: Literal["unreachable", "timeout", "broken"] | None = param("How it fails, instead of an answer.",
-                                                                       default=None)  # fmt: skip
+    fails: Expr[Literal["unreachable", "timeout", "broken"] | None] | None = param(
+        "How it fails, instead of an answer; a row of a table has it as text.", default=None
+    )
     sequence: Expr[list[Any]] | None = param(
         "Several answers, one after the other: `[{ status: 503 }, { status: 200 }]`.", default=None
     )
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        given: dict[str, Any] = {"fails": self.fails}
-        for name in ANSWER[:-1]:
+        given: dict[str, Any] = {}
+        for name in ANSWER:
             expr = getattr(self, name)
             if expr is not None and ((value := expr(exchange)) is not None or name == "json"):
                 given[name] = value
         answers = [given] if self.sequence is None else self.sequence(exchange)
+        for each in answers:
+            wrong = wrong_answer({**_NOTHING, **each})
+            if wrong is not None:
+                raise Broken(wrong)
         try:
             plan = [planned(each) for each in answers]
-        except (TypeError, ValueError, AttributeError):
-            raise Broken(f"a stub of `{self.upstream.name}` has a value that cannot be sent") from None
-        for each in plan:
-            if not 200 <= each.status <= 599:
-                raise Broken(f"`status` is a whole number from 200 to 599, not {each.status}")
+        except Unsendable as why:
+            raise Broken(str(why)) from None
         world_of(exchange).upstreams[self.upstream.name].plan(plan)
         return None
 
@@ -69,14 +73,18 @@ class Stub(Assertion):
         return wrong
 
 
-def wrong_answer(constants: Mapping[str, Any]) -> str | None:
-    """What is wrong with one answer, as far as it is known."""
-    status = constants.get("status")
-    if status is not None and (not isinstance(status, int) or not 200 <= status <= 599):
+def wrong_answer(given: Mapping[str, Any]) -> str | None:
+    """What is wrong with one answer, as far as it is known: what is not among them is given, and not known yet."""
+    present = {name: given.get(name, ...) for name in ANSWER if given.get(name, ...) is not None}
+    status = present.get("status", ...)
+    if status is not ... and (not isinstance(status, int) or not 200 <= status <= 599):
         return "`status` is a whole number from 200 to 599"
-    given = {name for name in ANSWER if constants.get(name, ...) is not None}
-    if {"json", "body"} <= given:
+    if {"json", "body"} <= present.keys():
         return "an answer has `json` or `body`, not both"
-    if constants.get("fails") is not None and given & {"status", "json", "body", "header"}:
-        return "what `fails` gives no answer: leave the rest of it out"
+    fails = present.get("fails", ...)
+    if fails is not ...:
+        if fails not in FAILURES:
+            return f"`fails` takes `unreachable`, `timeout` or `broken`, not `{fails}`"
+        if present.keys() & {"status", "json", "body", "header"}:
+            return "what `fails` gives no answer: leave the rest of it out"
     return None

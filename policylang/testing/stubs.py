@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from policylang.record import record
-from policylang.sdk.bench import VirtualClock, make_response
+from policylang.sdk.bench import StreamedBody, VirtualClock
 from policylang.sdk.exchange import Exchange, Response, UpstreamCall
+from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failed, Failure, Kind
+from policylang.sdk.values import Duration
+from policylang.testing.fields import Unsendable, encoded, fields_of
 from policylang.testing.told import Call
+from policylang.tree.edits import json_bytes
+from policylang.tree.values import kind_of, phrase
 
 FAILURES = {
     "unreachable": ("upstream-unreachable", 502, "no server can be reached"),
@@ -26,46 +29,40 @@ class Planned:
     """One answer of a stub. `fails`: one of FAILURES, or nothing. `delay`: seconds that it takes."""
 
     status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[Field, ...] = ()
     body: bytes = b""
     delay: float = 0.0
     fails: str = ""
 
     def response(self) -> Response:
-        return make_response(self.status, self.body, self.headers, streams=True)
+        return Response(self.status, list(self.headers), None, StreamedBody(self.body, 502))
 
 
 def planned(given: Mapping[str, Any]) -> Planned:
-    """From what stands behind `stub`, or in one answer of its `sequence`."""
-    fields = pairs(given.get("header"))
-    body = b""
-    named = {name.lower() for name, _ in fields}
+    """From what stands behind `stub`, or in one answer of its `sequence`. Raises Unsendable."""
+    for name, (kinds, what) in _KINDS.items():
+        if given.get(name) is not None and not isinstance(given[name], kinds):
+            raise Unsendable(f"`{name}` of a stub takes {what}, not {phrase(kind_of(given[name]))}")
+    fields = fields_of(given.get("header"))
+    body = given.get("body") or b""
+    kind = b""
     if "json" in given:
-        body = orjson.dumps(given["json"], option=orjson.OPT_NON_STR_KEYS)
-        if "content-type" not in named:
-            fields.append(("Content-Type", "application/json"))
+        body, kind = json_bytes(given["json"]), b"application/json"
     elif given.get("body") is not None:
-        text = given["body"]
-        body = text if isinstance(text, bytes) else str(text).encode()
-        if "content-type" not in named:
-            fields.append(("Content-Type", "text/plain; charset=utf-8"))
+        kind = b"text/plain; charset=utf-8"
+    if kind and b"content-type" not in {field[0] for field in fields}:
+        fields.append((b"content-type", b"Content-Type", kind))
     delay = given.get("delay")
-    status = given.get("status")
     return Planned(
-        200 if status is None else int(status), tuple(fields), body,
+        given.get("status") or 200, tuple(fields), body if isinstance(body, bytes) else encoded(body),
         0.0 if delay is None else delay.seconds, given.get("fails") or "",
     )  # fmt: skip
 
 
-def pairs(header: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """The fields of a map: a list is a field for each of its texts, `none` is no field."""
-    found: list[tuple[str, str]] = []
-    for name, value in (header or {}).items():
-        if value is None:
-            continue
-        for each in value if isinstance(value, (list, tuple)) else (value,):
-            found.append((name, each if isinstance(each, str) else str(each)))
-    return found
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "body": ((str, bytes), "text"), "header": (dict, "a map"), "delay": (Duration, "a duration"),
+}  # fmt: skip
+"""What an answer of a `sequence` has to be made of, where that is not known before."""
 
 
 class StubbedUpstream:

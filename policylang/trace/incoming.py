@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from policylang.sdk.arrival import one_spelling, without_claims
+from policylang.sdk.arrival import BadHost, let_in, one_spelling
 from policylang.sdk.exchange import Client, Environment, Exchange, Request
+from policylang.sdk.hop_by_hop import connection_options
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failure, Kind
 from policylang.sdk.paths import BadPath, normal_path
@@ -31,7 +32,8 @@ class NotARequest(ValueError):
 
 
 class Incoming:
-    """What comes in. `target`: path and query as a client writes them. `fields` without Host.
+    """What comes in. `target`: path and query as a client writes them. `fields` without Host; `named`: those that
+    Connection names, which end at the gateway as it does.
 
     `host` and `scheme`: None until something says them.
     """
@@ -40,6 +42,7 @@ class Incoming:
         self.method = ""
         self.target = "/"
         self.fields: list[Field] = []
+        self.named: frozenset[bytes] = frozenset()
         self.body = b""
         self.host: str | None = None
         self.scheme: str | None = None
@@ -77,12 +80,16 @@ class Incoming:
         lower = raw.lower()
         if lower == b"host":
             self.host = value.strip().lower()
+        elif lower == b"connection":
+            self.named |= connection_options(value.encode("utf-8", "surrogateescape"))[1]
         elif lower not in _OF_A_CONNECTION:
             self.fields.append((lower, raw, value.strip().encode("utf-8", "surrogateescape")))
 
     def remove_field(self, name: str) -> None:
         lower = name.lower().encode("utf-8", "surrogateescape")
         self.fields = [field for field in self.fields if field[0] != lower]
+        if lower == b"connection":
+            self.named = frozenset()
 
     def has(self, name: str) -> bool:
         return any(field[0] == name.lower().encode() for field in self.fields)
@@ -91,26 +98,28 @@ class Incoming:
 
     def exchange(self, environment: Environment, number: int = 1) -> Exchange:
         """As the edge makes it. Its `failure` is set where the edge would refuse it, and no policy is asked."""
-        host = one_spelling(self.host or HOST)
-        fields: list[Field] = [
-            (b"host", b"Host", host.encode("utf-8", "surrogateescape")), *without_claims(self.fields)
-        ]
+        host = self.host or HOST
+        failure: Failure | None = None
+        try:
+            host = one_spelling(host)
+        except BadHost as why:
+            failure = Failure("bad-host", 400, str(why), kind=Kind.ERROR)
+        fields, id = let_in([(b"host", b"Host", host.encode("utf-8", "surrogateescape")), *self.fields])
+        fields = [field for field in fields if field[0] not in self.named]
         if self.body:
             fields.append((b"content-length", b"Content-Length", b"%d" % len(self.body)))
         path, mark, query = self.target.partition("?")
-        why = ""
         try:
             path = path if path == "*" else normal_path(path.encode("utf-8", "surrogatepass")).decode()
-        except BadPath as bad:
-            why = str(bad)
+        except BadPath as why:
+            failure = Failure("bad-path", 400, f"the path is refused: {why}", kind=Kind.ERROR)
         request = Request(
             self.method or "GET", path, query.encode("utf-8", "surrogatepass") if mark else None, fields, host=host,
-            scheme=self.scheme or ("http" if self.cert is None else "https"), id=f"{number:08x}", body=self.body,
+            scheme=self.scheme or ("http" if self.cert is None else "https"), id=id or f"{number:08x}", body=self.body,
         )  # fmt: skip
         client = Client(self.client, PORT, self.cert)
         found = Exchange(request, client, environment, environment.clock.monotonic())
-        if why:
-            found.failure = Failure("bad-path", 400, f"the path is refused: {why}", kind=Kind.ERROR)
+        found.failure = failure
         return found
 
 

@@ -9,8 +9,8 @@ from typing import Final
 import orjson
 
 from policylang.sdk import Field, Response
+from policylang.sdk.hop_by_hop import HOP_BY_HOP
 from runtime.edge.request import ReceivedResponse
-from runtime.wire.fields import HOP_BY_HOP
 from runtime.wire.write import CHUNKED, CLOSE, content_length, response_head_bytes
 
 FRAMED_ANEW: Final = HOP_BY_HOP | {b"content-length"}

@@ -10,24 +10,17 @@ from __future__ import annotations
 import random
 import re
 import secrets
-from collections.abc import Set
 from typing import Final, NamedTuple
 
 from policylang.sdk import Field
-from policylang.sdk.arrival import CLAIMS
+from policylang.sdk.arrival import CLAIMS, TOKEN, left_out, sane_id, trace_id_of
 from runtime.edge.forwarded import Claims, Told
 from runtime.wire.limits import WireError
 
 _BELIEVED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")  # as Claims has them
-TOKEN: Final = b"polgate-trace"
-"""Shows who may have the journal of the request; for this gateway alone."""
 NOTICED: Final = CLAIMS | {b"via", b"x-request-id", b"traceparent", b"tracestate", TOKEN}
 """Fields without which a request needs no closer look."""
-NEVER_PASSED: Final = CLAIMS | {TOKEN}
 
-_TRACES: Final = frozenset({b"traceparent", b"tracestate"})
-_TRACEPARENT: Final = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
-_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOPS: Final = 10
 
@@ -86,26 +79,18 @@ def inspect(headers: list[Field], trusted: bool = False) -> Seen:
     Raises WireError 508 for a request that has come through so many gateways of this kind that it must be going round.
     """
     said: dict[bytes, bytes] = {}
-    ids = parents = 0
+    parents = 0
     for lower, _, value in headers:
         if lower in NOTICED:
-            if lower == b"x-request-id":
-                ids += 1
-            elif lower == b"traceparent":
+            if lower == b"traceparent":
                 parents += 1
             said[lower] = said[lower] + b", " + value if lower in said else value
     via = said.get(b"via", b"")
     if via.count(b" polgate") >= _HOPS:
         raise WireError(508, "loop-detected", f"the request has come through {_HOPS} gateways of this kind")
-    drop: Set[bytes] = NEVER_PASSED
-    id = said.get(b"x-request-id", b"")
-    if ids != 1 or _SANE_ID.fullmatch(id) is None:
-        drop = drop | {b"x-request-id"}
-        id = b""
+    id = sane_id(said.get(b"x-request-id", b""))
     trace_id = trace_id_of(said[b"traceparent"]) if parents == 1 else ""
-    if not trace_id:
-        # W3C Trace Context 4.3: without a parent that can be read the state means nothing.
-        drop = drop | _TRACES
+    drop = left_out(id, trace_id)
     claims: Claims | None = None
     if trusted:
         claims = Claims(*(said.get(name) or None for name in _BELIEVED))
@@ -114,17 +99,7 @@ def inspect(headers: list[Field], trusted: bool = False) -> Seen:
     kept = [field for field in headers if field[0] not in drop]
     dropped = tuple(name for name in said if name in drop)
     token = said.get(TOKEN, b"")
-    return Seen(kept if dropped else headers, id.decode(), via, claims, trace_id, dropped, token)
-
-
-def trace_id_of(traceparent: bytes) -> str:
-    """The trace id of a valid `traceparent` (W3C Trace Context 3.2), else nothing."""
-    match = _TRACEPARENT.fullmatch(traceparent)
-    # Version ff is none; one to come may say more behind a dash, the present one must not.
-    if match is None or match[1] == b"ff" or (match[1] == b"00" and match[4] is not None):
-        return ""
-    trace, parent = match[2], match[3]
-    return trace.decode() if trace.strip(b"0") and parent.strip(b"0") else ""
+    return Seen(kept if dropped else headers, id, via, claims, trace_id, dropped, token)
 
 
 class RequestIds:

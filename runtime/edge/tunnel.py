@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from policylang.sdk import Failure, Field, Kind, Response
+from policylang.sdk.hop_by_hop import HOP_BY_HOP
 from runtime.edge.stream import WINDOW
 from runtime.edge.wheel import NEVER, Wheel
-from runtime.wire.fields import HOP_BY_HOP
 from runtime.wire.write import response_head_bytes
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from policylang.sdk import Failed, Failure, Field, Kind, UpstreamCall
-from runtime.edge.forwarding import NEVER_PASSED
+from policylang.sdk.arrival import NEVER_PASSED
 from runtime.edge.request import ReceivedRequest
 from runtime.wire.write import HOST_AND_HOPS, check_field_name, check_field_value
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from typing import Final
 
+from policylang.sdk.arrival import BadHost, one_spelling
 from runtime.wire.limits import WireError
-
-# RFC 3986 3.2.2 without percent-encoding, which DNS names never need and which would let two spellings of one name
-# choose different services, and without the comma, which is how a list of two Hosts looks.
-_NAME: Final = re.compile(rb"[A-Za-z0-9!$&'()*+;=._~-]{1,255}")
-_AUTHORITY: Final = re.compile(rb"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:]+)(?::(?P<port>[0-9]{0,5}))?")
 
 _SEEN_AT_MOST: Final = 1024
 _seen: dict[bytes, bytes] = {}
@@ -26,33 +20,11 @@ def read_authority(value: bytes) -> bytes:
     known = _seen.get(value)
     if known is not None:
         return known
-    authority = _read(value)
+    try:
+        authority = one_spelling(value.decode("latin-1")).encode()
+    except BadHost as why:
+        raise WireError(400, "bad-host", str(why)) from None
     if len(_seen) >= _SEEN_AT_MOST:
         _seen.clear()
     _seen[value] = authority
     return authority
-
-
-def _read(value: bytes) -> bytes:
-    match = _AUTHORITY.fullmatch(value)
-    if match is None:
-        raise _bad_host()
-    name, port = match["name"], match["port"]
-    if name.startswith(b"["):
-        try:
-            name = b"[%b]" % ipaddress.IPv6Address(name[1:-1].decode("ascii")).compressed.encode("ascii")
-        except ValueError:
-            raise _bad_host() from None
-    else:
-        name = name.lower().removesuffix(b".")
-        if not _NAME.fullmatch(name) or name.startswith(b".") or b".." in name:
-            raise _bad_host()
-    if not port:
-        return name
-    if not 0 < int(port) < 65536:
-        raise _bad_host()
-    return b"%b:%d" % (name, int(port))
-
-
-def _bad_host() -> WireError:
-    return WireError(400, "bad-host", "the host must be a name or an address, with a port or without")

@@ -22,37 +22,3 @@ LONGEST_LENGTH: Final = 20
 FRAMING: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"}
 )
-
-# RFC 9110 7.6.1 and the obsolete ones that old software still believes in. `trailer` is here because trailers are
-# dropped, the two `proxy-auth` fields because they are meant for this hop.
-HOP_BY_HOP: Final = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
-)
-
-# Options that name no field of theirs, and fields that nobody may have dropped: without Content-Length a body would be
-# read as the next message.
-_NOT_NAMED: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"", b"content-length", b"host"})
-
-
-def connection_options(value: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
-    """The options of a Connection field in lower case, and those that name other fields (RFC 9110 7.6.1)."""
-    known = _USUAL.get(value)
-    if known is not None:
-        return known
-    options = frozenset(option.strip(b" \t") for option in value.lower().split(b","))
-    return options, (options - _NOT_NAMED) or NO_NAMES
-
-
-_USUAL: Final[dict[bytes, tuple[frozenset[bytes], frozenset[bytes]]]] = {
-    value: (frozenset({value.lower()}), NO_NAMES) for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close")
-}

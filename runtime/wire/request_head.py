@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from policylang.sdk.hop_by_hop import connection_options
 from runtime.wire.authority import read_authority
-from runtime.wire.fields import HTTP_1_0, HTTP_1_1, LONGEST_LENGTH, NO_NAMES, Field, Version, connection_options
+from runtime.wire.fields import HTTP_1_0, HTTP_1_1, LONGEST_LENGTH, NO_NAMES, Field, Version
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.memo import KnownFields
 

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 import httptools
 
-from runtime.wire.fields import HTTP_1_0, HTTP_1_1, LONGEST_LENGTH, NO_NAMES, Field, Version, connection_options
+from policylang.sdk.hop_by_hop import connection_options
+from runtime.wire.fields import HTTP_1_0, HTTP_1_1, LONGEST_LENGTH, NO_NAMES, Field, Version
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.memo import Memo
 from runtime.wire.tape import Tape

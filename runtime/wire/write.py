@@ -7,7 +7,8 @@ from collections.abc import Iterable, Set
 from http import HTTPStatus
 from typing import Final
 
-from runtime.wire.fields import HOP_BY_HOP, NO_NAMES, Field
+from policylang.sdk.hop_by_hop import HOP_BY_HOP
+from runtime.wire.fields import NO_NAMES, Field
 
 HOST_AND_HOPS: Final = HOP_BY_HOP | {b"host"}
 """What a request never takes from the received fields: `request_head_bytes` writes Host itself."""

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policylang.sdk.arrival import trace_id_of
 from runtime.edge.forwarded import HOPS, Claims, Told, believe, read_address, read_node
-from runtime.edge.forwarding import NOTICED, inspect, opening, trace_id_of
+from runtime.edge.forwarding import NOTICED, inspect, opening
 from runtime.edge.networks import Networks
 from runtime.wire.limits import WireError
 

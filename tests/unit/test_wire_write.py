@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.wire.fields import HOP_BY_HOP, Field
+from policylang.sdk.hop_by_hop import HOP_BY_HOP
+from runtime.wire.fields import Field
 from runtime.wire.write import (
     CHUNKED,
     CLOSE,
