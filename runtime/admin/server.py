@@ -305,11 +305,13 @@ class AdminServer:
         now = time.monotonic()
         follower = connection.follower
         over = follower is None or follower.ended  # before the last look at what waits
+        something = False
         try:
             while connection.outgoing or self._take(connection):
+                something = True
+                connection.deadline = min(now + (DEADLINE if follower is None else STALLED), connection.last)
                 sent = connection.end.send(connection.outgoing[:65536])
                 connection.outgoing = connection.outgoing[sent:]
-                connection.deadline = min(now + (DEADLINE if follower is None else STALLED), connection.last)
         except BlockingIOError:
             self._selector.modify(connection.end, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
             return
@@ -318,7 +320,8 @@ class AdminServer:
             return
         self._selector.modify(connection.end, selectors.EVENT_READ, connection)
         if not over:
-            connection.deadline = now + KEEP_ALIVE
+            if something:  # the news may be another follower's
+                connection.deadline = now + KEEP_ALIVE
             return
         self._leave(connection)
         with contextlib.suppress(OSError):

@@ -43,7 +43,6 @@ class Follower:
             if self._size + len(line) > LONGEST_QUEUE:
                 self._lost += 1
                 return
-            self._tell_lost()
             self._add(line)
         self.news()
 
@@ -52,8 +51,6 @@ class Follower:
         with self._lock:
             self._lost += lost
             self._unread += unread
-            if not self._size:
-                self._tell_lost()
         self.news()
 
     def end(self, why: str) -> None:
@@ -61,13 +58,15 @@ class Follower:
         with self._lock:
             if self.ended:
                 return
+            self._tell_lost()
             self._add(orjson.dumps({"trace": "end", "why": why, "lost": self._lost, "unread": self._unread}))
             self.ended = True
         self.news()
 
     def take(self) -> bytes:
-        """All lines that wait."""
+        """All lines that wait, and how many could not."""
         with self._lock:
+            self._tell_lost()
             lines, self._size = list(self._lines), 0
             self._lines.clear()
             return b"".join(lines)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import pytest
 from test_admin_server import TOKEN, WAIT, Listener, Operated, all_of, eventually, listening
 
 from runtime.admin.messages import Refused
-from runtime.admin.server import CONNECTIONS
+from runtime.admin.server import CONNECTIONS, STALLED
 from runtime.main import main
 from runtime.trace.follower import LONGEST_FOLLOW, LONGEST_QUEUE, Follower
 from runtime.workers.child import State
@@ -32,9 +34,8 @@ def test_what_is_not_taken_is_lost_beyond_a_queue_and_counted_when_there_is_room
     fits = LONGEST_QUEUE // (len(large) + 1)
     for _ in range(fits + 7):
         follower.journal(large)
-    assert len(taken(follower)) == fits
-    follower.journal(JOURNAL)
-    assert taken(follower) == [{"trace": "lost", "journals": 7}, {"status": 403}]
+    waited = taken(follower)
+    assert len(waited) == fits + 1 and waited[-1] == {"trace": "lost", "journals": 7}, "nothing more has to come first"
     follower.journal(JOURNAL)
     assert taken(follower) == [{"status": 403}], "what was lost is told once"
 
@@ -45,10 +46,14 @@ def test_what_workers_missed_is_told_without_another_journal() -> None:
     assert taken(follower) == [{"trace": "lost", "journals": 3}]
     follower.missed(0, 5)
     assert taken(follower) == []
+    follower.journal(JOURNAL)
+    follower.missed(4, 0)
     follower.end("enough")
     follower.end("again")
     follower.journal(JOURNAL)
-    assert taken(follower) == [{"trace": "end", "why": "enough", "lost": 3, "unread": 7}]
+    assert taken(follower) == [
+        {"status": 403}, {"trace": "lost", "journals": 4}, {"trace": "end", "why": "enough", "lost": 7, "unread": 7},
+    ]  # fmt: skip
 
 
 class Followed(Operated):
@@ -110,6 +115,21 @@ def test_who_reads_nothing_keeps_nobody_waiting_and_is_dropped(
         eventually(lambda: unix.operated.left == [follower])  # type: ignore[attr-defined]
 
 
+def test_who_reads_late_has_all_of_his_time_from_then_on(unix: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sent before waits in the kernel: the first journal that finds no room begins the time."""
+    monkeypatch.setattr("runtime.admin.server.KEEP_ALIVE", 0.5)
+    one, follower = begin(unix)
+    with one:
+        (connection,) = unix.server._connections
+        connection.end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        eventually(lambda: connection.deadline > time.monotonic())
+        began = time.monotonic()
+        while not connection.outgoing:
+            follower.journal(JOURNAL * 50)
+            eventually(lambda: not follower._lines)
+        assert connection.deadline > began + STALLED / 2
+
+
 def test_silence_is_broken_so_that_both_sides_know(unix: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runtime.admin.server.KEEP_ALIVE", 0.05)
     one, follower = begin(unix)
@@ -120,6 +140,21 @@ def test_silence_is_broken_so_that_both_sides_know(unix: Listener, monkeypatch: 
         while (line := lines.readline()) == b"\n":
             pass
         assert line == JOURNAL + b"\n"
+
+
+def test_the_news_of_others_do_not_put_off_that_word(unix: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.admin.server.KEEP_ALIVE", 0.2)
+    one, _ = begin(unix)
+    two, busy = begin(unix)
+    with one, two:
+        one.settimeout(0.01)
+        for _ in range(int(WAIT / 0.01)):
+            busy.journal(JOURNAL)
+            with contextlib.suppress(TimeoutError):
+                assert one.recv(65536) == b"\n"
+                break
+        else:
+            pytest.fail("who gets nothing was not told that the gateway is there")
 
 
 def test_a_listener_that_closes_says_so(unix: Listener) -> None:
