@@ -83,6 +83,10 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "of a body": lambda n: one(
         "    limit_size request, 1MiB\n", *each(n, '    log "${string(request.json.a@) ?? "no @"}"\n')
     ),
+    "callers": lambda n: HEAD + 'service one "/one" {\n' + "".join(
+        each(n // 3, '    api_key request.header["X-@"], in: map("clients") -> c@\n    remove request.header["X-@"]\n'
+                     "    rate_limit 10/s, per: c@.id\n")
+    ) + "    route orders\n}\n",
     "upstreams": lambda n: HEAD + many(lambda i: f"    mirror u{i}\n", n // 8) + "".join(
         each(n // 8, 'upstream u@ {\n    server "https://u@.internal:8443"\n    retries 1\n}\n')
     ),

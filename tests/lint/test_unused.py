@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from policylang.check import check_files
-from policylang.lint.examples import FILES, Anything, catalog
+from policylang.lint.examples import FILES, Anything, catalog, findings, policy
 from policylang.lint.run import lint
 from policylang.tools.reference import assertion_page
 
@@ -160,6 +160,22 @@ service x "/x" {
 }
 """
     assert unused({"policy.pol": policy}) == []
+
+
+def test_a_caller_is_read_by_whatever_name_assertions_hand_it_out() -> None:
+    found = findings(policy("""\
+assertion known -> who {
+    api_key request.header["X-API-Key"], in: map("clients") -> who
+    remove request.header["X-API-Key"]
+}
+assertion counted -> whom { known -> whom }
+service x "/x" {
+    counted -> caller
+    rate_limit 10/s, per: caller.id
+    route orders
+}
+"""))
+    assert not found, [(each.name, str(each.span)) for each in found]
 
 
 def test_a_file_is_imported_once_whatever_its_path_is_called() -> None:

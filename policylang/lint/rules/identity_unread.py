@@ -39,16 +39,17 @@ class IdentityUnread(Rule):
         shared = _reads_user(policy)
         for service in policy.program.services:
             way = policy.origins.of(service)
-            for visit in way.path:
-                statement = visit.statement
-                if (
-                    authenticates(statement) and not shared and not key_sent(way, visit) and not _one_of_several(visit)
-                    and any(sends(each.statement) for each in way.after(visit)) and not _read(way, statement)
-                ):  # fmt: skip
-                    yield Finding(
-                        statement.span, "nothing depends on who is found out here",
-                        help="count by `user.id`, or tell the upstream: `set request.header[\"X-Client\"] = user.id`",
-                    )  # fmt: skip
+            last = max((place for place, each in enumerate(way.visits) if sends(each.statement)), default=-1)
+            found_out = [
+                visit for visit in way.path
+                if authenticates(visit.statement) and not shared and way.places[id(visit.statement)] < last
+                and not _one_of_several(visit) and not key_sent(way, visit)
+            ]  # fmt: skip
+            for statement in _unread(way, [visit.statement for visit in found_out]):
+                yield Finding(
+                    statement.span, "nothing depends on who is found out here",
+                    help="count by `user.id`, or tell the upstream: `set request.header[\"X-Client\"] = user.id`",
+                )  # fmt: skip
         offered = [
             each for each in policy.listens
             if each.values["client_ca"] is not None and each.values["client_cert"] == "optional"
@@ -75,18 +76,27 @@ def _reads_user(policy: Policy) -> bool:
     return any(each.on is not None and "user" in each.on.span.text for each in policy.program.upstreams)
 
 
-def _read(way: Way, statement: p.Statement) -> bool:
-    slots = {slot for slot, _ in bound(statement)}
-    for visit in way.visits:  # an assertion's own output is handed out under another name
-        if isinstance(visit.statement, p.Expand):
-            slots.update(outer for inner, outer in visit.statement.outputs if inner in slots)
+def _unread(way: Way, found_out: list[p.Statement]) -> Iterator[p.Statement]:
+    """Those that no other statement reads `user` beside, nor what they give out."""
+    if not found_out:
+        return
+    readers: dict[int | None, list[p.Statement]] = {}
+    handed: dict[int, list[int]] = {}  # what an assertion gives out has another name outside
     for visit in way.visits:
-        if visit.statement is statement:
-            continue
+        if isinstance(visit.statement, p.Expand):
+            for inner, outer in visit.statement.outputs:
+                handed.setdefault(inner, []).append(outer)
         for expr in expressions(visit.statement):
-            if _user(expr) or (isinstance(expr, p.SlotRef) and expr.slot in slots):
-                return True
-    return False
+            if isinstance(expr, p.SlotRef):
+                readers.setdefault(expr.slot, []).append(visit.statement)
+            elif _user(expr):
+                readers.setdefault(None, []).append(visit.statement)
+    for statement in found_out:
+        names = [slot for slot, _ in bound(statement)]
+        for name in names:  # which grows
+            names += handed.get(name, ())
+        if not any(each is not statement for name in (None, *names) for each in readers.get(name, ())):
+            yield statement
 
 
 def _user(expr: p.Expr) -> bool:
