@@ -13,7 +13,7 @@ from policylang.diagnostics.nearest import nearest
 from policylang.tools.main import FINDINGS, FINE, USAGE
 from policylang.tools.test_files import NoTests, find
 from policylang.tools.test_processes import MOST_JOBS
-from policylang.tools.test_runs import FORMS, Runs
+from policylang.tools.test_runs import FORMS, NotWritten, Runs
 
 FORMATS = ("text", "json", "junit", "github")
 LOOK = 0.3
@@ -59,11 +59,15 @@ def run(found: argparse.Namespace) -> int:
     if found.coverage is not None and found.coverage not in FORMS:
         # `--coverage samples`: a path, as `--coverage` stands well alone.
         if not os.path.exists(found.coverage):
-            near = nearest(found.coverage, FORMS) or "text"
-            print(f"pol: `{found.coverage}` is no form of coverage; did you mean `{near}`?", file=sys.stderr)
+            near = nearest(found.coverage, FORMS)
+            cure = f"did you mean `{near}`?" if near else f"it is one of {', '.join(FORMS)}"
+            print(f"pol: `{found.coverage}` is no form of coverage, and no file; {cure}", file=sys.stderr)
             return USAGE
         found.files = [found.coverage, *(found.files if found.files != ["."] else ())]
         found.coverage = "text"
+    if found.output is not None and found.coverage is None:
+        print("pol: `--output` says where coverage is written: give `--coverage` too", file=sys.stderr)
+        return USAGE
     if found.watch and found.format != "text":
         print("pol: `--watch` is for people: it goes with `--format text` alone", file=sys.stderr)
         return USAGE
@@ -71,7 +75,7 @@ def run(found: argparse.Namespace) -> int:
         if found.watch:
             return watch(found, lambda: time.sleep(LOOK))
         return _once(found)
-    except NoTests as error:
+    except (NoTests, NotWritten) as error:
         print(f"pol: {error}", file=sys.stderr)
         return USAGE
 

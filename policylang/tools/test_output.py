@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from policylang.diagnostics import Diagnostic, as_json, github, text
 from policylang.diagnostics.junit import attribute, content
-from policylang.source import Source, Span
+from policylang.source import Span
 from policylang.testing.results import Result
+from policylang.testing.running import BROKEN as BROKEN_TEST
 
 PASSED: Final = "passed"
 FAILED: Final = "failed"
@@ -30,21 +31,26 @@ def told(result: Result, color: bool, counts: Any = None) -> Told:
         "name": result.name, "file": result.file, "line": result.line, "outcome": result.outcome,
         "findings": [as_json.plain(each) for each in result.findings],
         "text": text.render(result.findings, color=color), "github": _annotated(result),
-        "picture": result.picture, "requests": result.requests, "seconds": result.seconds, "counts": counts or {},
+        "picture": result.picture, "requests": result.requests, "seconds": round(result.seconds, 6),
+        "counts": counts or {},
     }  # fmt: skip
 
 
 def _annotated(result: Result) -> str:
     """Each with the test's name: rows of a table fail in one place."""
-    return github.render(replace(each, message=f"{result.name}: {each.message}") for each in result.findings)
+    name = _shown(result.name)
+    return github.render(replace(each, message=f"{name}: {each.message}") for each in result.findings)
 
 
-def told_broken(name: str, source: Source, line: int, how: str, color: bool) -> Told:
-    """Of a test that nothing came of."""
-    start = sum(len(each) + 1 for each in source.text.split("\n")[: line - 1])
-    span = Span(source, start, start + len(source.line(line)))
-    finding = Diagnostic("broken-test", span, f"nothing came of this test: {how}")
-    return told(Result(name, source.name, line, BROKEN, (finding,)), color)
+def told_broken(name: str, title: Span, how: str, color: bool) -> Told:
+    """Of a test that nothing came of. `title`: where it stands."""
+    finding = Diagnostic(BROKEN_TEST, title, f"nothing came of this test: {how}")
+    return told(Result(name, title.source.name, title.line, BROKEN, (finding,)), color)
+
+
+def _shown(name: str) -> str:
+    """A test's name, whose text may come from anywhere, in one line of what a terminal shows."""
+    return text.printable(" ".join(name.split()))
 
 
 class Output:
@@ -74,7 +80,7 @@ class Output:
     def result(self, result: Told) -> None:
         self.results.append(result)
         if self.format == "text" and self.verbose:
-            print(f"{self._colored(result['outcome'])}  {result['name']}  {_cost(result)}", flush=True)
+            print(f"{self._colored(result['outcome'])}  {_shown(result['name'])}  {_cost(result)}", flush=True)
         elif self.format == "github":
             print(result["github"], end="", flush=True)
 
@@ -117,7 +123,8 @@ class Output:
             print("\n" + result["picture"].rstrip("\n"))
 
     def _heading(self, result: Told) -> str:
-        return f"{self._colored(result['outcome'])}: {result['name']}  ({result['file']}:{result['line']})"
+        place = text.printable(f"{result['file']}:{result['line']}")
+        return f"{self._colored(result['outcome'])}: {_shown(result['name'])}  ({place})"
 
     def _summary(self, seconds: float) -> str:
         requests = sum(each["requests"] for each in self.results)
@@ -170,7 +177,8 @@ def _junit(results: Sequence[Told], diagnostics: Sequence[Diagnostic], seconds: 
         picture = content(text.render([wrong]))
         suites.setdefault(file, []).append(
             f"    <testcase classname={attribute(file)} name={attribute(wrong.name)} time=\"0\">\n"
-            f"      <error message={attribute(wrong.message)}>{picture}</error>\n    </testcase>"
+            f"      <error type={attribute(wrong.name)} message={attribute(wrong.message)}>{picture}</error>\n"
+            "    </testcase>"
         )
     lines = ['<?xml version="1.0" encoding="UTF-8"?>',
              f"<testsuites{_numbers(results, len(diagnostics))} time=\"{seconds:.3f}\">"]  # fmt: skip

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Sequence
 
 from policylang.check import Checked, check_files
 from policylang.record import record
-from policylang.source import Source
 from policylang.testing import coverage_data, coverage_html, coverage_text
 from policylang.testing.coverage import Counts, Coverage
 from policylang.testing.coverage_report import Report, percent, report
@@ -30,6 +29,10 @@ _RENDER: dict[str, Callable[[Report], str]] = {
     "json": coverage_data.as_json,
 }  # fmt: skip
 _FILES = {"html": "coverage.html", "lcov": "coverage.lcov", "json": "coverage.json"}
+
+
+class NotWritten(Exception):
+    """Coverage could not be written; the text says where, and why."""
 
 
 @record
@@ -55,11 +58,11 @@ class Runs:
     def run(self, files: Sequence[str]) -> None:
         """Load these files and run the tests in them that are wanted.
 
-        Raises NoTests where no test's name holds what `--filter` says, and OSError for a file that is not there."""
+        Raises NoTests where there are none, or no test's name holds what `--filter` says, and OSError for a file that
+        is not there."""
         output = self._output = Output(self.wanted.format, self.color, self.wanted.verbose)
         for file in files:
-            reading = Reading()
-            self._loaded[file] = Loaded(load_suite(file, load=reading), reading)
+            self._loaded[file] = self._load(file)
             self._counts[file] = []
         suites = [self._loaded[file].suite for file in files]
         for suite in suites:
@@ -67,8 +70,11 @@ class Runs:
         text = self.wanted.filter.casefold()
         everything = [test for suite in suites for test in suite.tests]
         tests = [test for test in everything if text in test.name.casefold()]
-        if everything and not tests and not self.wanted.watch:
-            raise NoTests(f"no test's name holds `{self.wanted.filter}`, of {len(everything)}")
+        if not tests and not self.wanted.watch:
+            if everything:
+                raise NoTests(f"no test's name holds `{self.wanted.filter}`, of {len(everything)}")
+            if not output.diagnostics:
+                raise NoTests(f"there is no `test` in {_listed(files)}")
         results = self._results(tests)
         try:
             for place, result in enumerate(results):
@@ -83,6 +89,16 @@ class Runs:
         finally:
             results.close()
 
+    def _load(self, file: str) -> Loaded:
+        reading = Reading()
+        try:
+            return Loaded(load_suite(file, load=reading), reading)
+        except OSError as error:
+            if not self.wanted.watch:
+                raise
+            print(f"pol: cannot read `{file}`: {(error.strerror or 'failed').lower()}", file=sys.stderr)
+            return Loaded(Suite(file, [], None), reading)  # which says when it is there again
+
     def _results(self, tests: Sequence[Test]) -> Generator[Told, None, None]:
         coverage = Coverage()
 
@@ -92,9 +108,7 @@ class Runs:
             return told(result, self.color, seen)
 
         def broken(number: int, how: str) -> Told:
-            test = tests[number]
-            source = Source(test.file, read(test.file).decode("utf-8", "replace"))
-            return told_broken(test.name, source, test.line, how, self.color)
+            return told_broken(tests[number].name, tests[number].checked.span, how, self.color)
 
         return run_all(len(tests), one, self.wanted.jobs or _cores(), broken)
 
@@ -142,8 +156,11 @@ class Runs:
             written = coverage_text.render(found, color=self.color, width=width, whole=self.wanted.verbose)
             print("\n" + written, end="", file=out)
             return
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(_RENDER[form](found))
+        try:
+            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(_RENDER[form](found))
+        except OSError as error:
+            raise NotWritten(f"cannot write `{path}`: {(error.strerror or 'failed').lower()}") from None
         print(f"coverage is in {path}", file=sys.stderr)
 
     # --- watching ---
@@ -154,10 +171,12 @@ class Runs:
 
     def concerned(self, paths: Sequence[str]) -> list[str]:
         """Files of tests that read what has changed since, or are new."""
-        try:
-            there = find(paths)
-        except (NoTests, OSError):
-            there = []
+        there: dict[str, None] = {}
+        for path in paths:
+            try:
+                there.update(dict.fromkeys(find([path])))
+            except (NoTests, OSError):
+                pass  # it may come back: editors replace files
         for file in [file for file in self._loaded if file not in there]:
             del self._loaded[file], self._counts[file]
         changes: dict[str, None] = {}
@@ -170,6 +189,10 @@ class Runs:
                 changes.update(dict.fromkeys(changed))
         self.changes = list(changes)
         return concerned
+
+
+def _listed(files: Sequence[str]) -> str:
+    return f"`{files[0]}`" if len(files) == 1 else f"these {len(files)} files"
 
 
 def _cores() -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from policylang.testing.results import Result
+from policylang.testing.suite import load_suite
 from policylang.tools import test_command, test_processes, test_runs
 from policylang.tools.main import run
 
@@ -196,6 +197,9 @@ def test_where_there_are_no_tests(folder: Path, pol: Pol) -> None:
     assert pol("mixed.pol") == (
         2, "", "pol: the tests in `mixed.pol` are none: move them to `mixed_test.pol`, and `import` the policy there\n"
     )
+    (folder / "shared_test.pol").write_text('import "orders.pol"\nassertion shared { get "/orders/0" }\n')
+    assert pol("shared_test.pol") == (2, "", "pol: there is no `test` in `shared_test.pol`\n")
+    assert pol()[1].startswith("orders_test.pol  2 passed\n\n2 tests"), "what tests share need hold none"
     assert pol("nowhere") == (2, "", "pol: cannot read `nowhere`: no such file or directory\n")
 
 
@@ -224,6 +228,19 @@ def test_json(folder: Path, pol: Pol) -> None:
     assert found["diagnostics"] == []
 
 
+def test_names_stay_in_their_line(folder: Path, pol: Pol) -> None:
+    """They may be of the rows of a table, which may be anything."""
+    (folder / "orders_test.pol").write_text(
+        'import "orders.pol"\n'
+        'test "${name}" for name in ["two\\nlines", "\x1b[31mred"] {\n    get "/orders/0"\n    expect false\n}\n'
+    )
+    _, out, _ = pol("--verbose")
+    assert out.startswith("failed  two lines  1 request, 0.00 ms\nfailed  \ufffd[31mred  1 request, 0.00 ms\n")
+    assert "\nfailed: two lines  (orders_test.pol:2)\n" in out and "\x1b" not in out
+    assert "::two lines: `false` is false" in pol("--format", "github")[1]
+    assert json.loads(pol("--format", "json")[1])["tests"][0]["name"] == "two\nlines", "as they are, for programs"
+
+
 def test_junit(folder: Path, pol: Pol) -> None:
     (folder / "orders_test.pol").write_text(FAILING.replace('"three"', '"3 < 4 & \\"x\\" \x7f\ufffe"'))
     (folder / "wrong_test.pol").write_text('import "orders.pol"\ntest "a" { gett "/" }\n')
@@ -236,7 +253,8 @@ def test_junit(folder: Path, pol: Pol) -> None:
     failure = first[1].find("failure")
     assert failure is not None and failure.get("message") == "`response.status` is 403, not 404"
     assert "error[not-as-expected]" in (failure.text or "")
-    assert second[0].find("error") is not None
+    error = second[0].find("error")
+    assert error is not None and error.get("type") == "unknown-assertion"
 
 
 def test_github(folder: Path, pol: Pol) -> None:
@@ -319,7 +337,17 @@ def test_a_document_on_standard_output_stays_one(folder: Path, pol: Pol) -> None
 
 def test_coverage_stands_well_before_a_path(folder: Path, pol: Pol) -> None:
     assert pol("--coverage", "orders_test.pol")[1].endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
-    assert pol("--coverage", "htlm") == (2, "", "pol: `htlm` is no form of coverage; did you mean `html`?\n")
+    said = "is no form of coverage, and no file"
+    assert pol("--coverage", "htlm") == (2, "", f"pol: `htlm` {said}; did you mean `html`?\n")
+    assert pol("--coverage", "nosuch") == (2, "", f"pol: `nosuch` {said}; it is one of text, html, lcov, json\n")
+
+
+def test_where_coverage_cannot_be_written(folder: Path, pol: Pol) -> None:
+    code, out, err = pol("--coverage", "html", "--output", "none/c.html")
+    assert (code, err) == (2, "pol: cannot write `none/c.html`: no such file or directory\n")
+    assert out.endswith("2 requests in 0.00 s\n"), "the tests were run"
+    said = "pol: `--output` says where coverage is written: give `--coverage` too\n"
+    assert pol("--output", "c.html") == pol("--output", "c.html", "--min", "3") == (2, "", said)
 
 
 def test_too_little_is_a_failure(folder: Path, pol: Pol) -> None:
@@ -396,6 +424,47 @@ def test_watching_runs_what_a_change_concerns(
     assert wrong.startswith("\nchanged: orders_test.pol\n\nerror[unclosed-brace]: ")
     assert gone == ""
     assert back.startswith("\nchanged: orders_test.pol\n\norders_test.pol  2 passed\n\n2 tests")
+
+
+def test_files_that_go_for_a_moment_take_no_others_with_them(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, kept = folder / "users_test.pol", folder / "kept"
+    users.write_text(TESTS)
+    parser = argparse.ArgumentParser()
+    test_command.options(parser)
+
+    def unreadable(path: str, load: Any) -> Any:
+        load.stamps[path] = None  # as of a file that is replaced between the look at it and its reading
+        raise PermissionError(13, "Permission denied", path)
+
+    def locked() -> None:
+        os.utime(users, ns=(1, 1))
+        monkeypatch.setattr(test_runs, "load_suite", unreadable)
+
+    said: list[tuple[str, str]] = []
+    changes: list[Callable[[], object]] = [
+        lambda: users.rename(kept),
+        lambda: kept.rename(users),
+        locked,
+        lambda: monkeypatch.setattr(test_runs, "load_suite", load_suite),
+    ]
+
+    def wait() -> None:
+        found = capsys.readouterr()
+        said.append((TIME.sub(r"0.00 \1", found.out), found.err))
+        if not changes:
+            raise KeyboardInterrupt
+        changes.pop(0)()
+
+    with pytest.raises(KeyboardInterrupt):
+        test_command.watch(parser.parse_args(["--watch", "users_test.pol", "orders_test.pol"]), wait)
+    _, nothing, again, wrong, readable = said
+    alone = "\nchanged: users_test.pol\n\nusers_test.pol  2 passed\n\n2 tests: 2 passed; 2 requests in 0.00 s\n"
+    assert nothing == ("", "")
+    assert again[0].startswith(alone)
+    assert wrong[1] == "pol: cannot read `users_test.pol`: permission denied\n"
+    assert readable[0].startswith(alone)
 
 
 # --- the samples -----------------------------------------------------------------------------------
