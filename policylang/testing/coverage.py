@@ -12,6 +12,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.sdk.exchange import Exchange
 from policylang.sdk.outcome import Failure
+from policylang.source import Span
 from policylang.testing.coverage_arms import BODY, ELSE, SKIPPED, arms_of
 from policylang.tree.build import word_of
 from policylang.tree.outcome import CANCELLED, RESPONDED, Entry
@@ -25,11 +26,23 @@ Counts = dict[str, dict[str, int]]
 how many of its requests were answered: `asked`."""
 
 
-def key_of(statement: p.Statement) -> str:
+Names = Mapping[str, str]
+"""For names of files that have another: the one they are counted by."""
+NO_OTHERS: Names = {}
+KEPT = 16
+"""Programs that are known at a time: of tests that give their policy ever other surroundings each makes one."""
+
+
+def file_of(span: Span, names: Names) -> str:
+    name = span.source.name
+    return names.get(name, name)
+
+
+def key_of(statement: p.Statement, names: Names = NO_OTHERS) -> str:
     """Names a statement by its text: one of a user's assertion is the same in all its calls, and in a policy that is
     checked again."""
     span = statement.span
-    return f"{span.source.name}:{span.start}:{span.end}:{word_of(statement)}"
+    return f"{file_of(span, names)}:{span.start}:{span.end}:{word_of(statement)}"
 
 
 class _Spot:
@@ -37,17 +50,17 @@ class _Spot:
 
     __slots__ = ("arm", "empty", "key", "outer", "statement")
 
-    def __init__(self, statement: p.Statement, outer: int, arm: str, empty: str) -> None:
+    def __init__(self, statement: p.Statement, key: str, outer: int, arm: str, empty: str) -> None:
         self.statement = statement
-        self.key = key_of(statement)
+        self.key = key
         self.outer = outer
         self.arm = arm
         self.empty = empty
 
 
-def block_key(block: p.Block) -> str:
+def block_key(block: p.Block, names: Names = NO_OTHERS) -> str:
     """Names the block of a service, a global or a user's assertion by its text."""
-    return f"{block.span.source.name}:{block.span.start}"
+    return f"{file_of(block.span, names)}:{block.span.start}"
 
 
 class _Known:
@@ -55,17 +68,18 @@ class _Known:
 
     __slots__ = ("program", "services", "spots")
 
-    def __init__(self, program: p.Program) -> None:
+    def __init__(self, program: p.Program, names: Names) -> None:
         self.program = program
-        self.spots = _spots(program)
-        self.services = {service.name: block_key(service.body) for service in program.services}
+        self.spots = _spots(program, names)
+        self.services = {service.name: block_key(service.body, names) for service in program.services}
 
 
 class Coverage:
     """What was seen so far; give `observe` to whatever runs exchanges that keep a journal."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names = NO_OTHERS) -> None:
         self.counts: Counts = {}
+        self._names = names
         self._known: dict[int, _Known] = {}
 
     def observe(self, tree: Tree, exchange: Exchange) -> None:
@@ -73,7 +87,9 @@ class Coverage:
         program = tree.program
         known = self._known.get(id(program))
         if known is None:
-            known = self._known[id(program)] = _Known(program)
+            if len(self._known) >= KEPT:
+                del self._known[next(iter(self._known))]
+            known = self._known[id(program)] = _Known(program, self._names)
         if exchange.service:
             self._count(known.services[exchange.service], "asked")
         pending: dict[int, list[tuple[str, str]]] = {}
@@ -110,7 +126,7 @@ def outcome_of(entry: Entry) -> str:
     return CANCELLED if outcome is CANCELLED else RESPONDED
 
 
-def _spots(program: p.Program) -> dict[int, _Spot]:
+def _spots(program: p.Program, names: Names) -> dict[int, _Spot]:
     found: dict[int, _Spot] = {}
     waiting: list[tuple[Iterable[p.Statement], int, str]] = [
         (block.statements, 0, "") for block in (*program.before, *program.after)
@@ -124,7 +140,7 @@ def _spots(program: p.Program) -> dict[int, _Spot]:
         for statement in statements:
             arms = arms_of(statement)
             empty = next((each.name for each in arms if each.goal and not each.statements), "")
-            found[id(statement)] = _Spot(statement, outer, arm, empty)
+            found[id(statement)] = _Spot(statement, key_of(statement, names), outer, arm, empty)
             waiting += [(each.statements, id(statement), each.name) for each in arms]
     return found
 
@@ -158,4 +174,5 @@ def _arm(spot: _Spot, outcome: str, inner: Any) -> str:
     return ""
 
 
-__all__ = ["INSIDE", "PASSED", "Counts", "Coverage", "block_key", "key_of", "outcome_of"]
+__all__ = ["INSIDE", "NO_OTHERS", "PASSED", "Counts", "Coverage", "Names", "block_key", "file_of", "key_of",
+           "outcome_of"]  # fmt: skip

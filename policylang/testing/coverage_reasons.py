@@ -18,6 +18,7 @@ class Reasons:
     def __init__(self, sites: Sites, counts: Counts) -> None:
         self._sites = sites
         self._counts = counts
+        self._stops: dict[int, list[str]] = {}
 
     def reached(self, key: str) -> int:
         """How often a statement ended, however it did."""
@@ -28,15 +29,26 @@ class Reasons:
 
     def why(self, site: Site) -> str:
         """One line, for a statement that was never reached."""
-        for key in reversed(site.before):
-            if self.reached(key):
-                return self._stopped(self._sites.sites[key], site.span)
+        stop = self._stop(site)
+        if stop:
+            return self._stopped(self._sites.sites[stop], site.span)
         if site.outer in self._sites.scopes:
             return self._of_scope(self._sites.scopes[site.outer], site.span)
         outer = self._sites.sites[site.outer]
         if not self.reached(outer.key):
             return self.why(outer)
         return self._of_arm(site, outer)
+
+    def _stop(self, site: Site) -> str:
+        """The last statement before it, beside it, that was reached; "" for none."""
+        stops = self._stops.get(id(site.row))
+        if stops is None:
+            stops, last = [], ""
+            for key in site.row:
+                stops.append(last)
+                last = key if self.reached(key) else last
+            self._stops[id(site.row)] = stops
+        return stops[site.place]
 
     def _stopped(self, site: Site, asker: Span) -> str:
         """A statement before it was reached, and did not let it come so far."""

@@ -9,7 +9,7 @@ from policylang.record import record
 from policylang.source import Source, Span
 from policylang.syntax import nodes as n
 from policylang.syntax.parser import parse
-from policylang.testing.coverage import Counts
+from policylang.testing.coverage import NO_OTHERS, Counts, Names, file_of
 from policylang.testing.coverage_arms import BODY
 from policylang.testing.coverage_reasons import Reasons
 from policylang.testing.coverage_sites import Scope, Site, Sites
@@ -89,29 +89,32 @@ def percent(met: int, goals: int) -> str:
     return f"{100 * met // goals if goals else 100} %"
 
 
-def report(programs: Iterable[p.Program], counts: Counts, untested: tuple[str, ...] = ()) -> Report:
-    """Of all files of the programs that are no tests. `counts` are those of all their tests."""
+def report(
+    programs: Iterable[p.Program], counts: Counts, untested: tuple[str, ...] = (), names: Names = NO_OTHERS
+) -> Report:
+    """Of all files of the programs that are no tests. `counts` are those of all their tests, with the same `names`."""
     programs = list(programs)
-    sites = Sites(programs)
+    sites = Sites(programs, names)
     reasons = Reasons(sites, counts)
     sources: dict[str, Source] = {}
     for program in programs:
         for source in program.sources:
-            if not source.name.endswith("_test.pol"):
-                sources.setdefault(source.name, source)
+            sources.setdefault(names.get(source.name, source.name), source)
     found: dict[str, list[Seen]] = {name: [] for name in sources}
     for site in sites.sites.values():
-        if site.span.source.name in found:
-            found[site.span.source.name].append(_seen(site, reasons, counts))
+        found[file_of(site.span, names)].append(_seen(site, reasons, counts))
+    within: dict[str, list[Seen]] = {}
+    for each in found.values():
+        for seen in each:
+            within.setdefault(seen.scope, []).append(seen)
     files = []
     for name, source in sorted(sources.items()):
         statements = tuple(sorted(found[name], key=lambda each: (each.span.start, -each.span.end)))
         parts = tuple(
-            Part(scope, counts.get(scope.asked, {}).get("asked", 0), *_sums(each for each in statements
-                                                                           if each.scope == scope.key))
+            Part(scope, counts.get(scope.asked, {}).get("asked", 0), *_sums(within.get(scope.key, ())))
             for scope in sorted(sites.scopes.values(), key=lambda scope: scope.span.start)
-            if scope.span.source.name == name
-        )  # fmt: skip
+            if file_of(scope.span, names) == name
+        )
         files.append(FileCoverage(source, statements, parts, _uncalled(source, sites), *_sums(statements)))
     return Report(tuple(files), sum(each.met for each in files), sum(each.goals for each in files), untested)
 

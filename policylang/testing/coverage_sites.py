@@ -11,7 +11,7 @@ from typing import Any
 from policylang.check import program as p
 from policylang.record import record
 from policylang.source import Span
-from policylang.testing.coverage import PASSED, block_key, key_of
+from policylang.testing.coverage import NO_OTHERS, PASSED, Names, block_key, key_of
 from policylang.testing.coverage_arms import arms_of, matches_all, passes, responds
 from policylang.tree.build import word_of
 
@@ -40,13 +40,16 @@ class Goal:
 
 
 class Site:
-    """One statement of the text. `outer` is the key of what it stands in, `arm` on which arm, `before` are the keys of
-    what stands before it there. `depth` from 0. `labels`: what its arms are called, goals or not."""
+    """One statement of the text. `outer` is the key of what it stands in, `arm` on which arm, `row` the keys of all
+    that stands there, of which it is the one at `place`. `depth` from 0. `labels`: what its arms are called, goals or
+    not."""
 
-    __slots__ = ("arm", "before", "depth", "goals", "key", "labels", "outer", "scope", "span", "statement", "word")
+    __slots__ = (
+        "arm", "depth", "goals", "key", "labels", "outer", "place", "row", "scope", "span", "statement", "word",
+    )  # fmt: skip
 
     def __init__(
-        self, statement: p.Statement, key: str, outer: str, arm: str, before: tuple[str, ...], depth: int, scope: str
+        self, statement: p.Statement, key: str, outer: str, arm: str, row: list[str], depth: int, scope: str
     ) -> None:
         self.key = key
         self.statement = statement
@@ -54,7 +57,8 @@ class Site:
         self.word = word_of(statement)
         self.outer = outer
         self.arm = arm
-        self.before = before
+        self.row = row
+        self.place = len(row)
         self.depth = depth
         self.scope = scope
         self.goals: dict[str, Goal] = {}
@@ -64,7 +68,8 @@ class Site:
 class Sites:
     """Of one or more programs: what they share stands here once."""
 
-    def __init__(self, programs: Iterable[p.Program]) -> None:
+    def __init__(self, programs: Iterable[p.Program], names: Names = NO_OTHERS) -> None:
+        self.names = names
         self.scopes: dict[str, Scope] = {}
         self.sites: dict[str, Site] = {}
         self.calls: dict[str, dict[str, None]] = {}
@@ -77,7 +82,7 @@ class Sites:
             for block in blocks:
                 self._scope(kind, "", block)
         for service in program.services:
-            asked = block_key(service.body)
+            asked = block_key(service.body, self.names)
             self._scope("service", service.name, service.body, asked)
             if service.on_failure is not None:
                 self._scope("on failure", service.name, service.on_failure, asked)
@@ -87,21 +92,21 @@ class Sites:
         self._statements(block.statements, scope.key, "", 0, scope.key)
 
     def _opened(self, kind: str, name: str, block: p.Block, asked: str = "") -> Scope:
-        key = block_key(block)
+        key = block_key(block, self.names)
         return self.scopes.setdefault(key, Scope(key, kind, name, block.span, asked))
 
     def _statements(
         self, statements: tuple[p.Statement, ...], outer: str, arm: str, depth: int, scope: str
     ) -> None:
-        before: tuple[str, ...] = ()
+        row: list[str] = []
         for statement in statements:
-            key = key_of(statement)
+            key = key_of(statement, self.names)
             site = self.sites.get(key)
             if site is None:
-                site = self.sites[key] = Site(statement, key, outer, arm, before, depth, scope)
+                site = self.sites[key] = Site(statement, key, outer, arm, row, depth, scope)
             for goal in goals_of(statement):
                 site.goals.setdefault(goal.name, goal)
-            before = (*before, key)
+            row.append(key)
             for each in arms_of(statement):
                 site.labels.setdefault(each.name, (each.label, each.span))
                 if isinstance(statement, p.Expand):

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from policylang.sdk import static_types as t
+from policylang.sdk.departure import BODY_EXPECTED, WRITTEN_ANEW, of_client, via_of
 from policylang.sdk.exchange import Exchange, Response, UpstreamCall
 from policylang.sdk.message import Field, Message
 from policylang.sdk.outcome import Failed
@@ -75,8 +76,7 @@ class Call:
             target, mark, rest = call.target.partition(b"?")
             self.path, query = target.decode("utf-8", "replace"), rest if mark else None
         self.query: str | None = None if query is None else query.decode("utf-8", "replace")
-        fields = [field for field in request.headers if field[0] != b"host"]
-        self.message = Message([(b"host", b"Host", self.host.encode("utf-8", "replace")), *fields], body)
+        self.message = Message(_sent(exchange, self.host, self.method, body), body)
 
     @cached_property
     def header(self) -> dict[str, str]:
@@ -93,6 +93,21 @@ class Call:
     def plain(self) -> Any:
         found = {"method": self.method, "path": self.path, "query": self.query, "host": self.host}
         return {**found, "header": self.header, **body_of(self.message)}
+
+
+def _sent(exchange: Exchange, host: str, method: str, body: bytes) -> list[Field]:
+    """The fields that go to an upstream: what the policy has left, and what the gateway says itself."""
+    request = exchange.request
+    came = b", ".join(value for lower, _, value in request.received_headers if lower == b"via")
+    way = request.scheme, request.host
+    said = [
+        ("Host", host), ("Via", via_of(came, request.version).decode("utf-8", "replace")),
+        *of_client([exchange.client.ip], way, way), ("X-Request-ID", request.id),
+    ]  # fmt: skip
+    if body or method in BODY_EXPECTED:
+        said.append(("Content-Length", str(len(body))))
+    own = [(name.lower().encode(), name.encode(), value.encode("utf-8", "replace")) for name, value in said]
+    return [*own, *(field for field in request.headers if field[0] not in WRITTEN_ANEW)]
 
 
 def plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from policylang.sdk.bench import VirtualClock
 from policylang.sdk.certificate import Certificate
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.exchange import Exchange, Response
+from policylang.sdk.hop_by_hop import HOP_BY_HOP
 from policylang.sdk.limits import BodyLimits
 from policylang.sdk.lines import Lines
 from policylang.sdk.outcome import Failed, Failure, Kind
@@ -327,7 +328,7 @@ def known(names: Mapping[str, Any], name: str, what: str) -> Any:
 
 
 def whole(exchange: Exchange, response: Response) -> Response:
-    """The answer as a client has it: HEAD, 204 and 304 have no body, and a body that is cut has none either."""
+    """The answer as a client has it: framed anew, with no body to HEAD, in 204 and in 304, or where it is cut."""
     body = response.body
     if body is None:
         source: Any = response.source
@@ -337,9 +338,12 @@ def whole(exchange: Exchange, response: Response) -> Response:
         elif response.coder is not None:
             encoder = response.coder()
             body = encoder.feed(body, False) + encoder.end()
-    if exchange.request.method == "HEAD" or response.status in (204, 304):
-        body = b""
-    return Response(response.status, response.headers, body, made_here=response.made_here)
+    bodiless = exchange.request.method == "HEAD" or response.status in (204, 304)
+    drop = HOP_BY_HOP if bodiless else HOP_BY_HOP | {b"content-length"}
+    fields = [field for field in response.headers if field[0] not in drop]
+    if not bodiless:
+        fields.append((b"content-length", b"Content-Length", b"%d" % len(body)))
+    return Response(response.status, fields, b"" if bodiless else body, made_here=response.made_here)
 
 
 def bodies_of(program: Program) -> BodyLimits:

@@ -8,20 +8,18 @@ requests of a connection to one host, or of one client through one proxy, so the
 from __future__ import annotations
 
 import random
-import re
 import secrets
 from typing import Final, NamedTuple
 
 from policylang.sdk import Field
 from policylang.sdk.arrival import CLAIMS, TOKEN, left_out, sane_id, trace_id_of
+from policylang.sdk.departure import of_client, via_of
 from runtime.edge.forwarded import Claims, Told
 from runtime.wire.limits import WireError
 
 _BELIEVED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")  # as Claims has them
 NOTICED: Final = CLAIMS | {b"via", b"x-request-id", b"traceparent", b"tracestate", TOKEN}
 """Fields without which a request needs no closer look."""
-
-_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HOPS: Final = 10
 
 
@@ -31,28 +29,16 @@ def opening(
     """A request's head from behind the target to `X-Request-ID: `.
 
     `ip` and `scheme` of our peer, `host` as it goes upstream and as the request names it, `version` of the request
-    (`1.1`), `via` as it came; `told` by our peer, where that is a trusted proxy. RFC 7239 (Forwarded), RFC 9110 7.6.3
-    (Via).
+    (`1.1`), `via` as it came; `told` by our peer, where that is a trusted proxy.
     """
-    first = scheme, host
-    elements: list[str] = []
+    last = first = scheme, host
     chain = [ip or "unknown"]
     if told is not None:
         first = told.scheme or scheme, told.host or host
         chain = [*told.chain, ip]
-    for place, each in enumerate(chain):
-        node = f'"[{each}]"' if ":" in each else each
-        ways = first if place == 0 else (scheme, host) if place == len(chain) - 1 else ("", "")
-        host_at = ways[1] if _TOKEN.fullmatch(ways[1]) else f'"{ways[1]}"'
-        at = f";host={host_at}" if ways[1] else ""
-        elements.append(f"for={node}{at}" + (f";proto={ways[0]}" if ways[0] else ""))
-    lines = [f"Forwarded: {', '.join(elements)}", f"X-Forwarded-For: {', '.join(chain)}"]
-    lines.append(f"X-Forwarded-Proto: {first[0]}")
-    if first[1]:
-        lines.append(f"X-Forwarded-Host: {first[1]}")
-    passed = via + b", " if via else b""
-    return b" HTTP/1.1\r\nHost: %b\r\nVia: %b%b polgate\r\n%b\r\nX-Request-ID: " % (
-        host.encode("ascii"), passed, version.encode("ascii"), "\r\n".join(lines).encode("ascii"),
+    lines = "\r\n".join(f"{name}: {value}" for name, value in of_client(chain, first, last))
+    return b" HTTP/1.1\r\nHost: %b\r\nVia: %b\r\n%b\r\nX-Request-ID: " % (
+        host.encode("ascii"), via_of(via, version), lines.encode("ascii"),
     )  # fmt: skip
 
 

@@ -10,13 +10,14 @@ from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
 from policylang.sdk import Failed, Failure, Field, Response, UpstreamCall, Waiter
+from policylang.sdk.departure import BODY_EXPECTED
 from runtime.edge.request import ReceivedRequest, ReceivedResponse
 from runtime.edge.stream import BodyStream
 from runtime.edge.transport import DONE
 from runtime.edge.tunnel import ChangedProtocol, Tunnel
 from runtime.edge.wheel import NEVER, ticks
 from runtime.upstream.failures import Stale, Unanswered, broken, malformed, timeout
-from runtime.upstream.heads import BODY_EXPECTED, METHODS, lines_of, method_start, opening_for, target_of
+from runtime.upstream.heads import METHODS, lines_of, method_start, opening_for, target_of
 from runtime.wire.limits import WireError
 from runtime.wire.response import ResponseHead, ResponseReader
 from runtime.wire.upgrade import agreed

@@ -6,16 +6,10 @@ import re
 from typing import Final
 
 from policylang.sdk import Failed, Failure, Field, Kind, UpstreamCall
-from policylang.sdk.arrival import NEVER_PASSED
+from policylang.sdk.departure import WRITTEN_ANEW
 from runtime.edge.request import ReceivedRequest
-from runtime.wire.write import HOST_AND_HOPS, check_field_name, check_field_value
+from runtime.wire.write import check_field_name, check_field_value
 
-# The gateway speaks for itself about these, and about framing: what came in is not passed on.
-WRITTEN_ANEW: Final = (
-    HOST_AND_HOPS | NEVER_PASSED | {b"content-length", b"expect", b"http2-settings", b"via", b"x-request-id"}
-)
-BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
-"""Methods whose request says that its body is empty (RFC 9110 8.6)."""
 METHODS: Final = {
     method: method.encode() + b" " for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 }

@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 from suites import passes, results, said, suite_of, wrong
 
-from policylang.sdk.exchange import Exchange
+from policylang.sdk.exchange import Exchange, UpstreamCall
 from policylang.testing.asking import request_of
 from policylang.testing.fields import Unsendable
+from policylang.testing.told import Call
 from policylang.testing.world import Broken, World
 from policylang.trace.incoming import Incoming
 from runtime.edge.entry import Entry
 from runtime.edge.peer import Peer
+from runtime.upstream.heads import lines_of
 from runtime.wire.limits import WireError, WireLimits
 from runtime.wire.request import RequestReader
 
 NAMES = (
     "X-Request-ID", "x-request-id", "Connection", "X-A", "X-B", "X_A", "X-Forwarded-For", "Forwarded", "traceparent",
-    "tracestate", "polgate-trace", "Accept", "Cookie", "X-Real-IP", "Keep-Alive", "TE",
+    "tracestate", "polgate-trace", "Via", "Accept", "Cookie", "X-Real-IP", "Keep-Alive", "TE",
 )
 VALUES = (
     "abc-1", "a b", "", " x ", "x-a, close", "X-A,x-b", "close", "x-request-id", "é", "a,b", "a\tb", "x" * 129,
@@ -108,6 +110,26 @@ def of_run(method: str, target: str, host: str, fields: list[tuple[str, str]]) -
     return found.request.id == "00000001", kept(found)
 
 
+def sent(exchange: Exchange) -> dict[str, list[str]]:
+    """The fields that the gateway sends to an upstream."""
+    request: Any = exchange.request
+    head = request.opening + b"00000001" + lines_of(request)
+    found: dict[str, list[str]] = {}
+    for line in head.decode().split("\r\n")[1:-1]:
+        name, _, value = line.partition(": ")
+        found.setdefault(name.lower(), []).append(value)
+    return {name: sorted(values) for name, values in found.items()}
+
+
+def received_by_stub(exchange: Exchange) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    exchange.request.id = "00000001"
+    for lower, _, value in Call(exchange, UpstreamCall(), b"").message.headers:
+        found.setdefault(lower.decode(), []).append(value.decode())
+    found.pop("content-length", None)  # of a method that announces an empty body, which the connection adds
+    return {name: sorted(values) for name, values in found.items()}
+
+
 def test_a_test_lets_in_what_the_gateway_lets_in() -> None:
     dice = Random(5)
     both = 0
@@ -125,6 +147,7 @@ def test_a_test_lets_in_what_the_gateway_lets_in() -> None:
         if here is not None and there is not None:
             assert seen(here) == seen(there), (method, target, host, fields)
             assert of_run(method, target, host, fields) == (there.request.id == "new", kept(there)), fields
+            assert sent(there) == received_by_stub(here), fields
             both += 1
     assert 300 < both < 1400
 
@@ -149,7 +172,8 @@ def test_what_a_client_says_of_its_request() -> None:
         expect a.calls[0].header["X-A"] == none and a.calls[0].header["X_B"] == none
         expect a.calls[0].header["X-C"] == "true, 5"
         post "/", header: { "X-Request-ID": "not sane" }, json: { time: 5s, size: 5KB }
-        expect a.calls[1].header["Id"] == "00000002" and a.calls[1].header["X-Request-ID"] == none
+        expect a.calls[1].header["Id"] == "00000002" and a.calls[1].header["X-Request-ID"] == "00000002"
+        expect a.calls[1].header["X-Forwarded-For"] == "192.0.2.1" and a.calls[1].header["Via"] == "1.1 polgate"
         expect a.calls[1].json == { time: "5s", size: "5KB" }
         """,
         POLICY,
@@ -249,3 +273,20 @@ def test_what_only_a_row_tells_of_an_answer() -> None:
     assert [each.findings[0].message if each.findings else "" for each in found] == [
         *3 * ["`status` is a whole number from 200 to 599"], "`body` of a stub takes text, not a list", "",
     ]  # fmt: skip
+
+
+def test_an_answer_is_framed_anew() -> None:
+    passes(
+        """
+        stub a, header: { Connection: "X-A", "Keep-Alive": "timeout=5", "Content-Length": "7", "X-A": 1 }, body: "abc"
+        get "/"
+        expect response.header["Content-Length"] == "3" and response.header["Keep-Alive"] == none
+        head "/"
+        expect response.header["Content-Length"] == "7" and response.text == ""
+        put "/"
+        expect a.calls[2].header["Content-Length"] == "0" and a.calls[0].header["Content-Length"] == none
+        post "/", body: "ab", header: { "Transfer-Encoding": "chunked", TE: "trailers" }
+        expect a.calls[3].header["Content-Length"] == "2" and a.calls[3].header["TE"] == none
+        """,
+        POLICY,
+    )
