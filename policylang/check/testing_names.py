@@ -16,7 +16,7 @@ from policylang.sdk import static_types as t
 from policylang.sdk.card import FunctionCard, ParamCard
 from policylang.source import Span
 from policylang.syntax import nodes as n
-from policylang.testing.told import FIELDS, MEMBERS, NAMES, OF_UPSTREAM, plain
+from policylang.testing.told import FIELDS, MEMBERS, NAMES, OF_LOGS, OF_UPSTREAM, plain
 
 _KEPT = ("response", "now")
 """The context variables that a test has too."""
@@ -141,10 +141,18 @@ def _of(walk: Walk, span: Span, node: n.Expr, base: p.Expr, key: p.Expr) -> p.Ex
         return p.MemberOf(span, found.maybe(), False, base, key)
     if base.type.name == "map" and base.type.of is FIELDS.of:
         return p.MemberOf(span, t.STRING.maybe(), False, base, _lower(key))
+    if _of_logs(base) and isinstance(name, str) and name not in OF_LOGS:
+        _unknown(walk, key.span, "a line of `logs`", name, list(OF_LOGS))
+        return unknown(span)
     rows = unit_of(walk).rows.get(node.name) if isinstance(node, n.Name) else None
     if rows is not None and isinstance(name, str) and all(isinstance(row, dict) for row in rows):
         return _of_row(walk, span, base, key, rows, name)
     return members.member_of(walk, span, base, key)
+
+
+def _of_logs(base: p.Expr) -> bool:
+    """Whether it is `logs[0]` or the like."""
+    return isinstance(base, p.MemberOf) and isinstance(base.base, p.ContextValue) and base.base.field == "logs"
 
 
 def _of_row(walk: Walk, span: Span, base: p.Expr, key: p.Expr, rows: object, name: str) -> p.Expr:

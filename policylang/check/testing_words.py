@@ -22,6 +22,7 @@ from policylang.sdk.card import ParamCard
 from policylang.sdk.shared_map import SharedMap
 from policylang.source import Span
 from policylang.syntax import nodes as n
+from policylang.testing.expecting import Side
 from policylang.testing.stubbing import wrong_answer
 from policylang.testing.vocabulary import ANSWER, CARDS, EXPECTATION, GIVEN, REQUESTS
 
@@ -292,20 +293,33 @@ def _joined(node: n.Expr) -> Iterator[n.Expr]:
 def _expectation(walk: Walk, node: n.Call, part: n.Expr, why: p.Expr) -> p.Statement:
     expr = walk.value(part)
     boolean(walk, expr, part)
-    left, right = expr, p.Const(part.span, t.NONE, False, None)
-    how: tuple[Any, ...] = (part.span, "", part.span.text, "", False)
-    if isinstance(expr, p.BinaryOp) and isinstance(part, n.Binary) and expr.op in _COMPARISONS:
-        left, right = expr.left, expr.right  # type: ignore[assignment]
-        written = isinstance(part.right, _LITERALS) or getattr(part.right, "literal", None) is not None
-        how = (part.span, expr.op, part.left.span.text, part.right.span.text, written)
-    elif isinstance(expr, p.UnaryOp) and isinstance(part, n.Unary) and expr.op == "not":
-        left = expr.operand
-        how = (part.span, "not", part.operand.span.text, "", False)
+    sides = [_sides(*each) for each in _alternatives(expr, part)]
     values = {
-        "condition": expr, "why": why, "left": left, "right": right, "how": p.Const(part.span, t.ANY, False, how),
+        "condition": expr, "why": why, "left": p.ListOf(part.span, t.LIST, False, tuple(left for left, _, _ in sides)),
+        "right": p.ListOf(part.span, t.LIST, False, tuple(right for _, right, _ in sides)),
+        "how": p.Const(part.span, t.ANY, False, (part.span, tuple(how for _, _, how in sides))),
     }  # fmt: skip
     bound = tuple(p.Bound(param, values[param.name], "") for param in EXPECTATION.params)
     return p.Invoke(node.span, EXPECTATION, bound, (), None)
+
+
+def _alternatives(expr: p.Expr, part: n.Expr) -> Iterator[tuple[p.Expr, n.Expr]]:
+    if isinstance(part, n.Binary) and part.op == "or" and isinstance(expr, p.BinaryOp) and expr.op == "or":
+        yield from _alternatives(expr.left, part.left)
+        yield from _alternatives(expr.right, part.right)
+    else:
+        yield expr, part
+
+
+def _sides(expr: p.Expr, part: n.Expr) -> tuple[p.Expr, p.Expr, Side]:
+    """The sides of a comparison, or a condition and nothing."""
+    nothing = p.Const(part.span, t.NONE, False, None)
+    if isinstance(expr, p.BinaryOp) and isinstance(part, n.Binary) and expr.op in _COMPARISONS:
+        written = isinstance(part.right, _LITERALS) or getattr(part.right, "literal", None) is not None
+        return expr.left, expr.right, (expr.op, part.left.span.text, part.right.span.text, written)
+    if isinstance(expr, p.UnaryOp) and isinstance(part, n.Unary) and expr.op == "not":
+        return expr.operand, nothing, ("not", part.operand.span.text, "", False)
+    return expr, nothing, ("", part.span.text, "", False)
 
 
 # --- what tests do not have ----------------------------------------------------------------------

@@ -5,7 +5,7 @@ A statement of a user's assertion is one, however often it is called; what is a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from policylang.check import program as p
@@ -115,6 +115,33 @@ class Sites:
                     self._statements(each.statements, inner.key, "", 0, inner.key)
                 else:
                     self._statements(each.statements, key, each.name, depth + 1, scope)
+
+
+class More:
+    """Finds surroundings, of those that tests give a policy, in which it can come to more than in others before.
+
+    What an environment variable or a map's entry says may decide what is a goal, as a call may be checked for it.
+    """
+
+    def __init__(self, program: p.Program) -> None:
+        self._goals = _goal_names(program)
+        self._seen: set[bytes] = set()
+
+    def among(self, programs: Mapping[bytes, p.Program]) -> list[bytes]:
+        """Their keys; of a program that it was asked about before no more is said."""
+        found = []
+        for key, program in programs.items():
+            if key not in self._seen:
+                self._seen.add(key)
+                more = _goal_names(program)
+                if not more <= self._goals:
+                    self._goals |= more
+                    found.append(key)
+        return found
+
+
+def _goal_names(program: p.Program) -> set[tuple[str, str]]:
+    return {(key, goal) for key, site in Sites([program]).sites.items() for goal in site.goals}
 
 
 # --- goals ---------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ LONGEST = 120
 MOST = 3
 """Places in which two values differ that are shown."""
 
-_VERBS = {
+VERBS = {
     "in": "is not in", "contains": "does not contain", "starts_with": "does not start with",
     "ends_with": "does not end with", "matches": "does not match",
 }  # fmt: skip
@@ -37,10 +37,10 @@ def sentence(op: str, left_text: str, right_text: str, left: Any, right: Any, wr
         return f"`{left_text}` is {shown(left)}, not {there}{also}"
     if op == "!=":
         return f"`{left_text}` is {shown(left)}, which it shall not be"
-    if op in _VERBS and left_text == shown(left):
-        return f"{left_text} {_VERBS[op]} {there}"
-    if op in _VERBS:
-        return f"`{left_text}` is {shown(left)}, which {_VERBS[op]} {there}"
+    if op in VERBS and left_text == shown(left):
+        return f"{left_text} {VERBS[op]} {there}"
+    if op in VERBS:
+        return f"`{left_text}` is {shown(left)}, which {VERBS[op]} {there}"
     return f"`{left_text}` is {shown(left)}, not {op} {there}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from policylang.diagnostics import Diagnostic
 from policylang.sdk.assertion import Assertion, Outcome, param
@@ -11,7 +11,7 @@ from policylang.sdk.exchange import Exchange
 from policylang.sdk.outcome import Failed, Failure
 from policylang.sdk.values import Expr
 from policylang.source import Span
-from policylang.testing.difference import sentence
+from policylang.testing.difference import VERBS, sentence
 from policylang.testing.world import world_of
 
 NAME = "not-as-expected"
@@ -31,42 +31,52 @@ class Expect(Assertion):
     why: Expr[str] | None = param("What that means, for who reads the failure.", positional=True, default=None)
 
 
+Side: TypeAlias = tuple[str, str, str, bool]
+"""The comparison, empty for a condition that is none; the texts of its sides; whether the right one is a literal."""
+
+
 class Expectation(Assertion):
-    """As the checker puts it together. `place`: the condition's span; `left`, `right`: its sides where `op` is a
-    comparison, `right` None for a condition that is none."""
+    """As the checker puts it together. `left`, `right`: the sides of each alternative that `or` joins, mostly of one;
+    `right` None for a condition that is no comparison. `how`: the condition's span, and a Side for each."""
 
     name: ClassVar[str] = "expect"
 
     condition: Expr[bool] = param("")
     why: Expr[str] | None = param("", default=None)
-    left: Expr[Any] = param("")
-    right: Expr[Any] = param("")
+    left: Expr[list[Any]] = param("")
+    right: Expr[list[Any]] = param("")
     how: Any = param("")
 
     def evaluate(self, exchange: Exchange) -> Outcome:
+        place, sides = self.how
         try:
             if self.condition(exchange):
                 return None
-            place, op, left_text, right_text, written = self.how
-            values = self.left(exchange), self.right(exchange)
-            message = sentence(op, left_text, right_text, *values, written) + _too_few(exchange, left_text)
-            world_of(exchange).look_at(_number(left_text, *values))
+            message = self._said(exchange)
+            world_of(exchange).look_at(_number(sides[0][1], self.left(exchange)[0], self.right(exchange)[0]))
         except Failed as failed:
-            place = self.how[0]
-            failure = failed.failure
-            message = self._not_worked_out(exchange, failure)
+            message = self._not_worked_out(exchange, failed.failure)
         if self.why is not None:
             message = f"{self.why(exchange)}: {message}"
         return not_as_expected(exchange, place, message)
 
+    def _said(self, exchange: Exchange) -> str:
+        sides: tuple[Side, ...] = self.how[1]
+        said = [
+            sentence(op, left_text, right_text, left, right, written) + _too_few(exchange, left_text)
+            for (op, left_text, right_text, written), left, right
+            in zip(sides, self.left(exchange), self.right(exchange), strict=True)
+        ]  # fmt: skip
+        return said[0] if len(said) == 1 else f"no side of `or` is true: {'; '.join(said)}"
 
     def _not_worked_out(self, exchange: Exchange, failure: Failure) -> str:
-        place, op, left_text, right_text, written = self.how
+        place, sides = self.how
         why = failure.detail or failure.title.lower()
         try:
-            if op in _COMPARISONS:  # where its sides do not go together, each is known
-                values = self.left(exchange), self.right(exchange)
-                return f"{sentence(op, left_text, right_text, *values, written)}: {why}"
+            if len(sides) == 1 and sides[0][0] in _COMPARISONS:  # where its sides do not go together, each is known
+                return f"{self._said(exchange)}: {why}"
+            if len(sides) == 1 and sides[0][0] in VERBS and self.left(exchange)[0] is None:
+                return self._said(exchange)
         except Failed:
             pass
         return f"`{place.text}` cannot be worked out: {why}"

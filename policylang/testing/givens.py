@@ -201,7 +201,8 @@ class GivenGateways(Given):
     @classmethod
     def check(cls, constants: Mapping[str, Any]) -> str | None:
         names = constants.get("names")
-        if names is not None and (not names or len(set(names)) < len(names) or not all(names)):
+        texts = [name for name in names or () if isinstance(name, str) and name]
+        if names is not None and (not texts or len(set(texts)) < len(names)):
             return "`names` is a list of one name or more, each another one"
         return None
 

@@ -28,6 +28,8 @@ NAMES: dict[str, t.Type] = {
     "elapsed": t.DURATION, "logs": t.LIST,
 }  # fmt: skip
 """What a test knows besides `response` and `now`."""
+OF_LOGS = ("level", "text", "service", "gateway")
+"""What a line of `logs` has, which is a map."""
 OF_UPSTREAM: dict[str, t.Type] = {"calls": t.list_of(CALL), "mirrored": t.list_of(CALL)}
 
 

@@ -137,6 +137,12 @@ MISTAKES = [
         "`pol explain given` says what it takes",
     ),
     (
+        'given gateways(["a", 5])',
+        "bad-literal",
+        "`names` is a list of one name or more, each another one",
+        "`pol explain given` says what it takes",
+    ),
+    (
         "advance",
         "bad-literal",
         'say how long, as in `advance 1s`, or until when, as in `advance to: "2026-04-01T00:00"`',
@@ -164,6 +170,12 @@ def test_words(body: str, name: str, message: str, help: str) -> None:
 
 
 NAMES = [
+    (
+        'get "/"\nexpect logs[0].texts == "x"',
+        "unknown-member",
+        "a line of `logs` has no member `texts`",
+        "did you mean `text`?",
+    ),
     (
         "expect response.status == 200",
         "unset-response",

@@ -47,6 +47,11 @@ DIFFERENCES = [
     ),
     ('expect response.text starts_with "["', None),
     ('expect response.json.t matches r"^x"', '`response.json.t` is "hello", which does not match r"^x"'),
+    ('expect response.header["X-None"] matches r"^x"',
+     '`response.header["X-None"]` is none, which does not match r"^x"'),
+    ("expect response.status == 404 or (response.status == 410 or not (response.status in 200..299))",
+     "no side of `or` is true: `response.status` is 200, not 404; `response.status` is 200, not 410; "
+     "`response.status in 200..299` is true, which it shall not be"),
     ('expect response.header["X-None"] == "1"', '`response.header["X-None"]` is none, not "1"'),
     ("expect not (response.status == 200)", "`response.status == 200` is true, which it shall not be"),
     ('expect response.json.a == 1 and response.json.t == "x"', '`response.json.t` is "hello", not "x"'),
