@@ -72,13 +72,30 @@ class Call:
         request = exchange.request
         self.method = call.method or request.method
         self.host = call.host or request.host
-        self.path = request.path
         self.path, query = request.path, request.query_string
         if call.target is not None:
             target, mark, rest = call.target.partition(b"?")
             self.path, query = target.decode("utf-8", "replace"), rest if mark else None
         self.query: str | None = None if query is None else query.decode("utf-8", "replace")
-        self.message = Message(_sent(exchange, self.host, self.method, body), body)
+        # Most calls are not looked at. Lists of fields stay what they are, whatever the policy does to the request.
+        self._body = body
+        self._headers, self._received = request.headers, request.received_headers
+        self._way = exchange.client.ip, request.scheme, request.host, request.version, request.id
+
+    @cached_property
+    def message(self) -> Message:
+        """With the fields that go to an upstream: what the policy has left, and what the gateway says itself."""
+        ip, scheme, host, version, id = self._way
+        came = b", ".join(value for lower, _, value in self._received if lower == b"via")
+        said = [
+            ("Host", self.host), ("Via", via_of(came, version).decode("utf-8", "replace")),
+            *of_client([ip], (scheme, host), (scheme, host)), ("X-Request-ID", id),
+        ]  # fmt: skip
+        if self._body or self.method in BODY_EXPECTED:
+            said.append(("Content-Length", str(len(self._body))))
+        own = [(name.lower().encode(), name.encode(), value.encode("utf-8", "replace")) for name, value in said]
+        left = [field for field in self._headers if field[0] not in WRITTEN_ANEW]
+        return Message([*own, *left], self._body)
 
     @cached_property
     def header(self) -> dict[str, str]:
@@ -95,21 +112,6 @@ class Call:
     def plain(self) -> Any:
         found = {"method": self.method, "path": self.path, "query": self.query, "host": self.host}
         return {**found, "header": self.header, **body_of(self.message)}
-
-
-def _sent(exchange: Exchange, host: str, method: str, body: bytes) -> list[Field]:
-    """The fields that go to an upstream: what the policy has left, and what the gateway says itself."""
-    request = exchange.request
-    came = b", ".join(value for lower, _, value in request.received_headers if lower == b"via")
-    way = request.scheme, request.host
-    said = [
-        ("Host", host), ("Via", via_of(came, request.version).decode("utf-8", "replace")),
-        *of_client([exchange.client.ip], way, way), ("X-Request-ID", request.id),
-    ]  # fmt: skip
-    if body or method in BODY_EXPECTED:
-        said.append(("Content-Length", str(len(body))))
-    own = [(name.lower().encode(), name.encode(), value.encode("utf-8", "replace")) for name, value in said]
-    return [*own, *(field for field in request.headers if field[0] not in WRITTEN_ANEW)]
 
 
 def plain(value: Any) -> Any:
