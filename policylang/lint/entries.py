@@ -7,12 +7,23 @@ from typing import Any
 from policylang.check import program as p
 from policylang.lint.look import argument, calls, constant
 from policylang.lint.policy import Policy
+from policylang.lint.ways import meaning
 
 Entries = list[dict[str, Any]]
 
 
 def entries_of(policy: Policy, service: p.Service | None, expr: p.Expr) -> Entries | None:
-    """The entries that an output of `api_key` may be one of; None where that is not known, or not all are objects."""
+    """The entries that it may be one of: an output of `api_key`, or `map("…")[key]`. None where that is not known, or
+    not all are objects."""
+    found = _map_of(policy, service, meaning(policy, service, expr))
+    if not isinstance(found, dict) or not found or not all(isinstance(each, dict) for each in found.values()):
+        return None
+    return list(found.values())
+
+
+def _map_of(policy: Policy, service: p.Service | None, expr: p.Expr) -> Any:
+    if isinstance(expr, p.MemberOf):
+        return constant(expr.base)
     if not isinstance(expr, p.SlotRef):
         return None
     frame = service.name if service is not None else ""
@@ -24,9 +35,4 @@ def entries_of(policy: Policy, service: p.Service | None, expr: p.Expr) -> Entri
         slot = given[0]
         if not isinstance(slot, int):
             break
-    if not isinstance(slot, p.Invoke) or not calls(slot, "api_key"):
-        return None
-    found = constant(argument(slot, "in"))
-    if not isinstance(found, dict) or not found or not all(isinstance(each, dict) for each in found.values()):
-        return None
-    return list(found.values())
+    return constant(argument(slot, "in")) if isinstance(slot, p.Invoke) and calls(slot, "api_key") else None

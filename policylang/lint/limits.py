@@ -7,6 +7,7 @@ from typing import TypeGuard
 
 from policylang.check import program as p
 from policylang.lint.look import argument, calls, constant
+from policylang.sdk.values import Rate
 
 LIMITS = ("rate_limit", "quota", "concurrency_limit")
 
@@ -23,6 +24,15 @@ def key_of(statement: p.Statement) -> p.Expr | None:
             if bound.param.types[0].name == "key":
                 return bound.value
     return None
+
+
+def unit_of(limit: p.Expr | None) -> str | None:
+    """The unit of a rate, also of one that is worked out: `rate(plan.calls, "month")`. None where nobody can tell."""
+    if isinstance(limit, p.FunctionCall) and limit.card.name == "rate":
+        unit = constant(limit.args[1])
+        return unit if isinstance(unit, str) else None
+    rate = constant(limit)
+    return rate.unit if isinstance(rate, Rate) else None
 
 
 def items(key: p.Expr) -> tuple[p.Expr, ...]:

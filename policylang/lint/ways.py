@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import partial
 
 from policylang.check import program as p
+from policylang.lint.likeness import shape
 from policylang.lint.look import Visit, parts
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Finding
 from policylang.source import Span
 from policylang.tree.facts import answers, blocks
+
+
+_DEPTH = 8
+"""How many names are followed, one by way of another, where what they were made of is held side by side."""
 
 
 def earlier(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
@@ -182,6 +188,26 @@ def meaning(policy: Policy, service: p.Service | None, expr: p.Expr) -> p.Expr:
     return expr
 
 
+def sense(policy: Policy, service: p.Service | None, expr: p.Expr) -> Hashable:
+    """Equal for expressions, also of several services, that give one value for one message: as `shape`, with what the
+    names were bound to in their place."""
+    frame = service.name if service is not None else ""
+
+    def named(slot: int, deeper: int) -> Hashable:
+        given = policy.bindings.get((frame, slot), [])
+        if len(given) != 1 or not deeper:
+            return (frame, slot)
+        what = given[0]
+        if isinstance(what, int):
+            return named(what, deeper - 1)
+        inner = partial(named, deeper=deeper - 1)
+        if isinstance(what, p.Invoke):
+            return (what.card.name, what.outputs.index(slot), shape(what.args, inner))
+        return shape(what, inner)
+
+    return shape(expr, partial(named, deeper=_DEPTH))
+
+
 def agreed(found: Iterable[tuple[Span, Finding | None]]) -> Iterator[Finding]:
     """Of what was found at each place, by each call of the assertion that it stands in: what all calls agree on."""
     places: dict[tuple[str, int, int], list[Finding | None]] = {}
@@ -197,5 +223,5 @@ def body_of(visit: Visit) -> p.Statement | None:
     return next((each for each in reversed(visit.parents) if isinstance(each, p.Expand)), None)
 
 
-__all__ = ["Passed", "agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "sent_after",
-           "sent_before", "sources"]  # fmt: skip
+__all__ = ["Passed", "agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "sense",
+           "sent_after", "sent_before", "sources"]  # fmt: skip

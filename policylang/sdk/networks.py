@@ -30,6 +30,19 @@ class Networks:
         version, value = number
         return any(value & mask == network for network, mask in self._ranges[version])
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Networks) and self._ranges == other._ranges
+
+    def __hash__(self) -> int:
+        return hash((self._ranges[4], self._ranges[6]))
+
+    def covers(self, other: Networks) -> bool:
+        """Whether each network of the other is part of one of these."""
+        return all(
+            any(inner & mask == mask and network & mask == wide for wide, mask in self._ranges[version])
+            for version, found in other._ranges.items() for network, inner in found
+        )  # fmt: skip
+
 
 def read_network(text: str) -> IPv4Network | IPv6Network:
     try:

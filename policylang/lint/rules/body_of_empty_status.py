@@ -12,7 +12,7 @@ from policylang.lint.rule import Category, Finding, Label, Rule
 
 
 class BodyOfEmptyStatus(Rule):
-    """204 and 304 are answers without a body (RFC 9110, 15.3.5 and 15.4.5): what is given is left out.
+    """204, 205 and 304 are answers without a body (RFC 9110, 15.3.5, 15.3.6 and 15.4.5): no client reads what is given.
 
         respond 204, json: { state: "stored" }
     ==
@@ -25,9 +25,9 @@ class BodyOfEmptyStatus(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             statement = visit.statement
-            if isinstance(statement, p.Respond) and constant(statement.status) in (204, 304):
+            if isinstance(statement, p.Respond) and constant(statement.status) in (204, 205, 304):
                 body = statement.body or statement.json or statement.content_type
-                if body is not None:
+                if body is not None and constant(body) != "":
                     yield Finding(
                         body.span, f"an answer with {constant(statement.status)} has no body",
                         labels=[Label(statement.status.span, "the status")],

@@ -11,6 +11,7 @@ from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.lint.ways import agreed
 from policylang.source import Span
+from policylang.tree.facts import children
 
 _BODY = frozenset({"text", "json", "xml", "body"})
 
@@ -40,17 +41,42 @@ class BodyOfGet(Rule):
 
 
 def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    changed = {visit.service.name for visit in policy.visits if visit.service is not None if _changes_method(visit)}
     for visit in policy.visits:
-        if visit.service is None:
-            continue
-        methods = visit.service.methods
+        methods = visit.service.methods if visit.service is not None else ()
         without = bool(methods) and set(methods) <= {"GET", "HEAD"}
+        without = without and visit.service is not None and visit.service.name not in changed
         statement = visit.statement
         if isinstance(statement, p.SetPlace) and _of_body(statement.place):
             yield statement.span, _finding(statement.span, "gives a body to", methods) if without else None
-        for expr in look.expressions(statement):
-            if _reads(expr):
+        for whole in look.own_expressions(statement):
+            for expr in _reading(whole):
                 yield expr.span, _finding(expr.span, "reads the body of", methods) if without else None
+
+
+def _changes_method(visit: look.Visit) -> bool:
+    """Whether the request that is sent may have another method, and with it a body."""
+    statement = visit.statement
+    if isinstance(statement, p.SetPlace):
+        return statement.place == p.FieldPlace("request", "method")
+    return look.given(statement, "method") is not None
+
+
+def _reading(expr: p.Expr) -> Iterator[p.Expr]:
+    """What in it reads the body; not what asks whether it is empty, nor what signs it beside other things."""
+    if _reads(expr):
+        yield expr
+    if isinstance(expr, p.BinaryOp) and any(look.constant(side) == "" for side in (expr.left, expr.right)):
+        return
+    if isinstance(expr, p.FunctionCall) and expr.card.group == "hashing" and not _signs_nothing(expr):
+        return
+    for part in children(expr):
+        yield from _reading(part)
+
+
+def _signs_nothing(call: p.FunctionCall) -> bool:
+    """Whether it is a signature of the body alone."""
+    return call.card.name.startswith("hmac_") and _reads(call.args[0])
 
 
 def _of_body(place: p.Place) -> bool:

@@ -51,12 +51,27 @@ class CacheKeyIncomplete(Rule):
         told |= {("request", "header", str(name).lower(), False) for name in constant(argument(cache, "vary")) or ()}
         if constant(argument(cache, "shared")) is not True:
             told.add(_CALLER)  # it is bypassed for those who are known
+            yield from self._written(policy, visit, told)
         for statement in (inner for each in block.statements for inner in within(each)):
             for expr in _deciding(statement):
                 for root in _roots(policy, visit.service, expr):
                     if root not in told:
                         told.add(root)
                         yield _finding(expr, visit.statement, f"the answer is chosen by `{text_of(expr)}`")
+
+    def _written(self, policy: Policy, visit: Visit, told: set[Hashable]) -> Iterator[Finding]:
+        """What was found of this caller, and goes along with the request."""
+        for statement in (inner for each in earlier(policy, visit) for inner in within(each)):
+            if not isinstance(statement, p.SetPlace) or not isinstance(statement.place, p.NamedPlace):
+                continue
+            entries = [
+                key for each in sources(policy, visit.service, statement.value)
+                if isinstance(each, p.Invoke) and calls(each, "lookup") and (key := key_of(each)) is not None
+            ]
+            found = any(not told.issuperset(_roots(policy, visit.service, key)) for key in entries)
+            if found and statement.place.message == "request" and statement.place.kind != "query":
+                told |= set(_roots(policy, visit.service, statement.value))
+                yield _finding(statement.value, visit.statement, f"the upstream is told `{text_of(statement.value)}`")
 
     def _beside(self, policy: Policy, visit: Visit) -> Iterator[Finding]:
         value, key = argument(visit.statement, "value"), key_of(visit.statement)
@@ -113,16 +128,20 @@ def _told(policy: Policy, visit: Visit) -> set[Hashable]:
 
 def _roots(policy: Policy, service: p.Service | None, expr: p.Expr) -> Iterator[Hashable]:
     """What of a request that is in no key of its own an expression comes from."""
-    for each in sources(policy, service, expr):
-        if isinstance(each, p.Invoke):
-            if each.card.group == "identity":
-                yield _CALLER
-            elif each.card.name in ("lookup", "cache_lookup"):
-                yield ("entry", id(each))
-        elif isinstance(each, p.ContextValue) and each.root in ("user", "client"):
-            yield _CALLER if each.root == "user" else (each.root, each.field)
-        elif isinstance(each, p.Named) and each.message == "request" and each.kind in ("header", "cookie"):
-            yield shape(each)
+    waiting, seen = [expr], set()
+    while waiting:
+        for each in sources(policy, service, waiting.pop()):
+            if isinstance(each, p.Invoke):
+                key = key_of(each)
+                if each.card.group == "identity":
+                    yield _CALLER
+                elif calls(each, "lookup", "cache_lookup") and key is not None and id(each) not in seen:
+                    seen.add(id(each))
+                    waiting.append(key)  # an entry is as good as what it was looked up by
+            elif isinstance(each, p.ContextValue) and each.root in ("user", "client"):
+                yield _CALLER if each.root == "user" else (each.root, each.field)
+            elif isinstance(each, p.Named) and each.message == "request" and each.kind in ("header", "cookie"):
+                yield shape(each)
 
 
 def _of_answer(policy: Policy, service: p.Service | None, value: p.Expr) -> bool:

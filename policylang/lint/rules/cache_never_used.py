@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.guards import surely
 from policylang.lint.limits import key_of
-from policylang.lint.look import Visit, argument, authenticates, calls, constant
+from policylang.lint.look import Visit, argument, authenticates, calls, constant, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import agreed, certain, earlier
+from policylang.lint.ways import agreed, earlier
 from policylang.source import Span
 from policylang.tree.facts import callers
 
@@ -51,17 +52,20 @@ def _caches(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
 def _why(policy: Policy, visit: Visit, cache: p.Invoke) -> Finding | None:
     place = Span(cache.span.source, cache.span.start, cache.span.start + len("cache"))
     methods = visit.service.methods if visit.service is not None else ()
-    if methods and not {"GET", "HEAD"} & set(methods):
+    if methods and not {"GET", "HEAD"} & set(methods) and not any(map(_sets_method, policy.visits_of(visit.service))):
         return Finding(place, f"a cache does not answer {' or '.join(methods)}", help="leave the cache out")
     key = key_of(cache)
     if constant(argument(cache, "shared")) is not True and not (key is not None and "user" in callers(key)):
-        known = next(
-            (each for before in earlier(policy, visit) for each in certain(before) if authenticates(each)), None
-        )
-        if known is not None:
+        before = next((each for each in earlier(policy, visit) if surely(each, authenticates)), None)
+        if before is not None:
+            known = next((each for each in within(before) if authenticates(each)), before)
             return Finding(
                 place, "nobody is answered from this cache: `user` is set, and not in its key",
                 labels=[Label(known.span, "everybody is known from here on")],
                 help="write `key: user.id`, or `shared: true` where the answers are for all",
             )  # fmt: skip
     return None
+
+
+def _sets_method(visit: Visit) -> bool:
+    return isinstance(visit.statement, p.SetPlace) and visit.statement.place == p.FieldPlace("request", "method")

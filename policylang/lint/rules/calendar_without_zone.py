@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.look import argument, calls, constant, given
+from policylang.check import program as p
+from policylang.lint.limits import unit_of
+from policylang.lint.look import argument, calls, constant, expressions, given
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.sdk.values import Rate
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
@@ -43,21 +44,24 @@ class CalendarWithoutZone(Rule):
         if named is not None:
             for visit in policy.visits:
                 statement = visit.statement
-                if calls(statement, "quota", "quota_status") and given(statement, "zone") is None:
-                    limit = constant(argument(statement, "limit"))
-                    if not isinstance(limit, Rate) or limit.unit in ("day", "month"):
-                        yield Finding(
-                            statement.span, "this quota begins anew at midnight in UTC",
-                            labels=[Label(named, "another zone is named here")],
-                            help="give it a `zone:`, be it `\"UTC\"`",
-                        )  # fmt: skip
+                if not calls(statement, "quota", "quota_status") or given(statement, "zone") is not None:
+                    continue
+                if unit_of(argument(statement, "limit")) in (None, "day", "month"):
+                    yield Finding(
+                        statement.span, "this quota begins anew at midnight in UTC",
+                        labels=[Label(named, "another zone is named here")],
+                        help="give it a `zone:`, be it `\"UTC\"`",
+                    )  # fmt: skip
 
 
 def _zone(policy: Policy) -> Span | None:
     """Where the policy names a zone other than UTC."""
-    for node in policy.nodes:
-        if isinstance(node, n.Argument) and node.name == "zone":
-            value = node.value
-            if not isinstance(value, n.Text) or value.literal != "UTC":
-                return node.span
+    for visit in policy.visits:
+        zones = [given(visit.statement, "zone")]
+        for expr in expressions(visit.statement):
+            if isinstance(expr, p.FunctionCall):
+                zones += [arg for param, arg in zip(expr.card.params, expr.args, strict=True) if param.name == "zone"]
+        for zone in zones:
+            if zone is not None and constant(zone) != "UTC":
+                return zone.span
     return None

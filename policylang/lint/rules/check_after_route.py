@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, parts
+from policylang.lint.look import Visit
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import sent_after, sent_before
+from policylang.lint.ways import sent_after, sent_before, sources
 from policylang.tree.facts import REQUEST, touches
 
 
@@ -31,7 +31,7 @@ class CheckAfterRoute(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            if not _of_the_caller(visit):
+            if not _of_the_caller(policy, visit):
                 continue
             span = visit.statement.span
             if visit.place == "after":
@@ -49,15 +49,32 @@ class CheckAfterRoute(Rule):
                     )  # fmt: skip
 
 
-def _of_the_caller(visit: Visit) -> bool:
+def _of_the_caller(policy: Policy, visit: Visit) -> bool:
     statement = visit.statement
     if isinstance(statement, p.Invoke):
         return statement.card.group == "identity" or statement.card.name == "not_replayed"
-    if not isinstance(statement, p.Require) or visit.place == "after":
+    condition = _refusing(statement)
+    if condition is None or visit.place == "after":
         return False
-    found = list(parts(statement.condition))
-    if any(isinstance(part, p.SlotRef) for part in found):
+    found = list(sources(policy, visit.service, condition))
+    if any(isinstance(each, p.Invoke) and each.card.group != "identity" for each in found):
         return False  # it may come from the answer
-    asked = any(isinstance(part, p.ContextValue) and part.root in ("client", "user", "path") for part in found)
-    reads = touches(statement.condition)
-    return reads == REQUEST or (asked and not reads)
+    messages = 0
+    for each in found:
+        messages |= touches(each) if isinstance(each, p.Expr) else 0
+    asked = any(
+        isinstance(each, p.Invoke) or (isinstance(each, p.ContextValue) and each.root in ("client", "user", "path"))
+        for each in found
+    )
+    return messages == REQUEST or (asked and not messages)
+
+
+def _refusing(statement: p.Statement) -> p.Expr | None:
+    """The condition by which it refuses."""
+    if isinstance(statement, p.Require):
+        return statement.condition
+    if isinstance(statement, p.If) and len(statement.arms) == 1 and statement.orelse is None:
+        condition, block = statement.arms[0]
+        if block.statements and isinstance(block.statements[-1], p.Fail):
+            return condition
+    return None

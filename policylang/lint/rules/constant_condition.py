@@ -50,6 +50,8 @@ def _conditions(node: n.Node) -> Iterator[n.Expr]:
         yield from (arm.condition for arm in node.arms)
     elif isinstance(node, (n.Require, n.Conditional)):
         yield node.condition
+    elif isinstance(node, n.Match):
+        yield node.subject
     elif isinstance(node, n.Binary) and node.op in ("and", "or") and not _literal(node):
         yield from (node.left, node.right)
 

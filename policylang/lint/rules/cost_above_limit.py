@@ -8,7 +8,8 @@ from typing import ClassVar
 from policylang.lint.look import argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.sdk.values import Rate, Size
+from policylang.lint.ways import meaning
+from policylang.sdk.values import Duration, Rate, Size
 
 
 class CostAboveLimit(Rule):
@@ -29,15 +30,21 @@ class CostAboveLimit(Rule):
             if not calls(visit.statement, "rate_limit", "quota"):
                 continue
             limit, cost = argument(visit.statement, "limit"), argument(visit.statement, "by")
-            rates, units = constant(limit), constant(cost)
-            if limit is None or cost is None or units is None:
+            if limit is None or cost is None:
                 continue
+            rates, units = constant(limit), constant(meaning(policy, visit.service, cost))
+            saved = constant(argument(visit.statement, "burst"))
             known = [rate for rate in (rates if isinstance(rates, list) else [rates]) if isinstance(rate, Rate)]
-            if known and _number(units) > min(rate.count for rate in known):
+            if known and _number(units) > min(_room(rate, saved) for rate in known):
                 yield Finding(
                     cost.span, "this costs more than the limit has: nobody passes",
                     labels=[Label(limit.span, "as many there are")], help="raise the limit, or lower the cost",
                 )  # fmt: skip
+
+
+def _room(rate: Rate, saved: object) -> float:
+    """How much may pass at once; with a `burst` it is what that saves up."""
+    return rate.count * saved.seconds / rate.window if isinstance(saved, Duration) and saved.seconds else rate.count
 
 
 def _number(units: object) -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.limits import key_of, limits
-from policylang.lint.look import argument, calls, constant, text_of
+from policylang.lint.limits import key_of, limits, unit_of
+from policylang.lint.look import argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule, Severity
-from policylang.sdk.values import Rate
+from policylang.lint.ways import sense, sources
 
 
 class CountedApart(Rule):
@@ -46,14 +46,17 @@ class CountedApart(Rule):
     severity: ClassVar[Severity] = Severity.INFO
 
     def check(self, policy: Policy) -> Iterator[Finding]:
-        first: dict[tuple[str, str, str], tuple[p.Service, p.Statement]] = {}
+        first: dict[Hashable, tuple[p.Service, p.Statement]] = {}
         for visit in policy.visits:
             statement = visit.statement
             key = key_of(statement)
             if visit.service is None or key is None or not limits(statement) or not _of_all(statement):
                 continue
             limit = argument(statement, "limit")
-            alike = (statement.card.name, text_of(limit) if limit is not None else "", text_of(key))
+            alike = (
+                statement.card.name, None if limit is None else sense(policy, visit.service, limit),
+                sense(policy, visit.service, key), tuple(_captures(policy, visit.service, key)),
+            )  # fmt: skip
             service, there = first.setdefault(alike, (visit.service, statement))
             if service is not visit.service:
                 yield Finding(
@@ -64,12 +67,21 @@ class CountedApart(Rule):
                 )  # fmt: skip
 
 
+def _captures(policy: Policy, service: p.Service, key: p.Expr) -> Iterator[tuple[object, ...]]:
+    """What stands before what a key takes of the path: the `id` of an order is not that of a user."""
+    for each in sources(policy, service, key):
+        if isinstance(each, p.ContextValue) and each.root == "path":
+            for path in service.paths:
+                if (each.field,) in path.segments:
+                    yield path.segments[: path.segments.index((each.field,))]
+
+
 def _of_all(statement: p.Invoke) -> bool:
     """Whether it speaks of something that all services have in common, and has no name."""
     if constant(argument(statement, "name")) is not None:
         return False
-    limit = constant(argument(statement, "limit"))
+    limit = argument(statement, "limit")
     if calls(statement, "quota"):
-        return isinstance(limit, Rate) and limit.unit in ("day", "month")
-    key = key_of(statement)
-    return calls(statement, "concurrency_limit") and limit == 1 and key is not None and not isinstance(key, p.Const)
+        return unit_of(limit) in ("day", "month")
+    one = calls(statement, "concurrency_limit") and constant(limit) == 1
+    return one and not isinstance(key_of(statement), (p.Const, type(None)))

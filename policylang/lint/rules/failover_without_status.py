@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -32,18 +33,20 @@ class FailoverWithoutStatus(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            statement = visit.statement
-            if isinstance(statement, p.Else):
-                left, right = statement.left, statement.right
-            elif isinstance(statement, p.Try) and len(statement.body.statements) == 1:
-                left, right = statement.body.statements[0], statement.handler
-            else:
-                continue
-            if not calls(left, "route") or given(left, "fail_on") is not None:
-                continue
-            if any(answers(each) for each in right.statements):
-                yield Finding(
-                    left.span, "an answer of 500 and above does not fail here",
-                    labels=[Label(right.span, "asked only when no answer came")],
-                    help="say which answers fail, as in `fail_on: 500..599`",
-                )  # fmt: skip
+            for left, right in _followed(visit.statement):
+                if calls(left, "route") and given(left, "fail_on") is None and answers(right):
+                    yield Finding(
+                        left.span, "an answer of 500 and above does not fail here",
+                        labels=[Label(right.span, "asked only when no answer came")],
+                        help="say which answers fail, as in `fail_on: 500..599`",
+                    )  # fmt: skip
+
+
+def _followed(statement: p.Statement) -> Iterator[tuple[p.Statement, p.Statement]]:
+    """What ends the first way, and what is done when it has failed."""
+    if isinstance(statement, p.Else):
+        yield from ((statement.left, each) for each in statement.right.statements)
+    elif isinstance(statement, p.Try) and statement.body.statements:
+        yield from ((statement.body.statements[-1], each) for each in statement.handler.statements)
+    elif isinstance(statement, p.Group) and statement.kind == "any":
+        yield from pairwise(statement.body.statements)

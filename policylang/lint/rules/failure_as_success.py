@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -10,6 +10,8 @@ from policylang.lint.limits import LIMITS
 from policylang.lint.look import authenticates, calls, constant, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.ways import sources
+from policylang.tree.facts import bodies
 
 _GUARDS = (*LIMITS, "allow_ip", "deny_ip", "lockout")
 
@@ -33,30 +35,47 @@ class FailureAsSuccess(Rule):
         for visit in policy.visits:
             statement = visit.statement
             if isinstance(statement, p.Else):
-                yield from _found((statement.left,), statement.right)
+                yield from _found(policy, visit.service, (statement.left,), statement.right)
             elif isinstance(statement, p.Try):
-                yield from _found(statement.body.statements, statement.handler)
+                yield from _found(policy, visit.service, statement.body.statements, statement.handler)
+            elif isinstance(statement, p.Group) and statement.kind == "any" and statement.body.statements:
+                *tried, last = statement.body.statements
+                yield from _found(policy, visit.service, tried, p.Block(last.span, (last,)))
         for service in policy.program.services:
             if service.on_failure is not None:
                 before = [each for block in policy.program.before for each in block.statements]
-                yield from _found((*before, *service.body.statements), service.on_failure)
+                yield from _found(policy, service, (*before, *service.body.statements), service.on_failure)
 
 
-def _found(tried: tuple[p.Statement, ...], handled: p.Block) -> Iterator[Finding]:
-    guard = next((each for statement in tried for each in within(statement) if _guards(each)), None)
+def _found(
+    policy: Policy, service: p.Service | None, tried: Iterable[p.Statement], handled: p.Block
+) -> Iterator[Finding]:
     answer = _success(handled)
-    if guard is not None and answer is not None:
-        yield Finding(
-            answer.span, f"who is refused is told {constant(answer.status)}",
-            labels=[Label(guard.span, "refused here")],
-            help="answer with the failure's own status, or fail: `fail 403`",
-        )  # fmt: skip
+    if answer is None:
+        return
+    for guard in (each for statement in tried for each in within(statement)):
+        if _guards(guard) or (authenticates(guard) and _of_the_caller(policy, service, guard)):
+            yield Finding(
+                answer.span, f"who is refused is told {constant(answer.status)}",
+                labels=[Label(guard.span, "refused here")],
+                help="answer with the failure's own status, or fail: `fail 403`",
+            )  # fmt: skip
+            return
 
 
 def _guards(statement: p.Statement) -> bool:
     if isinstance(statement, p.Invoke) and calls(statement, "concurrency_limit") and statement.block is not None:
         return False  # what is spared while too much is under way may well have a lesser answer
-    return calls(statement, *_GUARDS) or authenticates(statement)
+    return calls(statement, *_GUARDS)
+
+
+def _of_the_caller(policy: Policy, service: p.Service | None, statement: p.Statement) -> bool:
+    """Not where a token in the body is asked about: that it is none is an answer as good as any (RFC 7662)."""
+    assert isinstance(statement, p.Invoke)
+    return not any(
+        bound.param.positional and bodies(each)
+        for bound in statement.args for each in sources(policy, service, bound.value) if isinstance(each, p.Expr)
+    )  # fmt: skip
 
 
 def _success(block: p.Block) -> p.Respond | None:

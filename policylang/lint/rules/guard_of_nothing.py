@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import calls, within
+from policylang.lint.look import calls, constant, given, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.source import Span
+from policylang.tree.facts import answers, blocks
 
 
 class GuardOfNothing(Rule):
@@ -37,30 +38,45 @@ class GuardOfNothing(Rule):
             statement = visit.statement
             if not isinstance(statement, p.Invoke) or statement.block is None:
                 continue
-            inside = [each for inner in statement.block.statements for each in within(inner)]
             place = Span(statement.span.source, statement.span.start, statement.span.start + len(statement.card.name))
-            if calls(statement, "lockout") and not any(_refuses(each) for each in inside):
+            if calls(statement, "lockout") and not _refused(statement.block, given(statement, "answers") is None):
                 yield Finding(
                     place, "nothing in this block is ever refused, so nobody is locked out",
                     help="put the check whose failures count into the block",
                 )  # fmt: skip
-            elif calls(statement, "circuit_breaker") and not any(_may_be_away(each) for each in inside):
+            elif calls(statement, "circuit_breaker") and not any(
+                _may_be_away(each) for each in within(statement) if each is not statement
+            ):
                 yield Finding(
                     place, "nothing in this block can be away, so the circuit never opens",
                     help="put the `route` into the block",
                 )  # fmt: skip
 
 
-def _refuses(statement: p.Statement) -> bool:
-    if isinstance(statement, p.Invoke):
-        return bool(statement.card.failures) or statement.card.answers
-    if isinstance(statement, p.Match):
-        return statement.orelse is None and not isinstance(statement, p.Split)
-    if isinstance(statement, p.Group):
-        return statement.kind == "none"
-    if isinstance(statement, p.Let):
-        return not statement.optional
-    return isinstance(statement, (p.Require, p.Fail, p.Respond))
+def _refused(block: p.Block, usual: bool) -> bool:
+    """Whether a refusal comes out of it; `usual`: what answers below 400 is none."""
+    return any(_refuses(each, usual) for each in block.statements)
+
+
+def _refuses(statement: p.Statement, usual: bool) -> bool:
+    if isinstance(statement, p.Respond):
+        status = constant(statement.status)
+        return not (usual and isinstance(status, int) and status < 400)
+    if answers(statement):
+        return True
+    if isinstance(statement, p.Else):
+        return _refused(statement.right, usual)  # a refusal on the left leads there
+    if isinstance(statement, p.Try):
+        return _refused(statement.handler, usual)
+    if isinstance(statement, p.Group) and statement.kind in ("any", "none"):
+        return statement.kind == "none" or all(_refuses(each, usual) for each in statement.body.statements)
+    if isinstance(statement, p.Invoke) and statement.card.failures:
+        return True
+    if isinstance(statement, p.Match) and statement.orelse is None and not isinstance(statement, p.Split):
+        return True
+    if isinstance(statement, (p.Require, p.Fail)) or (isinstance(statement, p.Let) and not statement.optional):
+        return True
+    return any(_refused(block, usual) for block in blocks(statement))
 
 
 def _may_be_away(statement: p.Statement) -> bool:

@@ -39,7 +39,7 @@ class KeyNeverRepeats(Rule):
         for visit in policy.visits:
             statement = visit.statement
             if isinstance(statement, p.Split):
-                key: p.Expr | None = statement.subject
+                key: p.Expr | None = None if _is_request_id(statement.subject) else statement.subject
             else:
                 key = key_of(statement) if calls(statement, *_ASSERTIONS) else None
             new = _new(policy, visit.service, key, _DEPTH) if isinstance(key, p.Expr) else None
@@ -55,17 +55,24 @@ def _new(policy: Policy, service: p.Service | None, expr: p.Expr, depth: int) ->
     expr = meaning(policy, service, expr)
     if isinstance(expr, p.ContextValue) and (expr.root == "now" or (expr.root, expr.field) == ("client", "port")):
         return expr
-    if isinstance(expr, p.MessageField) and (expr.message, expr.field) == ("request", "id"):
+    if _is_request_id(expr):
         return expr
     if isinstance(expr, p.FunctionCall):
         if expr.card.name in ("uuid", "random_hex"):
             return expr
-        if expr.card.group not in ("hashing", "encoding", "argument"):
+        if expr.card.group not in ("hashing", "encoding", "argument") and expr.card.name != "string":
             return None
         inside: tuple[p.Expr, ...] = expr.args
+    elif isinstance(expr, p.BinaryOp) and expr.op in ("+", "??"):
+        inside = (expr.left, expr.right) if expr.op == "+" else (expr.left,)
     elif isinstance(expr, (p.ListOf, p.Template)):
         inside = items(expr)
     else:
         return None
     found = (_new(policy, service, each, depth - 1) for each in inside if depth)
     return next((each for each in found if each is not None), None)
+
+
+def _is_request_id(expr: p.Expr) -> bool:
+    """Which is what a client gives, where it gives one: `split` may go by it as by chance."""
+    return isinstance(expr, p.MessageField) and (expr.message, expr.field) == ("request", "id")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from policylang.check import program as p
 from policylang.lint.limits import limits
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import sent_after, sent_before
+from policylang.lint.ways import sent_after, sent_before, sources
 from policylang.tree.facts import RESPONSE, touches
 
 
@@ -32,7 +33,7 @@ class LimitAfterRoute(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             statement = visit.statement
-            if not limits(statement) or any(touches(bound.value) & RESPONSE for bound in statement.args):
+            if not limits(statement) or _by_the_answer(policy, visit.service, statement):
                 continue
             if visit.place == "after":
                 yield Finding(
@@ -47,3 +48,10 @@ class LimitAfterRoute(Rule):
                         labels=[Label(sent.span, "sent here")], help="move it above the `route`",
                         fix=moved(policy, visit.statement, sent, above=True),
                     )  # fmt: skip
+
+
+def _by_the_answer(policy: Policy, service: p.Service | None, limit: p.Invoke) -> bool:
+    return any(
+        isinstance(each, p.Expr) and touches(each) & RESPONSE
+        for bound in limit.args for each in sources(policy, service, bound.value)
+    )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.limits import LIMITS
-from policylang.lint.look import calls
+from policylang.lint.look import Visit, calls, own_expressions, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import sources
@@ -43,14 +43,23 @@ class LimitInLoop(Rule):
             loop = next((each for each in reversed(visit.parents) if isinstance(each, p.For)), None)
             if loop is None or not isinstance(statement, p.Invoke) or not calls(statement, *LIMITS, "lockout"):
                 continue
-            of_round = binds(loop)
             read = {
-                part.slot for bound in statement.args for part in sources(policy, visit.service, bound.value)
-                if isinstance(part, p.SlotRef)
+                part.slot for each in _deciding(visit, loop) for expr in own_expressions(each)
+                for part in sources(policy, visit.service, expr) if isinstance(part, p.SlotRef)
             }  # fmt: skip
-            if not read & of_round:
+            if not read & binds(loop):
                 yield Finding(
                     statement.span, "each round of the loop is counted, and nothing here is of the round",
                     labels=[Label(loop.iterable.span, "as many rounds as this has elements")],
                     help="put it before the loop; to count the elements, add `by: length(…)`",
                 )  # fmt: skip
+
+
+def _deciding(visit: Visit, loop: p.For) -> Iterator[p.Statement]:
+    """It, and what decides in the loop whether it is asked."""
+    yield visit.statement
+    for each in reversed(visit.parents):
+        if each is loop:
+            return
+        alternatives = isinstance(each, (p.Else, p.Try)) or (isinstance(each, p.Group) and each.kind == "any")
+        yield from within(each) if alternatives else (each,)

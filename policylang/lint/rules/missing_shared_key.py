@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.likeness import shape
 from policylang.lint.limits import items, key_of
 from policylang.lint.look import calls, constant, text_of
 from policylang.lint.policy import Policy
@@ -14,6 +15,7 @@ from policylang.lint.rules.limit_by_client_choice import LimitByClientChoice
 from policylang.lint.ways import meaning
 
 _ASSERTIONS = ("rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "remember", "store")
+_SPELLING = frozenset({"lower", "upper", "trim", "string"})
 _ADDRESSES = frozenset({"forwarded", "x-forwarded-for", "x-real-ip"})
 
 
@@ -45,17 +47,23 @@ def _found(policy: Policy) -> Iterator[Finding]:
         key = key_of(visit.statement) if calls(visit.statement, *_ASSERTIONS) else None
         if key is None:
             continue
-        made = [meaning(policy, visit.service, each) for each in items(meaning(policy, visit.service, key))]
+        made = [_plain(policy, visit.service, each) for each in items(_plain(policy, visit.service, key))]
         if calls(visit.statement, "store") and any(_of_cookie(each) for each in made):
             continue  # a client that names its own session is wrong with a cookie, too: `session-fixation`
-        fallen = [each for each in made if _falls_back(each)]
-        if fallen and all(each in fallen or isinstance(each, p.Const) for each in made):
-            default = fallen[0]
-            assert isinstance(default, p.BinaryOp)
+        missing = [each for each in map(_with_default, made) if each is not None]
+        if missing and len(missing) + sum(map(_same_for_all, made)) == len(made):
             yield Finding(
-                key.span, f"all who come without `{text_of(default.left)}` share one key",
+                key.span, f"all who come without `{text_of(missing[0])}` share one key",
                 help="refuse them first, or fall back to what tells them apart, such as `client.ip`",
             )  # fmt: skip
+
+
+def _plain(policy: Policy, service: p.Service | None, expr: p.Expr) -> p.Expr:
+    """What the names stand for, without what only spells it in another way."""
+    expr = meaning(policy, service, expr)
+    while isinstance(expr, p.FunctionCall) and expr.card.name in _SPELLING:
+        expr = meaning(policy, service, expr.args[0])
+    return expr
 
 
 def _of_cookie(expr: p.Expr) -> bool:
@@ -63,9 +71,22 @@ def _of_cookie(expr: p.Expr) -> bool:
     return isinstance(left, p.Named) and left.kind == "cookie"
 
 
-def _falls_back(expr: p.Expr) -> bool:
-    if not (isinstance(expr, p.BinaryOp) and expr.op == "??" and isinstance(expr.right, p.Const)):
-        return False
-    left = expr.left
+def _with_default(expr: p.Expr) -> p.Expr | None:
+    """What may be missing, where it falls back to something that is the same for all."""
+    if isinstance(expr, p.BinaryOp) and expr.op == "??" and _same_for_all(expr.right):
+        left = expr.left
+    elif isinstance(expr, p.IfExpr) and (_same_for_all(expr.orelse) or _same_for_all(expr.then)):
+        left = expr.then if _same_for_all(expr.orelse) else expr.orelse
+        test = expr.condition
+        if not (isinstance(test, p.BinaryOp) and shape(left) in (shape(test.left), shape(test.right))):
+            return None
+    else:
+        return None
+    if not left.type.optional:
+        return None  # the rule `default-never-used`
     # fields about the client's address are wrong as a key whether they are there or not: the rule `forwarded-read`
-    return not (isinstance(left, p.Named) and str(constant(left.key)).lower() in _ADDRESSES)
+    return None if isinstance(left, p.Named) and str(constant(left.key)).lower() in _ADDRESSES else left
+
+
+def _same_for_all(expr: p.Expr) -> bool:
+    return isinstance(expr, p.Const) or (isinstance(expr, p.ContextValue) and expr.root in ("service", "gateway"))

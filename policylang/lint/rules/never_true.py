@@ -18,6 +18,7 @@ from policylang.source import Span
 _DAYS = frozenset({"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 _KINDS = frozenset({"refusal", "error", "away", "defect"})
+_OF_A_PIECE = ("starts_with", "ends_with", "contains")
 _HEX = re.compile(r"[0-9a-f]*")
 _HEXADECIMAL = frozenset({
     "md5", "sha1", "sha256", "sha512", "hmac_sha256", "hmac_sha512", "hex_encode", "random_hex", "fingerprint",
@@ -33,8 +34,8 @@ Written = frozenset[tuple[str, str]]
 class NeverTrue(Rule):
     """A comparison with a constant that the value never is: in another case, with a part that is never in it.
 
-    Methods are in capitals, days and digests in small letters; a path has no query, a content type no parameters. A
-    service that takes some methods only never sees another.
+    Methods are in capitals, hosts, days and digests in small letters; a path has no query, a content type no
+    parameters. A service that takes some methods only never sees another.
 
         require weekday(now, zone: "Europe/Berlin") != "Sunday"
     ==
@@ -56,7 +57,7 @@ def _compared(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
     )  # fmt: skip
     for visit in policy.visits:
         for expr in look.expressions(visit.statement):
-            if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=", "in", "starts_with"):
+            if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=", "in", *_OF_A_PIECE):
                 for value, constant in ((expr.left, expr.right), (expr.right, expr.left)):
                     if isinstance(constant, p.Const) and (constant is expr.right or expr.op in ("==", "!=")):
                         yield constant.span, _judged(visit, value, constant, expr.op, written)
@@ -73,26 +74,45 @@ def _compared(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
 def _judged(
     visit: Visit, value: p.Expr, constant: p.Const, op: str, written: Written
 ) -> Finding | None:
-    problem = _problem(visit, value)
+    problem = _problem(value, visit.service.methods if visit.service is not None else ())
     if problem is None or any(_is(value, message, field) for message, field in written):
         return None
-    if op == "starts_with":
-        if not _is(value, "request", "path") or not isinstance(constant.value, str) or constant.value[:1] == "/":
-            return None
-        whys = ["it begins with `/`"] if constant.value else []
+    what = "this case is never taken" if op == "match" else f"this is {'always' if op == '!=' else 'never'} true"
+    if op in _OF_A_PIECE:
+        problem = _of_a_piece(value, op)
+        whys = [problem(constant.value)] if constant.value else []
     else:
         values = constant.value if op == "in" and isinstance(constant.value, (list, range)) else [constant.value]
         if isinstance(values, range) and len(values) > 1000:
             return None
         whys = [problem(each) for each in values]
+        if op == "in" and not all(whys):  # what the service does not take may be asked for beside what it does
+            whys = [(_problem(value, ()) or problem)(each) for each in values]
+            place = next((at for at, why in enumerate(whys) if why and isinstance(values, list)), None)
+            if place is None:
+                return None
+            what, whys = f"`{values[place]}` in it is never found", [whys[place]]
     if not whys or not all(whys):
         return None
-    said = "always" if op == "!=" else "never"
-    what = "this case is never taken" if op == "match" else f"this is {said} true"
     return Finding(
         constant.span, f"{what}: `{look.text_of(value)}` is never that", label=whys[0], help="write what it can be",
         fix=_mended(constant, problem),
     )  # fmt: skip
+
+
+def _of_a_piece(value: p.Expr, op: str) -> Problem:
+    """As `_problem`, of text that it begins or ends with, or has in it."""
+    if _is(value, "request", "path"):
+        return _path if op == "starts_with" else lambda text: _path(f"/{text}")
+    if isinstance(value, p.MessageField) and value.field == "content_type":
+        return _media_type
+    if isinstance(value, p.FunctionCall) and value.card.name in ("lower", "upper"):
+        return _problem(value, ()) or _anything
+    return _anything
+
+
+def _anything(_: Any) -> str:
+    return ""
 
 
 def _mended(constant: p.Const, problem: Problem) -> Fix | None:
@@ -107,12 +127,13 @@ def _mended(constant: p.Const, problem: Problem) -> Fix | None:
     return None
 
 
-def _problem(visit: Visit, value: p.Expr) -> Problem | None:
+def _problem(value: p.Expr, methods: tuple[str, ...]) -> Problem | None:
     if _is(value, "request", "method"):
-        methods = visit.service.methods if visit.service is not None else ()
         return lambda method: _method(method, methods)
     if _is(value, "request", "scheme"):
         return lambda scheme: _one_of(scheme, frozenset({"http", "https"}))
+    if _is(value, "request", "host"):
+        return _small
     if _is(value, "request", "path"):
         return _path
     if _is(value, "request", "content_type") or _is(value, "response", "content_type"):
@@ -126,7 +147,9 @@ def _problem(visit: Visit, value: p.Expr) -> Problem | None:
         if name == "hour":
             return lambda hour: "" if not isinstance(hour, int) or 0 <= hour <= 23 else "it is from 0 to 23"
         if name == "lower":
-            return lambda text: "it is in small letters" if isinstance(text, str) and text != text.lower() else ""
+            return _small
+        if name == "upper":
+            return lambda text: "it is in capitals" if isinstance(text, str) and text != text.upper() else ""
         return _hexadecimal if name in _HEXADECIMAL else None
     member = _member(value)
     if member == "kind":
@@ -160,6 +183,10 @@ def _one_of(value: Any, known: frozenset[str]) -> str:
     if not isinstance(value, str) or value in known:
         return ""
     return f"it is {', '.join(f'`{each}`' for each in sorted(known)[:-1])} or `{max(known)}`"
+
+
+def _small(text: Any) -> str:
+    return "it is in small letters" if isinstance(text, str) and text != text.lower() else ""
 
 
 def _path(path: Any) -> str:

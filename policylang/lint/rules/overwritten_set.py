@@ -16,8 +16,8 @@ from policylang.lint.rules.late_request_edit import reads
 class OverwrittenSet(Rule):
     """What is set is set again, or lost with the answer that it was written into, and nothing has read it.
 
-    `set` replaces a header field: a second `Set-Cookie` is no further cookie, but the only one. A `route` brings an
-    answer of its own in the place of what there was.
+    `set` replaces a header field: a second `Set-Cookie` is no further cookie, but the only one. A `route` or `respond`
+    brings an answer of its own in the place of what there was.
 
         route orders
         set response.header["Cache-Control"] = "no-store"
@@ -50,9 +50,9 @@ def _replacing(block: p.Block) -> dict[object, list[int]]:
     """Where each place is written; under "response" where all of that is replaced."""
     found: dict[object, list[int]] = {}
     for index, statement in enumerate(block.statements):
-        if isinstance(statement, p.SetPlace):
+        if isinstance(statement, (p.SetPlace, p.RemovePlace)):
             found.setdefault(_place(statement.place), []).append(index)
-        elif isinstance(statement, p.Invoke) and statement.card.answers:
+        elif isinstance(statement, p.Respond) or (isinstance(statement, p.Invoke) and statement.card.answers):
             found.setdefault("response", []).append(index)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -11,7 +12,7 @@ from policylang.lint.look import Visit, calls, parts, within
 from policylang.lint.moves import dropped
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import Passed, agreed, body_of, certain
+from policylang.lint.ways import Passed, agreed, body_of, certain, never_passes
 from policylang.source import Span
 from policylang.tree.facts import REQUEST, RESPONSE, binds, touches
 
@@ -65,9 +66,25 @@ def _told(statement: p.Statement) -> Iterator[tuple[Hashable, p.Statement]]:
     for each in certain(statement):
         if isinstance(each, p.Expand):
             return  # its body checks for itself
-        if not isinstance(each, p.If):
-            for _, condition in _conditions(each):
-                yield shape(condition), each
+        if isinstance(each, p.If):
+            if len(each.arms) == 1 and each.orelse is None and never_passes(each.arms[0][1]):
+                yield from ((shape(condition), each) for condition in _untrue(each.arms[0][0]))
+            continue
+        for _, condition in _conditions(each):
+            yield shape(condition), each
+            if isinstance(condition, p.BinaryOp) and condition.op == "and":
+                yield from ((shape(part), each) for part in _all_of(condition))
+
+
+def _untrue(condition: p.Expr) -> Iterator[p.Expr]:
+    """What is true when it is not."""
+    if isinstance(condition, p.UnaryOp) and condition.op == "not":
+        yield from _all_of(condition.operand)
+    elif isinstance(condition, p.BinaryOp) and condition.op == "or":
+        yield from _untrue(condition.left)
+        yield from _untrue(condition.right)
+    elif isinstance(condition, p.BinaryOp) and condition.op in ("==", "!="):
+        yield replace(condition, op="!=" if condition.op == "==" else "==")
 
 
 def _conditions(statement: p.Statement) -> Iterator[tuple[Span, p.Expr | p.Invoke]]:

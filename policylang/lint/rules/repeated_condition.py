@@ -41,7 +41,11 @@ class RepeatedCondition(Rule):
         inner: set[int] = set()
         for node in policy.nodes:
             if isinstance(node, n.If):
-                yield from self._twice([arm.condition for arm in node.arms], policy, "the branch is never taken", False)
+                if id(node) not in inner:
+                    yield from self._twice(list(_chain(node, inner)), policy, "the branch is never taken", False)
+            elif isinstance(node, n.Group) and node.kind == "any" and len(node.body.statements) > 2:
+                asked = [each.condition for each in node.body.statements if isinstance(each, n.Require)]
+                yield from self._twice(asked, policy, "this branch was tried before", False)
             elif isinstance(node, n.Binary) and node.op in ("and", "or") and id(node) not in inner:
                 operands = list(_operands(node, node.op, inner))
                 yield from self._twice(operands, policy, f"it stands on both sides of `{node.op}`", True)
@@ -51,7 +55,7 @@ class RepeatedCondition(Rule):
         for place, condition in enumerate(conditions):
             if any(isinstance(each, n.CallExpr) and each.name in _NEW_EACH_TIME for each in look.nodes(condition)):
                 continue
-            first = seen.setdefault(written(condition), condition)
+            first = seen.setdefault(_told(condition), condition)
             if first is condition:
                 continue
             fix = None
@@ -63,6 +67,22 @@ class RepeatedCondition(Rule):
                 condition.span, "this was asked before", label=why, labels=[Label(first.span, "asked here")],
                 help="ask for what was meant, or leave it out", fix=fix,
             )  # fmt: skip
+
+
+def _chain(node: n.If, inner: set[int]) -> Iterator[n.Expr]:
+    """The conditions of an `if`, also of one that is all of its `else`."""
+    inner.add(id(node))
+    yield from (arm.condition for arm in node.arms)
+    rest = () if node.orelse is None else node.orelse.statements
+    if len(rest) == 1 and isinstance(rest[0], n.If):
+        yield from _chain(rest[0], inner)
+
+
+def _told(condition: n.Expr) -> object:
+    """Equal for what asks the same, whichever side is which."""
+    if isinstance(condition, n.Binary) and condition.op in ("==", "!="):
+        return (condition.op, frozenset((written(condition.left), written(condition.right))))
+    return written(condition)
 
 
 def _operands(node: n.Expr, op: str, inner: set[int]) -> Iterator[n.Expr]:

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 
-_HERE = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"})
+_HERE = (frozenset({"127.0.0.1", "localhost", "0.0.0.0", "::"}), frozenset({"::1", "localhost", "::"}))
+"""What leads to one machine over IPv4, and over IPv6; `::` takes both."""
 
 
 class RoutedToItself(Rule):
@@ -51,7 +52,9 @@ class RoutedToItself(Rule):
                 for listen in policy.listens:
                     host, _, own = str(listen.values["address"]).rpartition(":")
                     host = host.strip("[]")
-                    if own == str(port) and (url.hostname == host or {url.hostname, host} <= _HERE):
+                    if own == str(port) and (
+                        url.hostname == host or any({url.hostname, host} <= names for names in _HERE)
+                    ):
                         yield Finding(
                             setting.span, "this is the gateway itself", labels=[Label(listen.span, "it listens here")],
                             help="name the server that is meant",

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit
-from policylang.lint.look import argument, calls, constant, given
+from policylang.lint.limits import unit_of
+from policylang.lint.look import argument, calls, constant, given, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
-from policylang.sdk.values import Rate
+from policylang.lint.ways import meaning
 from policylang.source import Span
 
 
@@ -33,15 +34,18 @@ class ShortQuota(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             statement = visit.statement
-            limit = constant(argument(statement, "limit"))
-            if calls(statement, "quota") and isinstance(limit, Rate) and limit.unit in ("s", "min"):
-                assert isinstance(statement, p.Invoke)
+            said = argument(statement, "limit")
+            if not isinstance(statement, p.Invoke) or not calls(statement, "quota") or said is None:
+                continue
+            limit = meaning(policy, visit.service, said)
+            if unit_of(limit) in ("s", "min"):
                 fix = None
                 if all(given(statement, name) is None for name in ("zone", "count", "when_down")):
                     start = statement.span.start
                     word = Span(statement.span.source, start, start + len("quota"))
                     fix = Fix("write `rate_limit`", (Edit(word, "rate_limit"),))
+                what = constant(limit) or text_of(limit)
                 yield Finding(
-                    statement.span, f"at the edge of two periods twice `{limit}` pass at once",
+                    statement.span, f"at the edge of two periods twice `{what}` pass at once",
                     help="use `rate_limit`, which has no edges", fix=fix,
                 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.limits import limits
+from policylang.lint.limits import limits, taken
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import certain, never_passes
@@ -52,14 +52,24 @@ class TiersInAny(Rule):
                         each for each in branches[place + 1 :] if not never_passes(p.Block(each.span, (each,)))
                     ]
                     if after:
-                        yield from _tier(branch, after[0].span, "any")
+                        yield from _tier((branch,), after[0].span)
             elif isinstance(statement, p.Else) and not never_passes(statement.right):
-                yield from _tier(statement.left, statement.right.span, "else")
+                yield from _tier((statement.left,), statement.right.span)
+            elif isinstance(statement, p.Try) and _limits_again(statement.handler):
+                yield from _tier(statement.body.statements, statement.handler.span)
 
 
-def _tier(branch: p.Statement, following: Span, word: str) -> Iterator[Finding]:
+def _limits_again(handler: p.Block) -> bool:
+    """Whether it has a limit for whatever has failed."""
+    return any(limits(each) for statement in handler.statements for each in certain(statement))
+
+
+def _tier(branch: tuple[p.Statement, ...], following: Span) -> Iterator[Finding]:
     chosen = False
-    for statement in certain(branch):
+    for statement in (each for outer in branch for each in certain(outer)):
+        if isinstance(statement, (p.If, p.Match)):
+            chosen = True
+            statement = next((each for each in taken(statement) if limits(each)), statement)
         if limits(statement):
             if chosen:
                 yield Finding(

@@ -11,7 +11,7 @@ from policylang.lint.entries import entries_of
 from policylang.lint.look import constant, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
-from policylang.lint.ways import agreed
+from policylang.lint.ways import agreed, meaning
 from policylang.source import Span
 
 
@@ -53,7 +53,7 @@ def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
 
 
 def _left_out(policy: Policy, service: p.Service | None, match: p.Match) -> Finding | None:
-    subject = match.subject
+    subject = meaning(policy, service, match.subject)
     if not isinstance(subject, p.MemberOf) or not isinstance(constant(subject.key), str):
         return None
     entries = entries_of(policy, service, subject.base)
@@ -65,7 +65,7 @@ def _left_out(policy: Policy, service: p.Service | None, match: p.Match) -> Find
     what = "`none`" if left[0] is None else f"`{left[0]}`"
     clients = "one client is" if len(left) == 1 else f"{len(left)} clients are"
     return Finding(
-        subject.span, f"`{text_of(subject)}` may be {what}, which no case takes: {clients} always refused",
+        match.subject.span, f"`{text_of(match.subject)}` may be {what}, which no case takes: {clients} always refused",
         help="add a case for it, or `else`",
     )  # fmt: skip
 
