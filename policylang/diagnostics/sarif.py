@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from policylang.diagnostics.model import Diagnostic, Fix, Severity
@@ -13,11 +13,12 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
-def render(diagnostics: Iterable[Diagnostic], *, version: str = "") -> str:
-    """One run of the tool `pol` with a result for each diagnostic; `version` is the tool's."""
+def render(diagnostics: Iterable[Diagnostic], *, version: str = "", pages: Mapping[str, str] | None = None) -> str:
+    """One run of the tool `pol` with a result for each diagnostic; `version` is the tool's, `pages` are Markdown by
+    the names of diagnostics."""
     found = list(diagnostics)
     names = sorted({d.name for d in found})
-    driver: dict[str, object] = {"name": "pol", "rules": [_rule(name) for name in names]}
+    driver: dict[str, object] = {"name": "pol", "rules": [_rule(name, (pages or {}).get(name, "")) for name in names]}
     if version:
         driver["version"] = version
     run = {
@@ -29,8 +30,13 @@ def render(diagnostics: Iterable[Diagnostic], *, version: str = "") -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False, indent=2) + "\n"
 
 
-def _rule(name: str) -> dict[str, object]:
-    return {"id": name, "help": {"text": f"pol explain {name}"}}
+def _rule(name: str, page: str) -> dict[str, object]:
+    """With the first sentence of its page, which is what lists of findings show."""
+    found: dict[str, object] = {"id": name, "help": {"text": f"pol explain {name}"}}
+    if page:
+        found["shortDescription"] = {"text": page.split("\n\n")[1].split("\n")[0].strip()}
+        found["help"] = {"text": f"pol explain {name}", "markdown": page}
+    return found
 
 
 def _result(d: Diagnostic, index: int) -> dict[str, object]:
@@ -75,4 +81,4 @@ def _region(span: Span) -> dict[str, int]:
 
 
 def _uri(name: str) -> str:
-    return "stdin" if name == "-" else quote(name.replace("\\", "/"))
+    return "stdin" if name == "-" else quote(name.replace("\\", "/").encode("utf-8", "surrogateescape"))

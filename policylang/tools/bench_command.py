@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from policylang.tools.check_command import read
 from policylang.tools.findings import show
 from policylang.tools.main import FINDINGS, FINE, USAGE, use_color
+from policylang.tools.rewriting import writing
 
 if TYPE_CHECKING:
     from policylang.testing.cost import Costs
@@ -63,7 +64,7 @@ def run(found: argparse.Namespace) -> int:
         return USAGE
     figures = _figures(costs)
     if found.save:
-        with open(found.save, "w", encoding="utf-8") as out:
+        with writing(found.save), open(found.save, "w", encoding="utf-8") as out:
             out.write(json.dumps(figures, indent=1) + "\n")
     slower = _slower(costs, before, found.slower) if before is not None else []
     if found.format == "json":

@@ -20,6 +20,7 @@ from policylang.tools.reference import (
     variables_page,
     written_pages,
 )  # fmt: skip
+from policylang.tools.rewriting import writing
 from policylang.tools.rule_pages import rules_page
 
 STATEMENTS = (
@@ -45,8 +46,9 @@ def run(found: argparse.Namespace) -> int:
             print(f"{folder / name} is stale; run `pol docs {folder}`", file=sys.stderr)
         return FINDINGS if stale or gone else FINE
     for name in stale:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(pages[name], "utf-8")
+        with writing(str(folder / name)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(pages[name], "utf-8")
     for name in gone:
         (folder / name).unlink()
     print(f"{len(pages)} pages in {folder}, {len(stale)} written, {len(gone)} removed", file=sys.stderr)

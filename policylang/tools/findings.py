@@ -14,8 +14,19 @@ RENDERERS = {"text": "text", "json": "as_json", "sarif": "sarif", "github": "git
 def show(diagnostics: Sequence[Diagnostic], format: str, color: bool, files: Sequence[str] = ()) -> None:
     """`files`: what was read, as some formats tell of that too."""
     render = import_module(f"policylang.diagnostics.{RENDERERS[format]}").render
-    given: dict[str, dict[str, object]] = {"text": {"color": color}, "junit": {"files": files}}
-    written: str = render(diagnostics, **given.get(format, {}))
+    given: dict[str, object] = {}
+    if format == "text":
+        given = {"color": color}
+    elif format == "junit":
+        given = {"files": files}
+    elif format == "sarif":
+        from importlib.metadata import version
+
+        from policylang.tools.reference import page
+
+        pages = {name: page(name) or "" for name in {each.name for each in diagnostics}}
+        given = {"version": version("polgate"), "pages": pages}
+    written: str = render(diagnostics, **given)
     if written:
         print(written.rstrip("\n"))
     if diagnostics and format == "text":

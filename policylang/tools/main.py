@@ -26,6 +26,10 @@ COMMANDS = {
 FINE, FINDINGS, USAGE, DEFECT = 0, 1, 2, 3
 
 
+class NotWritten(OSError):
+    """A file could not be written, which `filename` names."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs and exits: 0 fine, 1 findings, 2 usage or an unreadable file, 3 a defect of ours."""
     gc.disable()  # a command lives for a second at most, and keeps nearly all it makes
@@ -87,7 +91,8 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         if error.filename is None:
             raise  # of what is written, or of the machine
-        print(f"pol: cannot read `{error.filename}`: {(error.strerror or 'failed').lower()}", file=sys.stderr)
+        does = "write" if isinstance(error, NotWritten) else "read"
+        print(f"pol: cannot {does} `{error.filename}`: {(error.strerror or 'failed').lower()}", file=sys.stderr)
         return USAGE
     except Exception as error:
         if os.environ.get("POL_DEBUG"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from policylang.lint.known import NAME, all_rules
 from policylang.tools.main import FINE, USAGE
+from policylang.tools.rewriting import writing
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +30,9 @@ def run(found: argparse.Namespace) -> int:
         return _refused(f"`{folder}` is there already: choose another folder with --folder")
     for name, text in KINDS[found.kind](found.name).items():
         path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        with writing(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
         print(path)
     print(f"try it: pip install -e {folder} && python -m pytest {folder}", file=sys.stderr)
     return FINE

@@ -21,8 +21,13 @@ def policies(paths: Iterable[str]) -> list[str]:
         if os.path.isdir(path):
             found += _roots(sorted(each for each in below(path) if not each.endswith(TESTS)))
         else:
-            found.append(path)
+            found.append(plain(path))
     return list(dict.fromkeys(found))
+
+
+def plain(path: str) -> str:
+    """The path as imports are called, so that one file has one name; where links may turn it stays as it is."""
+    return path if not path or ".." in path.split(os.sep) else os.path.normpath(path)
 
 
 def some_policies(paths: Sequence[str]) -> list[str]:

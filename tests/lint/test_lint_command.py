@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -78,7 +79,10 @@ def test_formats_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     (found,) = json.loads(capsys.readouterr().out)["diagnostics"]
     assert (found["name"], found["file"], found["line"]) == ("limit-after-route", "late.pol", 11)
     assert run(["lint", "--format", "sarif", *files]) == 1
-    (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    (log,) = json.loads(capsys.readouterr().out)["runs"]
+    (result,) = log["results"]
+    assert set(log["tool"]["driver"]) == {"name", "version", "rules"}
+    assert log["tool"]["driver"]["rules"][0]["shortDescription"]["text"].endswith(".")
     assert (result["ruleId"], result["level"]) == ("limit-after-route", "warning")
     assert run(["lint", "--format", "github", *files]) == 1
     assert capsys.readouterr().out.startswith("::warning file=late.pol,line=11,")
@@ -243,6 +247,51 @@ def test_diff_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line for line in lines[2:] if line[0] in "+-"] == ["-    # lint-allow limit-after-route: of old"]
     assert run(["lint", "--diff", write("right.pol", RIGHT)]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_a_diff_has_each_line_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where ends of lines differ alone, and where a text has what others take for an end of a line."""
+    texts = {"crlf.pol": RIGHT.replace("\n", "\r\n"), "short.pol": RIGHT[:-1],
+             "odd.pol": USELESS.replace("    #", '    log "\u2028\x85"\n    #')}  # fmt: skip
+    for name, text in texts.items():
+        Path(name).write_bytes(text.encode())
+        command = [*(["lint", "--fix"] if name == "odd.pol" else ["fmt"]), name]
+        assert run([*command, "--diff"]) == 1
+        _, _, _, *lines = capsys.readouterr().out.replace("\n\\ No newline at end of file", "\\").split("\n")
+        old, new = (
+            "".join(line[1:] + "\n" for line in lines if line[:1] in (" ", sign)).replace("\\\n", "") for sign in "-+"
+        )
+        assert run(command) == 0
+        assert text.replace(old, new) == Path(name).read_bytes().decode() != text
+        capsys.readouterr()
+
+
+def test_a_file_that_cannot_be_written_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("useless.pol", USELESS)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for command in (["lint", "--fix"], ["fmt"]):
+        Path("useless.pol").write_text(USELESS.replace("    ", "  "))
+        assert run([*command, "useless.pol"]) == 2
+        assert capsys.readouterr().err == "pol: cannot write `useless.pol`: permission denied\n"
+    assert [each.name for each in Path().iterdir()] == ["useless.pol"]
+
+
+def test_who_owns_a_file_stays_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("useless.pol", USELESS)
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "chown", lambda path, user, group: given.append((user, group)))
+    assert run(["lint", "--fix", "useless.pol"]) == 0
+    assert given == [(Path("useless.pol").stat().st_uid, Path("useless.pol").stat().st_gid)]
+
+
+def test_one_file_is_one_policy_whatever_its_path_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    write("lib.pol", "# lint-allow no-such: why\nassertion asked() {\n    require request.query.a != none\n}\n")
+    write("one.pol", importing("lib.pol", "asked\n    route orders"))
+    assert run(["lint", "--format", "json", "--rule", "unknown-rule", "./one.pol", "one.pol", "./lib.pol"]) == 1
+    found = json.loads(capsys.readouterr().out)["diagnostics"]
+    assert [(each["name"], each["file"]) for each in found] == [("unknown-rule", "lib.pol")]
 
 
 def test_what_no_fix_mends_is_still_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,6 +170,24 @@ def test_sarif() -> None:
     assert change["replacements"][0]["insertedContent"]["text"] == "x"
 
 
+def test_sarif_has_what_is_read_of_a_rule_in_lists() -> None:
+    page = "# unset-variable\n\nA name that is not set. \nMore of it.\n"
+    (run,) = json.loads(sarif.render([example()], pages={"unset-variable": page}))["runs"]
+    assert run["tool"]["driver"]["rules"][0] == {
+        "id": "unset-variable", "shortDescription": {"text": "A name that is not set."},
+        "help": {"text": "pol explain unset-variable", "markdown": page},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "uri"), [("a b:c.pol", "a%20b%3Ac.pol"), ("caf\udce9/é.pol", "caf%E9/%C3%A9.pol")]
+)
+def test_a_file_of_any_name_has_a_uri(name: str, uri: str) -> None:
+    found = Diagnostic("a-b", Span(Source(name, "a"), 0, 1), "m")
+    (result,) = json.loads(sarif.render([found]))["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {"uri": uri}
+
+
 def test_github() -> None:
     assert github.render([example()]) == (
         "::error file=payments.pol,line=7,endLine=7,col=26,endColumn=28,title=unset-variable"
