@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, own_expressions
+from policylang.lint.likeness import shape
+from policylang.lint.look import Visit, expressions, own_expressions
+from policylang.lint.origins import SENT
 from policylang.lint.policy import Policy
+from policylang.lint.ways import earlier, meaning
 from policylang.lint.written import place_of
 from policylang.tree.facts import REQUEST, RESPONSE, bodies, needs
 
 MESSAGES = {REQUEST: "request", RESPONSE: "response"}
+_MESSAGE = SENT | {"path", "request", "response"}
+"""Kinds of origins that come with a message; what an entry or a token says, somebody here has written."""
 
 
 def holds(statement: p.Statement) -> int:
@@ -45,12 +50,26 @@ def held_in_vain(policy: Policy) -> Iterator[tuple[Visit, int]]:
         yield from ((visit, held) for visit, held in vain if held & wanted)
 
 
-def chosen_loop(visit: Visit) -> p.For | None:
-    """The loop around it whose rounds a message decides on. `slice` with written ends bounds them."""
-    for each in reversed(visit.parents):
-        if isinstance(each, p.For):
-            listed = each.iterable
-            cut = isinstance(listed, p.FunctionCall) and listed.card.name == "slice"
-            if not isinstance(listed, (p.Const, p.ListOf)) and not cut:
-                return each
+def chosen_loop(policy: Policy, visit: Visit) -> p.For | None:
+    """The loop around it whose rounds a message decides on. `slice`, and a look at its `length` before, bound them."""
+    at = visit.outer
+    while at is not None:
+        if isinstance(at.statement, p.For) and _told_by_message(policy, at, at.statement.iterable):
+            return at.statement
+        at = at.outer
     return None
+
+
+def _told_by_message(policy: Policy, visit: Visit, listed: p.Expr) -> bool:
+    made = meaning(policy, visit.service, listed)
+    if isinstance(made, p.ListOf) or (isinstance(made, p.FunctionCall) and made.card.name == "slice"):
+        return False
+    kinds = {kind for kind, _ in policy.origins.of(visit.service).flows(listed)}
+    return not kinds.isdisjoint(_MESSAGE) and not any(_measures(each, listed) for each in earlier(policy, visit))
+
+
+def _measures(statement: p.Statement, listed: p.Expr) -> bool:
+    return isinstance(statement, (p.Require, p.If)) and any(
+        isinstance(expr, p.FunctionCall) and expr.card.name == "length" and shape(expr.args[0]) == shape(listed)
+        for expr in expressions(statement)
+    )  # fmt: skip

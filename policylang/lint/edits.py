@@ -6,8 +6,9 @@ import re
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit, Fix
-from policylang.source import Span
+from policylang.source import Source, Span
 from policylang.syntax import nodes as n
+from policylang.syntax.parser import parse
 
 
 def fix(title: str, *edits: Edit | None, safe: bool = False) -> Fix | None:
@@ -31,6 +32,14 @@ def in_key(statement: p.Statement, span: Span) -> bool:
     else:
         return False
     return any(each.span.start <= span.start < each.span.end for each in keys)
+
+
+def loose(expr: p.Expr) -> bool:
+    """Whether it is written with an operator, so that it may need parentheses in another place; what is folded has only
+    its text to say so."""
+    file, _ = parse(Source("part", f"let part = ({expr.span.text})"))
+    declared = file.declarations[0] if file.declarations else None
+    return not isinstance(declared, n.Constant) or isinstance(declared.value, (n.Unary, n.Binary, n.Conditional))
 
 
 def without_statement(file: n.File, block: n.Block, statement: n.Statement) -> Edit | None:
@@ -109,6 +118,6 @@ def outdented(text: str, columns: int) -> str:
 
 
 __all__ = [
-    "commented", "fix", "in_key", "outdented", "unwrapped", "without_argument", "without_declaration",
+    "commented", "fix", "in_key", "loose", "outdented", "unwrapped", "without_argument", "without_declaration",
     "without_statement",
 ]  # fmt: skip

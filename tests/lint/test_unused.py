@@ -146,7 +146,7 @@ service x "/x/{id}" {
 }
 """
     assert unused({"policy.pol": policy}) == [
-        f"variable policy.pol {name}" for name in ("b", "reset", "entry", "problem", "status")
+        f"variable policy.pol {name}" for name in ("b", "reset", "each", "entry", "problem", "status")
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -10,8 +11,9 @@ from policylang.lint.look import Visit, argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
+from policylang.tree.facts import blocks
 
-_FORBIDDING = ("no-store", "no-cache", "private")
+_FORBIDDING = re.compile(r"no-store|no-cache|private|s-maxage=0\b|^(?!.*s-maxage).*max-age=0\b", re.I)
 
 
 class CacheKeepsNothing(Rule):
@@ -39,13 +41,14 @@ class CacheKeepsNothing(Rule):
             if cache is not None and why:
                 yield Finding(
                     visit.statement.span, f"an answer {why} is not kept",
-                    labels=[Label(_head(cache.span), "what this is to keep")], help="put it behind the block",
+                    labels=[Label(_head(cache), "what this is to keep")], help="put it behind the block",
                 )  # fmt: skip
 
 
-def _head(span: Span) -> Span:
-    end = span.source.text.find("{", span.start)
-    return Span(span.source, span.start, len(span.source.text[:end].rstrip()))
+def _head(cache: p.Statement) -> Span:
+    source, start = cache.span.source, cache.span.start
+    end = blocks(cache)[0].span.start
+    return Span(source, start, start + len(source.text[start:end].rstrip()))
 
 
 def _prevents(visit: Visit, cache: p.Statement) -> str:
@@ -59,5 +62,5 @@ def _prevents(visit: Visit, cache: p.Statement) -> str:
     field = str(constant(place.key)).lower()
     if field == "set-cookie":
         return "with `Set-Cookie`"
-    forbids = field == "cache-control" and any(word in str(value).lower() for word in _FORBIDDING)
+    forbids = field == "cache-control" and _FORBIDDING.search(str(value)) is not None
     return "with such a `Cache-Control`" if forbids and constant(argument(cache, "override")) is not True else ""

@@ -1,4 +1,4 @@
-"""`or` after `or`, each comparing the same value."""
+"""`or` after `or`, or `and` after `and`, each comparing the same value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule, Severity
 
 _FEWEST = 3
+_COMPARING = {"or": "==", "and": "!="}
 
 
 class ChainOfComparisons(Rule):
-    """A value that may be one of three and more is looked for in a list.
+    """A value that may be one of three and more, or none of them, is looked for in a list.
 
         require path.id == "1" or path.id == "2" or path.id == "3"
     ==
@@ -31,15 +32,16 @@ class ChainOfComparisons(Rule):
         for visit in policy.visits:
             inner: set[int] = set()
             for expr in expressions(visit.statement):
-                if id(expr) in inner or not (isinstance(expr, p.BinaryOp) and expr.op == "or"):
+                if id(expr) in inner or not (isinstance(expr, p.BinaryOp) and expr.op in _COMPARING):
                     continue
-                compared = [_compared(each) for each in _alternatives(expr, inner)]
+                compared = [_compared(each, _COMPARING[expr.op]) for each in _joined(expr, expr.op, inner)]
                 found = [each for each in compared if each is not None]
                 subjects = {text_of(left) for left, _ in found}
                 if len(found) < max(_FEWEST, len(compared)) or len(subjects) != 1:
                     continue
                 left, text = found[0][0], ", ".join(text_of(right) for _, right in found)
                 better = f"{text_of(left)} in [{text}]"
+                better = f"not ({better})" if expr.op == "and" else better
                 alike = len({left.type, *(right.type for _, right in found)}) == 1 and not left.type.optional
                 alike = alike and not expr.private  # `in` takes no care of the time that it takes
                 plain = isinstance(left, (p.SlotRef, p.MessageField, p.Named, p.ContextValue, p.MemberOf))
@@ -53,16 +55,17 @@ class ChainOfComparisons(Rule):
                 )  # fmt: skip
 
 
-def _alternatives(expr: p.Expr, inner: set[int]) -> Iterator[p.Expr]:
+def _joined(expr: p.Expr, op: str, inner: set[int]) -> Iterator[p.Expr]:
     inner.add(id(expr))
-    if isinstance(expr, p.BinaryOp) and expr.op == "or":
-        yield from _alternatives(expr.left, inner)
-        yield from _alternatives(expr.right, inner)
+    if isinstance(expr, p.BinaryOp) and expr.op == op:
+        yield from _joined(expr.left, op, inner)
+        yield from _joined(expr.right, op, inner)
     else:
         yield expr
 
 
-def _compared(expr: p.Expr) -> tuple[p.Expr, p.Const] | None:
-    if not (isinstance(expr, p.BinaryOp) and expr.op == "==" and isinstance(expr.right, p.Const)):
+def _compared(expr: p.Expr, op: str) -> tuple[p.Expr, p.Const] | None:
+    if not (isinstance(expr, p.BinaryOp) and expr.op == op):
         return None
-    return (expr.left, expr.right) if expr.right.type.name != "none" else None
+    left, right = (expr.right, expr.left) if isinstance(expr.left, p.Const) else (expr.left, expr.right)
+    return (left, right) if isinstance(right, p.Const) and right.type.name != "none" else None

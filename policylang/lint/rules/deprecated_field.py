@@ -21,6 +21,7 @@ _INSTEAD = {
     "p3p": "leave it out: no browser reads it",
     "pragma": "set `Cache-Control` (RFC 9111, 5.4)",
     "public-key-pins": "leave it out: no browser reads it",
+    "public-key-pins-report-only": "leave it out: no browser reads it",
     "report-to": "set `Reporting-Endpoints`",
     "set-cookie2": "set `Set-Cookie` (RFC 6265)",
     "warning": "leave it out (RFC 9111, 5.5)",

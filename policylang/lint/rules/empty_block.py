@@ -41,6 +41,8 @@ class EmptyBlock(Rule):
                 if isinstance(each, n.Global) and not each.body.statements:
                     gone = None if commented(file, each.span) else without_declaration(each)
                     yield _finding(each.body, fix("take it out", gone, safe=True))
+                elif isinstance(each, n.AssertionDeclaration) and not each.body.statements:
+                    yield _finding(each.body, None)
                 elif isinstance(each, n.Service) and each.on_failure is not None and not each.on_failure.statements:
                     yield _finding(each.on_failure, None)
         for found in policy.written:

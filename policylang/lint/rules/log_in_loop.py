@@ -29,7 +29,7 @@ class LogInLoop(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             if calls(visit.statement, "log"):
-                loop = chosen_loop(visit)
+                loop = chosen_loop(policy, visit)
                 if loop is not None:
                     yield Finding(
                         visit.statement.span, "every round writes a line, and the message says how many there are",

@@ -20,7 +20,7 @@ class MethodByHand(Rule):
     """Which methods a service has stands in its head.
 
     With `methods:` another method is answered 405 with `Allow` before anything is run for it; a `require` refuses it
-    with 403, and no client knows why.
+    with 403, and no client knows why. HEAD passes where GET does.
 
         service items "/items" {
             require request.method == "GET"
@@ -51,12 +51,26 @@ class MethodByHand(Rule):
 
 def _methods(statement: p.Statement) -> list[str]:
     """Those that it lets pass, as they are written in a list."""
-    test = statement.condition if isinstance(statement, p.Require) else None
-    if not (isinstance(test, p.BinaryOp) and test.op in ("==", "in") and _is_method(test.left)):
+    if isinstance(statement, p.Require):
+        test, passes = statement.condition, True
+    elif isinstance(statement, p.If) and len(statement.arms) == 1 and _refuses(statement):
+        test, passes = statement.arms[0][0], False
+    else:
+        return []
+    while isinstance(test, p.UnaryOp) and test.op == "not":
+        test, passes = test.operand, not passes
+    operators = ("==", "in") if passes else ("!=",)
+    if not (isinstance(test, p.BinaryOp) and test.op in operators and _is_method(test.left)):
         return []
     value = constant(test.right)
     found = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     return [f'"{each}"' for each in found]
+
+
+def _refuses(statement: p.If) -> bool:
+    """Whether it does nothing but fail."""
+    inner = statement.arms[0][1].statements
+    return statement.orelse is None and len(inner) == 1 and isinstance(inner[0], p.Fail)
 
 
 def _is_method(expr: p.Expr) -> bool:

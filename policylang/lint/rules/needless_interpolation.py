@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit
-from policylang.lint.edits import fix, in_key
+from policylang.lint.edits import fix, in_key, loose
 from policylang.lint.look import expressions
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule, Severity
@@ -34,7 +34,7 @@ class NeedlessInterpolation(Rule):
                     part = expr.parts[0]
                     if isinstance(part, p.Expr) and part.type.name == "string" and not part.type.optional:
                         text = part.span.text
-                        plain = not isinstance(part, (p.BinaryOp, p.UnaryOp, p.IfExpr)) and "\n" not in text
+                        plain = "\n" not in text and not loose(part)
                         yield Finding(
                             expr.span, f"`{text}` is text already" if plain else "this is text already",
                             help="write it without quotes",

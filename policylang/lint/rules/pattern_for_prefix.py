@@ -54,6 +54,10 @@ class PatternForPrefix(Rule):
 def _better(pattern: str) -> tuple[str, str] | None:
     """The operator and the text; a pattern that is held nowhere is left to those who ask what it was meant to be."""
     start, end = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
+    if start and not end:
+        pattern = pattern.removesuffix(".*")
+    elif end and not start:
+        pattern = pattern.removeprefix(".*")
     text = _literal(pattern[1 if start else 0 : -1 if end else None])
     if not text or not (start or end):
         return None

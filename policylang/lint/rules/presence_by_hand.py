@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit
-from policylang.lint.edits import fix, in_key
+from policylang.lint.edits import fix, in_key, loose
 from policylang.lint.look import expressions, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule, Severity
@@ -34,8 +34,7 @@ class PresenceByHand(Rule):
                 if found is None:
                     continue
                 value, other = found
-                loose = (p.BinaryOp, p.UnaryOp, p.IfExpr)
-                plain = not isinstance(value, loose) and not isinstance(other, loose) and "#" not in expr.span.text
+                plain = not loose(value) and not loose(other) and "#" not in expr.span.text
                 text = f"{text_of(value)} ?? {text_of(other)}"
                 yield Finding(
                     expr.span, "this asks whether a value is there, which `??` asks", help=f"write `{text}`",

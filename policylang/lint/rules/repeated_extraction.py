@@ -10,12 +10,11 @@ from policylang.lint.likeness import shape
 from policylang.lint.look import own_expressions, parts, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.source import Span
 from policylang.tree.facts import blocks, writes
 
 _EXTRACTS = frozenset({"xpath", "jsonpath", "regex"})
 _BODY = frozenset({"body", "text", "json", "xml"})
-Seen = dict[Hashable, Span]
+Seen = dict[Hashable, p.Expr]
 
 
 class RepeatedExtraction(Rule):
@@ -49,7 +48,7 @@ def _block(block: p.Block, seen: Seen) -> Iterator[Finding]:
             for part in parts(expr):
                 if not _extracts(part):
                     continue
-                before = seen.setdefault(shape(part), part.span)
+                before = seen.setdefault(shape(part), part).span
                 if before != part.span:
                     yield Finding(
                         part.span, f"`{text_of(part)}` has been looked for already",
@@ -60,6 +59,9 @@ def _block(block: p.Block, seen: Seen) -> Iterator[Finding]:
             yield from _block(inner, seen if in_turn else dict(seen))
         if _changes(statement):
             seen.clear()
+        elif isinstance(statement, (p.SetPlace, p.RemovePlace)):
+            for key in [key for key, expr in seen.items() if _of_head(expr)]:
+                del seen[key]
 
 
 def _first(statement: p.Statement) -> Iterator[p.Expr]:
@@ -72,6 +74,14 @@ def _first(statement: p.Statement) -> Iterator[p.Expr]:
 
 def _extracts(expr: p.Expr) -> bool:
     return isinstance(expr, p.FunctionCall) and expr.card.name in _EXTRACTS
+
+
+def _of_head(expr: p.Expr) -> bool:
+    """Whether it is looked for in a field or another part of a message's head."""
+    return any(
+        isinstance(part, p.Named) or (isinstance(part, p.MessageField) and part.field not in _BODY)
+        for part in parts(expr)
+    )  # fmt: skip
 
 
 def _changes(statement: p.Statement) -> bool:

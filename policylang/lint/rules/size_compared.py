@@ -34,23 +34,45 @@ class SizeCompared(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             statement = visit.statement
+            tests: list[tuple[p.Expr, bool]] = []
             if isinstance(statement, p.Require):
-                bound = _bound(statement.condition, True)
-                cure = None
-                if bound is not None and "<=" in statement.span.text and "\n" not in statement.span.text:
-                    cure = fix("write `limit_size`", Edit(statement.span, f"limit_size request, {bound.span.text}"))
-                found = [(statement.condition, bound, cure)]
+                tests = [(statement.condition, True)]
             elif isinstance(statement, p.If):
-                # One that goes elsewhere with what is large needs its size.
-                found = [(test, _bound(test, False), None) for test, block in statement.arms if never_passes(block)]
-            else:
+                tests = [(test, False) for test, block in statement.arms if never_passes(block)]
+            # One that goes elsewhere with what is large needs its size.
+            if not tests or any(map(_goes_elsewhere, visit.parents)):
                 continue
-            for condition, bound, cure in found:
-                if bound is not None:
+            for test, passes in tests:
+                for condition, bound in _bounds(test, passes):
+                    cure = None
+                    if test is condition and passes and "<=" in test.span.text and "\n" not in statement.span.text:
+                        cure = fix("write `limit_size`", Edit(statement.span, f"limit_size request, {bound.span.text}"))
                     yield Finding(
                         condition.span, "the whole body is read before this says that it is too large",
                         help=f"write `limit_size request, {bound.span.text}`", fix=cure,
                     )  # fmt: skip
+
+
+def _goes_elsewhere(around: p.Statement) -> bool:
+    """Whether something is tried in place of what refuses in it."""
+    if isinstance(around, p.Else):
+        return not never_passes(around.right)
+    if isinstance(around, p.Try):
+        return not never_passes(around.handler)
+    return isinstance(around, p.Group) and around.kind in ("any", "none")
+
+
+def _bounds(test: p.Expr, passes: bool) -> Iterator[tuple[p.Expr, p.Expr]]:
+    """The comparisons that must hold, and may not for an `if` that refuses, each with its bound."""
+    if isinstance(test, p.UnaryOp) and test.op == "not":
+        yield from _bounds(test.operand, not passes)
+    elif isinstance(test, p.BinaryOp) and test.op == ("and" if passes else "or"):
+        yield from _bounds(test.left, passes)
+        yield from _bounds(test.right, passes)
+    else:
+        bound = _bound(test, passes)
+        if bound is not None:
+            yield test, bound
 
 
 def _bound(test: p.Expr, passes: bool) -> p.Expr | None:

@@ -17,7 +17,7 @@ class StoreInLoop(Rule):
     """A loop over what a request brings asks the store as often as the client likes, up to 1,000 times.
 
     On a cluster each round is a round trip. One entry may hold a list or a map; a list that is written in the policy
-    has the rounds that its author gave it.
+    has the rounds that its author gave it, and `require length(…) <= …` before the loop bounds those of another.
 
         for event in all(request.query.event) {
             not_replayed event, within: 1h
@@ -33,10 +33,10 @@ class StoreInLoop(Rule):
         for visit in policy.visits:
             statement = visit.statement
             if isinstance(statement, p.Invoke) and statement.card.waits and statement.card.group in _ASKED:
-                loop = chosen_loop(visit)
+                loop = chosen_loop(policy, visit)
                 if loop is not None:
                     yield Finding(
                         statement.span, "the store is asked in every round, and the message says how many there are",
                         labels=[Label(loop.iterable.span, "this has as many rounds as it likes, up to 1,000")],
-                        help="keep a list or a map under one key, or bound the list with `slice`",
+                        help="keep a list or a map under one key, or bound the list with `require length(…) <= …`",
                     )  # fmt: skip

@@ -15,6 +15,7 @@ from policylang.lint.written import Scope, Written, place_of
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
+_BINDING = (n.Let, n.Call, n.For, n.Try)
 _LITERALS = (n.Number, n.Bool, n.DurationValue, n.SizeValue, n.RateValue)
 
 
@@ -43,13 +44,16 @@ class UnusedVariable(Rule):
             written: set[str] = set()
             for each in policy.written_in(scope):
                 statement = each.statement
-                if not isinstance(statement, (n.Let, n.Call, n.Try)) or place_of(statement.span) in elsewhere:
+                if not isinstance(statement, _BINDING) or place_of(statement.span) in elsewhere:
                     continue
                 if read is None:
                     read, written = scope.reads(), _changed(scope)
                 if isinstance(statement, n.Let):
                     if not _known(statement.name, read):
                         yield _let(scope, each, statement, statement.name in written)
+                elif isinstance(statement, n.For):
+                    if not _known(statement.name, read):
+                        yield _round(statement)
                 elif isinstance(statement, n.Try):
                     if statement.name is not None and not _known(statement.name, read):
                         yield _caught(scope, statement)
@@ -75,6 +79,15 @@ def _let(scope: Scope, each: Written, node: n.Let, changed: bool) -> Finding:
     return Finding(
         node.name_span, message, help="read it, or take it out; `require … != none` checks without a name",
         fix=fix(f"take out `{node.name}`", edit, safe=literal),
+    )  # fmt: skip
+
+
+def _round(node: n.For) -> Finding:
+    name = f"_{node.name}"
+    return Finding(
+        node.name_span, f"no round reads `{node.name}`",
+        help=f"read it, or call it `{name}` if it is the rounds that count",
+        fix=fix(f"call it `{name}`", Edit(node.name_span, name)),
     )  # fmt: skip
 
 
