@@ -124,15 +124,17 @@ class More:
     """
 
     def __init__(self, program: p.Program) -> None:
-        self._goals = _goal_names(program)
+        self._own = program
+        self._goals: set[tuple[str, str]] = set()
         self._seen: set[bytes] = set()
 
     def among(self, programs: Mapping[bytes, p.Program]) -> list[bytes]:
         """Their keys; of a program that it was asked about before no more is said."""
         found = []
         for key, program in programs.items():
-            if key not in self._seen:
+            if program is not self._own and key not in self._seen:
                 self._seen.add(key)
+                self._goals = self._goals or _goal_names(self._own)
                 more = _goal_names(program)
                 if not more <= self._goals:
                     self._goals |= more

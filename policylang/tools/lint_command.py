@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from policylang.catalog import load_catalog
-from policylang.check import Checked, check_files
 from policylang.diagnostics import Diagnostic, Severity
 from policylang.lint.configuration import Configuration
 from policylang.lint.configured import cure, for_policy
@@ -22,6 +19,7 @@ from policylang.tools.check_command import read
 from policylang.tools.findings import show
 from policylang.tools.main import DEFECT, FINDINGS, FINE, USAGE, add_format, use_color
 from policylang.tools.policies import some_policies
+from policylang.tools.stand_ins import check_alone
 
 
 class Words(argparse.Action):
@@ -166,20 +164,9 @@ def _look(roots: Sequence[Root], texts: Mapping[str, str], known: dict[str, byte
 
     linted = []
     for root in roots:
-        checked = _checked(root.file, load)
+        checked = check_alone(root.file, load)
         linted.append((checked, lint(checked, load_catalog(), root.configuration)))
     return linted
-
-
-def _checked(file: str, load: Callable[[str], bytes]) -> Checked:
-    """Secrets need not be where a policy is read only: with nothing else missing, each stands in for itself."""
-    checked = check_files([file], load=load)
-    missing = checked.diagnostics if checked.program is None else ()
-    if not missing or not all(each.name in ("missing-secret", "missing-environment") for each in missing):
-        return checked
-    names = (name for each in missing for name in re.findall("`([^`]+)`", each.message))
-    again = check_files([file], load=load, environ={**os.environ, **{name: f"stands for {name}" for name in names}})
-    return checked if again.program is None else again
 
 
 def _tell(found: argparse.Namespace, linted: Linted) -> int:

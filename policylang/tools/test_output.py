@@ -23,16 +23,16 @@ _COLORS = {PASSED: "\x1b[32m", FAILED: "\x1b[1;31m", BROKEN: "\x1b[1;31m"}
 
 Told = dict[str, Any]
 """A test's result: `name`, `file`, `line`, `outcome`, `findings` as JSON has them, `text` and `github` of the same,
-`picture`, `requests`, `seconds`, and `counts` of coverage."""
+`picture`, `requests`, `seconds`, and of coverage `counts` and the surroundings that were `given`."""
 
 
-def told(result: Result, color: bool, counts: Any = None) -> Told:
+def told(result: Result, color: bool, counts: Any = None, given: Sequence[str] = ()) -> Told:
     return {
         "name": result.name, "file": result.file, "line": result.line, "outcome": result.outcome,
         "findings": [as_json.plain(each) for each in result.findings],
         "text": text.render(result.findings, color=color), "github": _annotated(result),
         "picture": result.picture, "requests": result.requests, "seconds": round(result.seconds, 6),
-        "counts": counts or {},
+        "counts": counts or {}, "given": given,
     }  # fmt: skip
 
 

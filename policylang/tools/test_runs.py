@@ -6,18 +6,23 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
-from policylang.check import Checked, check_files
+from policylang.check import Checked
+from policylang.check.program import Program
 from policylang.record import record
 from policylang.testing import coverage_data, coverage_html, coverage_text
-from policylang.testing.coverage import Counts, Coverage
+from policylang.testing.coverage import Counts, Coverage, Names
 from policylang.testing.coverage_report import Report, percent, report
+from policylang.testing.coverage_sites import More
 from policylang.testing.running import run as run_test
 from policylang.testing.suite import Suite, Test, load_suite
+from policylang.testing.suite import read as read_given
+from policylang.testing.world import WrongPolicy
 from policylang.tools.check_command import read
 from policylang.tools.main import use_color
 from policylang.tools.policies import policies
+from policylang.tools.stand_ins import check_alone
 from policylang.tools.test_files import NoTests, Reading, find
 from policylang.tools.test_output import PASSED, Output, Told, told, told_broken
 from policylang.tools.test_processes import run_all
@@ -51,6 +56,7 @@ class Runs:
         self.changes: list[str] = []
         self._loaded: dict[str, Loaded] = {}
         self._counts: dict[str, list[Counts]] = {}
+        self._given: dict[str, dict[str, None]] = {}
         self._output = Output(wanted.format, self.color, wanted.verbose)
 
     # --- running ---
@@ -63,7 +69,7 @@ class Runs:
         output = self._output = Output(self.wanted.format, self.color, self.wanted.verbose)
         for file in files:
             self._loaded[file] = self._load(file)
-            self._counts[file] = []
+            self._counts[file], self._given[file] = [], {}
         suites = [self._loaded[file].suite for file in files]
         for suite in suites:
             output.wrong(suite.diagnostics)
@@ -79,7 +85,8 @@ class Runs:
         try:
             for place, result in enumerate(results):
                 output.result(result)
-                self._counts.setdefault(result["file"], []).append(result["counts"])
+                self._counts[result["file"]].append(result["counts"])
+                self._given[result["file"]].update(dict.fromkeys(result["given"]))
                 stops = self.wanted.fail_fast and result["outcome"] != PASSED
                 if stops or place + 1 == len(tests) or tests[place + 1].file != result["file"]:
                     output.file(result["file"])
@@ -100,12 +107,20 @@ class Runs:
             return Loaded(Suite(file, [], None), reading)  # which says when it is there again
 
     def _results(self, tests: Sequence[Test]) -> Generator[Told, None, None]:
-        coverage = Coverage()
+        coverage = Coverage(self._names())
+        more: dict[str, More] = {}
 
         def one(number: int) -> Told:
-            result = run_test(tests[number], coverage.observe if self.covers else None)
+            suite = tests[number].suite
+            if not self.covers:
+                return told(run_test(tests[number]), self.color)
+            result = run_test(tests[number], coverage.observe)
             seen, coverage.counts = coverage.counts, {}
-            return told(result, self.color, seen)
+            if suite.path not in more:
+                assert suite.program is not None
+                more[suite.path] = More(suite.program)
+            given = [key.decode() for key in more[suite.path].among(suite.programs)]
+            return told(result, self.color, seen, given)
 
         def broken(number: int, how: str) -> Told:
             return told_broken(tests[number].name, tests[number].checked.span, how, self.color)
@@ -123,14 +138,21 @@ class Runs:
     def _cover(self) -> bool:
         if not self.covers:
             return True
+        if any(each.suite.diagnostics for each in self._loaded.values()):
+            print("pol: no coverage, as not all tests can be run", file=sys.stderr)
+            return True
         coverage = Coverage()
         for counts in self._counts.values():
             for each in counts:
                 coverage.add(each)
-        programs = [each.suite.program for each in self._loaded.values() if each.suite.program is not None]
+        programs = [*self._programs()]
         untested = self._untested()
-        programs += [checked.program for checked in untested.values() if checked.program is not None]
-        found = report(programs, coverage.counts, tuple(untested))
+        for path, checked in untested.items():
+            if checked.program is None:
+                print(f"pol: `{path}` is not counted: `pol check` says what is wrong with it", file=sys.stderr)
+            else:
+                programs.append(checked.program)
+        found = report(programs, coverage.counts, tuple(untested), self._names())
         if self.wanted.coverage is not None:
             self._write(found, self.wanted.coverage, self.wanted.output or _FILES.get(self.wanted.coverage))
         least = self.wanted.min
@@ -140,13 +162,29 @@ class Runs:
         print(f"pol: {share}, and `--min` wants {least:g} %", file=sys.stderr)
         return False
 
+    def _programs(self) -> Iterator[Program]:
+        """What was tested, also as it is in surroundings that tests gave: more may be possible there."""
+        for file, each in self._loaded.items():
+            if each.suite.program is not None:
+                yield each.suite.program
+            for given in self._given[file]:
+                try:
+                    yield each.suite.checked(read_given(given.encode()))
+                except WrongPolicy:
+                    pass  # of a file that was changed meanwhile
+
+    def _names(self) -> Names:
+        """For each name of a policy's file, the first one that it was read by."""
+        first: dict[str, str] = {}
+        programs = [each.suite.program for each in self._loaded.values() if each.suite.program is not None]
+        names = [source.name for program in programs for source in program.sources]
+        return {name: first.setdefault(os.path.realpath(name), name) for name in names}
+
     def _untested(self) -> dict[str, Checked]:
         """Policies in the folders that were asked for, which no test reads: nothing is seen of them."""
         folders = [path for path in self.wanted.files if os.path.isdir(path)]
-        known = {os.path.abspath(path) for each in self._loaded.values() for path in each.reading.stamps}
-        return {
-            path: check_files([path], load=read) for path in policies(folders) if os.path.abspath(path) not in known
-        }
+        known = {os.path.realpath(path) for each in self._loaded.values() for path in each.reading.stamps}
+        return {path: check_alone(path, read) for path in policies(folders) if os.path.realpath(path) not in known}
 
     def _write(self, found: Report, form: str, path: str | None) -> None:
         if path is None:
@@ -178,7 +216,7 @@ class Runs:
             except (NoTests, OSError):
                 pass  # it may come back: editors replace files
         for file in [file for file in self._loaded if file not in there]:
-            del self._loaded[file], self._counts[file]
+            del self._loaded[file], self._counts[file], self._given[file]
         changes: dict[str, None] = {}
         concerned = []
         for file in there:

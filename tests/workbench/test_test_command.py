@@ -16,66 +16,16 @@ from resource import RUSAGE_CHILDREN, getrusage
 from typing import Any
 
 import pytest
+from asked import POLICY, TESTS, TIME, Pol
 
 from policylang.testing.results import Result
 from policylang.testing.suite import load_suite
 from policylang.tools import test_command, test_processes, test_runs
-from policylang.tools.main import run
 
-POLICY = """\
-upstream orders { server "http://127.0.0.1:9000" }
-
-service orders "/orders/{id}" {
-    require path.id != "0"
-    route orders
-}
-"""
-TESTS = """\
-import "orders.pol"
-
-test "an order is asked for" {
-    stub orders
-    get "/orders/7"
-    expect response.status == 200
-}
-
-test "Nothing is no order" {
-    get "/orders/0"
-    expect response.status == 403
-}
-"""
 FAILING = 'import "orders.pol"\n\n' + "".join(
     f'test "{name}" {{\n    get "/orders/0"\n    expect response.status == {status}\n}}\n'
     for name, status in (("one", 403), ("two", 404), ("three", 403), ("four", 500))
 )
-TIME = re.compile(r"\d+\.\d+ (s|ms)")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "orders.pol").write_text(POLICY)
-    (tmp_path / "orders_test.pol").write_text(TESTS)
-    return tmp_path
-
-
-@pytest.fixture
-def pol(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs `pol test`; gives its code, and what it wrote, without times."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = run(["test", *arguments])
-        except SystemExit as error:
-            code = int(error.code or 0)
-        said = capsys.readouterr()
-        return code, TIME.sub(r"0.00 \1", said.out), said.err
-
-    return call
-
-
-Pol = Callable[..., tuple[int, str, str]]
-
 # --- running ---------------------------------------------------------------------------------------
 
 
@@ -166,7 +116,7 @@ def test_a_test_that_takes_its_process_with_it_takes_no_other(
     folder: Path, pol: Pol, monkeypatch: pytest.MonkeyPatch, instead: Callable[[], Any], how: str, jobs: str
 ) -> None:
     (folder / "orders_test.pol").write_text(FAILING)
-    monkeypatch.setattr(test_processes, "SECONDS", 0.2 if instead is signal.pause else 60.0)
+    monkeypatch.setattr(test_processes, "SECONDS", 1.5 if instead is signal.pause else 60.0)
     stand_in(monkeypatch, "three", instead)
     code, out, _ = pol("--jobs", jobs)
     assert code == 1
@@ -284,97 +234,6 @@ failed: no 23  (orders_test.pol:3)  `response.status` is 403, not 23, as `n` is
 
 23 tests: 23 failed; 23 requests in 0.00 s
 """)
-
-
-# --- coverage --------------------------------------------------------------------------------------
-
-
-def test_coverage_as_text(folder: Path, pol: Pol) -> None:
-    code, out, err = pol("--coverage", "--filter", "nothing")
-    assert (code, err) == (0, "")
-    assert out == """\
-orders_test.pol  1 passed
-
-1 test: 1 passed; 1 request in 0.00 s
-
-orders.pol: 1 of 3 outcomes seen, 33 %
-
-1 | upstream orders { server "http://127.0.0.1:9000" }
-2 |
-3 | service orders "/orders/{id}" {
-4 >     require path.id != "0"  passed never, requirement-not-met 1
-5 >     route orders            not reached: `require` on line 4 always failed, with `requirement-not-met`
-6 | }
-
-orders.pol  1 of 3 outcomes seen, 33 %
-coverage: 1 of 3 outcomes seen, 33 %
-"""
-
-
-def test_what_is_whole_is_one_line_unless_all_is_asked_for(folder: Path, pol: Pol) -> None:
-    assert pol("--coverage")[1].endswith(
-        "s\n\norders.pol  3 of 3 outcomes seen, 100 %\ncoverage: 3 of 3 outcomes seen, 100 %\n"
-    )
-    assert "4 |     require path.id != \"0\"  passed 1, requirement-not-met 1\n" in pol("--coverage", "--verbose")[1]
-
-
-def test_coverage_to_files(folder: Path, pol: Pol) -> None:
-    assert pol("--coverage", "html")[2] == "coverage is in coverage.html\n"
-    assert (folder / "coverage.html").read_text().startswith("<!doctype html>")
-    assert pol("--coverage", "lcov", "--output", "out.info")[2] == "coverage is in out.info\n"
-    assert (folder / "out.info").read_text().startswith("TN:\nSF:orders.pol\nFN:3,service orders\n")
-    pol("--coverage", "json")
-    assert json.loads((folder / "coverage.json").read_text())["met"] == 3
-    pol("--coverage", "text", "--output", "out.txt")
-    assert (folder / "out.txt").read_text().endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
-
-
-def test_a_document_on_standard_output_stays_one(folder: Path, pol: Pol) -> None:
-    _, out, err = pol("--coverage", "--format", "json")
-    assert json.loads(out)["passed"] == 2
-    assert err.endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
-
-
-def test_coverage_stands_well_before_a_path(folder: Path, pol: Pol) -> None:
-    assert pol("--coverage", "orders_test.pol")[1].endswith("coverage: 3 of 3 outcomes seen, 100 %\n")
-    said = "is no form of coverage, and no file"
-    assert pol("--coverage", "htlm") == (2, "", f"pol: `htlm` {said}; did you mean `html`?\n")
-    assert pol("--coverage", "nosuch") == (2, "", f"pol: `nosuch` {said}; it is one of text, html, lcov, json\n")
-
-
-def test_where_coverage_cannot_be_written(folder: Path, pol: Pol) -> None:
-    code, out, err = pol("--coverage", "html", "--output", "none/c.html")
-    assert (code, err) == (2, "pol: cannot write `none/c.html`: no such file or directory\n")
-    assert out.endswith("2 requests in 0.00 s\n"), "the tests were run"
-    said = "pol: `--output` says where coverage is written: give `--coverage` too\n"
-    assert pol("--output", "c.html") == pol("--output", "c.html", "--min", "3") == (2, "", said)
-
-
-def test_too_little_is_a_failure(folder: Path, pol: Pol) -> None:
-    assert pol("--min", "100")[0] == 0
-    assert pol("--min", "34%", "--filter", "nothing") == (
-        1, "orders_test.pol  1 passed\n\n1 test: 1 passed; 1 request in 0.00 s\n",
-        "pol: 33 % of the outcomes were seen (1 of 3), and `--min` wants 34 %\n",
-    )  # fmt: skip
-    assert pol("--min", "33.3", "--filter", "nothing")[0] == 0
-    assert pol("--min", "101")[0] == 2
-
-
-def test_a_policy_that_no_test_reads_is_not_seen(folder: Path, pol: Pol) -> None:
-    (folder / "forgotten.pol").write_text('service a "/a" { respond 204 }\n')
-    (folder / "part.pol").write_text('assertion part { deny_ip other }\n')
-    code, out, _ = pol("--coverage", "--min", "80")
-    assert code == 1
-    assert "1 > service a \"/a\" { respond 204 }  not reached: no test asks for the service `a`\n" in out
-    assert out.endswith("\nforgotten.pol: no test reads it\npart.pol: no test reads it\n"
-                        "coverage: 3 of 4 outcomes seen, 75 %\n")  # fmt: skip
-    assert pol("--coverage", "--min", "80", "orders_test.pol")[0] == 0, "only folders are looked through"
-
-
-def test_flags_come_from_the_environment_too(folder: Path, pol: Pol, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POL_MIN", "50")
-    monkeypatch.setenv("POL_FILTER", "nothing")
-    assert pol()[2] == "pol: 33 % of the outcomes were seen (1 of 3), and `--min` wants 50 %\n"
 
 
 # --- watching --------------------------------------------------------------------------------------
