@@ -31,6 +31,9 @@ disable = ["style"]
 ```
 """
 }
+_COMMENT = re.compile(r"""("[^"\n]*"|'[^'\n]*')|#[^\n]*""")
+_QUOTED = "'([^']*)'"
+_OFF = ("off", "none", "ignore", "disabled")
 _KINDS: dict[type, str] = {bool: "`true` or `false`", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -63,6 +66,7 @@ def read(path: str, text: str, rules: Iterable[type[Rule]]) -> tuple[Configurati
 class _Reading:
     def __init__(self, source: Source, rules: Mapping[str, type[Rule]]) -> None:
         self.source = source
+        self.plain = _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), source.text)
         self.rules = rules
         self.found: list[Diagnostic] = []
 
@@ -71,7 +75,7 @@ class _Reading:
         lint = self.table(document, "lint")
         layers = [self.layer(lint, ("disable", "enable", "rules", "paths"))]
         for each in self.tables(lint, "paths"):
-            if "match" in each:
+            if each.get("match"):
                 layers.append(self.layer(each, ("match", "disable", "enable", "rules")))
             else:
                 self.wrong("paths", "this part of `lint.paths` says nothing of what it is for",
@@ -116,6 +120,8 @@ class _Reading:
         words = [each.value for each in Severity]
         if said in words:
             severities[rule] = Severity(said)
+        elif said in _OFF:
+            self.wrong(said, f"`{said}` is no severity", f'turn it off in `[lint]`: `disable = ["{rule}"]`', rule)
         else:
             self.unknown(str(said), words, f"`{said}` is no severity", rule)
 
@@ -164,11 +170,12 @@ class _Reading:
         self.report(self.place(word, start), message, help)
 
     def place(self, word: str, start: int = 0) -> Span:
-        found = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])").search(self.source.text, start)
+        found = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])").search(self.plain, start)
         return Span(self.source, *(found.span() if found else (0, 0)))
 
     def malformed(self, said: str) -> None:
         words, _, where = said.partition(" (at ")
+        words = re.sub(r"\(('[^)]*)\)", lambda keys: f"`{'.'.join(re.findall(_QUOTED, keys[1]))}`", words)
         at = re.match(r"line (\d+), column (\d+)", where)
         starts = [0, *(found.end() for found in re.finditer("\n", self.source.text))]
         start = starts[int(at[1]) - 1] + int(at[2]) - 1 if at else len(self.source.text)
@@ -209,7 +216,7 @@ def for_policy(
     if where is None:
         return Configuration(), []
     try:
-        text = read_bytes(where).decode("utf-8")
+        text = read_bytes(where).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         source = Source(where, "")
         return Configuration(), [Diagnostic("bad-configuration", Span(source, 0, 0),

@@ -143,6 +143,14 @@ def test_flags_go_before_the_file() -> None:
         ("[lint]\npaths = 3", "`paths` is a list of tables", "write sections `[[lint.paths]]`", "2:1"),
         ("[[lint.paths]]\ndisable = []", "this part of `lint.paths` says nothing of what it is for",
          'add `match = "folder/**"`', "1:8"),
+        ('[[lint.paths]]\nmatch = []', "this part of `lint.paths` says nothing of what it is for",
+         'add `match = "folder/**"`', "1:8"),
+        ('[lint.rules.open-gate]\nseverity = "off"', "`off` is no severity",
+         'turn it off in `[lint]`: `disable = ["open-gate"]`', "2:13"),
+        ('# stile # "x"\n[lint]\ndisable = ["stile"]  # "stile"',
+         "no rule or category is called `stile`", "did you mean `style`?", "3:13"),
+        ("[lint.rules]\n[lint.rules]", "this is not TOML: cannot declare `lint.rules` twice", "see https://toml.io",
+         "2:12"),
         ("[lint]\ndisable = [", "this is not TOML: invalid value", "see https://toml.io", "2:12"),
     ],
 )  # fmt: skip
@@ -177,3 +185,8 @@ def test_the_nearest_file_above_counts(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "pol.toml").write_bytes(b'[lint]\ndisable = ["\xff"]\n')
     _, (found,) = for_policy("-", RULES, lambda path: Path(path).read_bytes())
     assert found.message == "byte 19 is not UTF-8"
+
+
+def test_a_mark_of_the_order_of_bytes_is_no_part_of_it() -> None:
+    found, wrong = for_policy("orders.pol", RULES, lambda path: b'\xef\xbb\xbf[lint]\ndisable = ["style"]', "pol.toml")
+    assert not wrong and set(found.choices("orders.pol", RULES)) == {"open-gate"}
