@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -35,3 +36,15 @@ def test_equal_surroundings_are_checked_once(checks: list[Any]) -> None:
     found = results(f'test "a" {{\n{given}{ask}}}\ntest "b" {{\n{given}{ask}}}')
     assert [each.outcome for each in found] == ["passed", "passed"]
     assert len(checks) == 1
+
+
+def test_nothing_is_collected_while_a_policy_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    collects: list[bool] = []
+
+    def looked(*arguments: Any, **named: Any) -> Any:
+        collects.append(gc.isenabled())
+        return check_again(*arguments, **named)
+
+    monkeypatch.setattr(suite, "check_again", looked)
+    passes('given map("clients"), entries: {}\nget "/orders/7"\nexpect response.status == 401')
+    assert (collects, gc.isenabled()) == ([False], True)
