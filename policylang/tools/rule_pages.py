@@ -71,7 +71,7 @@ A folder stands for the policies in it, each with what it imports; tests are loo
 ## Allow
 
 A comment allows what is meant, and says why: at the end of the line, on a line of its own above, or before the first
-declaration for the whole file.
+declaration for the whole file. Several rules stand with commas between them.
 
 ```pol
 # lint-allow open-service: the network lets nobody in but our partners
@@ -82,21 +82,29 @@ service feed "/feed" {
 
 ## Configure
 
-`pol.toml` stands in the policy's folder or in one above; the nearest counts. `disable` and `enable` take rules and
-categories, and a rule goes before its category. Parts for paths, relative to the file, go before the whole.
+`pol.toml` stands in the policy's folder or in one above; the nearest counts, unless `--config` names another. A word in
+it that nothing knows is an error, and no rule runs.
 
 ```toml
 [lint]
-disable = ["style"]
-enable = ["unused-allow"]
+disable = ["style"]       # rules and categories
+enable = ["unused-allow"] # a rule goes before its category
 
-[lint.rules.long-service]
-severity = "error"
+[lint.rules.timeout-beyond-caller]
+severity = "error"        # error, warning or info
+seconds = 30              # an option: its page says what it means
 
 [[lint.paths]]
-match = "samples/**"
+match = ["samples/**", "**/*_test.pol"]
 disable = ["open-service"]
+
+[lint.paths.rules.timeout-beyond-caller]
+seconds = 120
 ```
+
+`match` takes one pattern or a list, relative to the file: `*` and `?` stop at a `/`, `**` does not, and a folder stands
+for all that is in it. What is said for paths goes before what is said for all, and a later part before an earlier one.
+`--rule` runs a rule that is disabled here, and what `--disable` names never runs.
 
 ## More rules
 

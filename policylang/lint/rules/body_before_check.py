@@ -17,7 +17,7 @@ class BodyBeforeCheck(Rule):
     """Whoever may not come is refused before the body is read.
 
     A statement that reads the body waits for all of it and holds it in memory, up to `limits body`, for everybody who
-    sends one. Keys and addresses are looked at for nothing.
+    sends one. To look at a key or an address costs next to nothing.
 
         require request.json.total != none
         allow_ip "192.0.2.0/24"

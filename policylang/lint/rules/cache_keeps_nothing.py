@@ -19,8 +19,9 @@ _FORBIDDING = re.compile(r"no-store|no-cache|private|s-maxage=0\b|^(?!.*s-maxage
 class CacheKeepsNothing(Rule):
     """A field that is set in a `cache` block may be why it never keeps an answer.
 
-    An answer with `Set-Cookie`, or with a `Cache-Control` that forbids it, is not kept: each request goes to the
-    upstream, and nothing but `Cache-Status` says it. What is set behind the block, answers from the cache have too.
+    An answer with `Set-Cookie`, or with a `Cache-Control` such as `no-store` or `max-age=0`, is not kept: each request
+    goes to the upstream, and nothing but `Cache-Status` says it. What is set behind the block, answers from the cache
+    have too.
 
         cache ttl: 1m {
             route orders

@@ -30,7 +30,7 @@ class DeepNesting(Rule):
     ==
         assertion well_tagged {
             for tag in all(request.query.tag) {
-                if tag starts_with "a" { require length(tag) < 9 }
+                if tag starts_with "a" { require length(tag) < 9 else fail 400 }
             }
         }
 

@@ -50,12 +50,17 @@ class LongService(Rule):
         require request.json.newsletter != none
         require request.json.source != none
     ==
-        let order = split("order customer currency total tax note voucher gift invoice", by: " ")
-        let address = split("street city postcode country phone email floor door buzzer", by: " ")
-        let parcel = split("wrapping insurance carrier weight parcels pickup slot", by: " ")
-        let rest = split("company vat company vat language consent newsletter source", by: " ")
-        for field in concat(concat(order, address), concat(parcel, rest)) {
-            require request.json[field] != none
+        # Whether the order has each of these.
+        assertion complete(fields: list) {
+            for field in fields { require request.json[field] != none }
+        }
+
+        service items "/items", methods: ["POST"] {
+            complete ["order", "customer", "currency", "total", "tax", "note", "voucher", "gift", "invoice"]
+            complete ["street", "city", "postcode", "country", "phone", "email", "floor", "door", "buzzer"]
+            complete ["wrapping", "insurance", "carrier", "weight", "parcels", "pickup", "slot", "source"]
+            complete ["company", "vat", "language", "consent", "newsletter"]
+            route orders
         }
     """
 

@@ -19,7 +19,8 @@ _AT_MOST = {"<": 0, "<=": 0, ">": 1, ">=": 1}
 class SizeCompared(Rule):
     """`request.size` is known when the whole body is here: the large one has been read when it is refused.
 
-    `limit_size` refuses by what the head says, cuts off what streams at the limit, and answers 413.
+    `limit_size` refuses by what the head says, cuts off what streams at the limit, and answers 413. Where a large body
+    only goes another way its size must be known, and nothing is said.
 
         require request.size <= 1MiB
         route orders

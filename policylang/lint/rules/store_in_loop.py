@@ -23,7 +23,11 @@ class StoreInLoop(Rule):
             not_replayed event, within: 1h
         }
     ==
-        not_replayed join(all(request.query.event), ","), within: 1h
+        let events = all(request.query.event)
+        require length(events) <= 5
+        for event in events {
+            not_replayed event, within: 1h
+        }
     """
 
     name: ClassVar[str] = "store-in-loop"

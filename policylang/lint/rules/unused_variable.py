@@ -23,8 +23,8 @@ class UnusedVariable(Rule):
     """A name that nothing reads was left over, or another one is read in its place.
 
     A `let` also refuses a request whose value is missing; where that is what it is for, `require … != none` says so.
-    What an output says may be left out from the end of the list; one that stands before a name that is read is called
-    `_` something, as are other names that are meant to be unread. Who a caller is, is left to `identity-unread`.
+    Outputs may be left out from the end of the list. A name that must stand there and is not read, such as an output
+    before another or that of a loop's rounds, begins with `_`. Who a caller is, is left to `identity-unread`.
 
         let region = request.header["X-Region"] ?? "eu"
         log "asked for ${path.id}"
