@@ -46,25 +46,40 @@ def _statement(seen: Seen) -> dict[str, object]:
 
 
 def as_lcov(report: Report) -> str:
-    """Lines are those on which statements begin, branches the goals of each, functions services and the like."""
+    """Lines are those on which something begins, branches the goals of each, functions services and the like.
+
+    As lcov 2 wants it: a line with branches or the beginning of a function is a line that can be run, its branches have
+    numbers just where it was run, and functions have names of their own.
+    """
     lines: list[str] = []
     for file in report.files:
         lines += ["TN:", f"SF:{file.source.name}"]
-        reached = {}
+        runs: dict[int, int] = {}
+        functions: dict[str, int] = {}
+        reached: dict[str, int] = {}
+        for seen in file.statements:
+            reached[seen.scope] = max(reached.get(seen.scope, 0), seen.reached)
         for part in file.parts:
             name = f"{part.scope.kind} {part.scope.name}".strip()
+            if name in functions:
+                name = f"{name} {len(functions)}"
+            functions[name] = ran = reached.get(part.scope.key, 0)
             lines.append(f"FN:{part.scope.span.line},{name}")
-            ran = max([seen.reached for seen in file.statements if seen.scope == part.scope.key], default=0)
             lines.append(f"FNDA:{ran},{name}")
-            reached[part.scope.key] = ran
-        lines += [f"FNF:{len(reached)}", f"FNH:{sum(count > 0 for count in reached.values())}"]
+            _run(runs, part.scope.span.line, ran)
+        lines += [f"FNF:{len(functions)}", f"FNH:{sum(count > 0 for count in functions.values())}"]
+        for seen in file.statements:
+            _run(runs, seen.span.line, seen.reached)
+            for mark in seen.marks:
+                _run(runs, mark.line, mark.count)
         for block, seen in enumerate(file.statements):
             for branch, mark in enumerate(mark for mark in seen.marks if mark.goal):
-                lines.append(f"BRDA:{mark.line},{block},{branch},{mark.count if seen.reached else '-'}")
+                lines.append(f"BRDA:{mark.line},{block},{branch},{mark.count if runs[mark.line] else '-'}")
         lines += [f"BRF:{file.goals}", f"BRH:{file.met}"]
-        counts: dict[int, int] = {}
-        for seen in file.statements:
-            counts[seen.span.line] = max(counts.get(seen.span.line, 0), seen.reached)
-        lines += [f"DA:{line},{count}" for line, count in sorted(counts.items())]
-        lines += [f"LF:{len(counts)}", f"LH:{sum(count > 0 for count in counts.values())}", "end_of_record"]
+        lines += [f"DA:{line},{count}" for line, count in sorted(runs.items())]
+        lines += [f"LF:{len(runs)}", f"LH:{sum(count > 0 for count in runs.values())}", "end_of_record"]
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _run(runs: dict[int, int], line: int, count: int) -> None:
+    runs[line] = max(runs.get(line, 0), count)

@@ -94,9 +94,10 @@ def _lines(number: int, file: FileCoverage) -> Iterator[str]:
         indent = f' style="--in:{len(text) - len(text.lstrip()) + 2}ch"' if text.strip() else ""
         outcomes = "".join(_outcomes(seen, marks, line) for seen, marks in said.get(line, ()))
         beside = f'<div class="o">{outcomes}</div>' if outcomes else ""
+        named = f' role="img" title="{_WORDS[state]}"' if state else ""
         yield (
             f'<div class="l {state}" id="f{number}l{line}"><span class="n">{line}</span>'
-            f'<span class="s" title="{_WORDS[state]}">{_SIGNS[state]}</span>'
+            f'<span class="s"{named}>{_SIGNS[state]}</span>'
             f"<code{indent}>{written}</code>{beside}</div>\n"
         )
 
@@ -147,7 +148,7 @@ def _ticked(text: str) -> str:
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1c2024; --dim: #5f6873; --page: #ffffff; --panel: #f5f6f8; --edge: #d9dde2;
-  --full: #1a7f43; --full-back: #e4f4ea; --part: #8a5a00; --part-back: #fdf1d3; --none: #b3261e; --none-back: #fde7e5 }
+  --full: #18763e; --full-back: #e4f4ea; --part: #8a5a00; --part-back: #fdf1d3; --none: #b3261e; --none-back: #fde7e5 }
 @media (prefers-color-scheme: dark) { :root { --text: #e4e7eb; --dim: #98a2ad; --page: #14171a; --panel: #1c2024;
   --edge: #343b43; --full: #6fd195; --full-back: #16301f; --part: #f0c35b; --part-back: #362b10; --none: #ff9a92;
   --none-back: #431d1b } }

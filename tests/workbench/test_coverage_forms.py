@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from coverage_of import covered
@@ -148,6 +149,27 @@ def test_the_page_needs_nothing_else() -> None:
     assert text == as_html(covered(POLICY, *ASKED)), "the same each time"
 
 
+def test_the_page_can_be_read_by_whoever_sees_little() -> None:
+    """Contrast of WCAG 2.2, 1.4.3 (AA), in light and dark; what a colour says is said in words too."""
+    style = as_html(covered(POLICY)).partition("<style>")[2].partition("</style>")[0]
+    schemes = style.split("prefers-color-scheme")
+    light, dark = (dict(re.findall(r"--([\w-]+): (#\w{6})", scheme)) for scheme in schemes[:2])
+
+    def luminance(color: str) -> float:
+        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        r, g, b = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    grounds = {"full": ["page", "full-back"], "part": ["page", "part-back"], "none": ["page", "none-back"]}
+    grounds["text"] = grounds["dim"] = ["page", "panel", "full-back", "part-back", "none-back"]
+    for colors in (light, {**light, **dark}):
+        for front, backs in grounds.items():
+            for back in backs:
+                one, other = sorted((luminance(colors[front]), luminance(colors[back])))
+                assert (other + 0.05) / (one + 0.05) >= 4.5, (front, back)
+    assert 'role="img" title="in part">!<' in as_html(covered(POLICY, *ASKED))
+
+
 def test_the_page_has_the_source_and_all_that_was_seen() -> None:
     text = as_html(covered(POLICY, *ASKED))
     page = Page(text)
@@ -182,8 +204,63 @@ def test_json_has_all_of_it() -> None:
 def test_lcov() -> None:
     assert as_lcov(covered('service a "/a/{x}" {\n    require path.x == "1"\n    respond 204\n}\n', "GET /a/2")) == (
         "TN:\nSF:p.pol\nFN:1,service a\nFNDA:1,service a\nFNF:1\nFNH:1\n"
-        "BRDA:2,0,0,0\nBRDA:2,0,1,1\nBRDA:3,1,0,-\nBRF:3\nBRH:1\nDA:2,1\nDA:3,0\nLF:2\nLH:1\nend_of_record\n"
+        "BRDA:2,0,0,0\nBRDA:2,0,1,1\nBRDA:3,1,0,-\nBRF:3\nBRH:1\nDA:1,1\nDA:2,1\nDA:3,0\nLF:3\nLH:2\nend_of_record\n"
     )
+
+
+MANY_FORMS = """\
+global before {
+    deny_ip "198.51.100.0/24"
+}
+global before { all { ignore } }
+service a "/a/{x}" {
+    if path.x == "1" {
+        require client.port == 1
+    } else if path.x == "2" { respond 200
+    } else {
+        any {
+            require client.port == 2
+            all {
+                require path.x == "4"
+            }
+            try { require path.x == "5"
+            } catch e { fail 404 }
+        }
+    }
+    match path.x { "4" -> respond 201
+        else -> all { require path.x == "6" }
+    }
+    respond 204
+    on failure {
+        log "no"
+    }
+}
+service b "/b" { all { for each in [1] { ignore } } respond 204 }
+global after { ignore }
+"""
+
+
+@pytest.mark.parametrize("asked", [(), ("GET /a/1",), ("GET /a/2", "GET /a/4"), ("GET /a/3", "GET /b"), ASKED])
+@pytest.mark.parametrize("policy", [POLICY, MANY_FORMS.replace(" } respond", " }\n respond")])
+def test_lcov_is_as_lcov_2_wants_it(policy: str, asked: tuple[Any, ...]) -> None:
+    """`genhtml` refuses what does not agree with itself."""
+    found: dict[str, list[list[str]]] = {}
+    for line in as_lcov(covered(policy, *asked)).splitlines():
+        word, _, rest = line.partition(":")
+        found.setdefault(word, []).append(rest.split(","))
+    runs = {int(line): int(count) for line, count in found["DA"]}
+    assert all(1 <= line <= policy.count("\n") for line in runs)
+    evaluated: dict[int, bool] = {}
+    for line, _, _, taken in found["BRDA"]:
+        evaluated[int(line)] = evaluated.get(int(line), False) or taken != "-"
+    assert {line: runs[line] > 0 for line in evaluated} == evaluated
+    assert {int(line) for line, _ in found["FN"]} <= set(runs)
+    names = [name for _, name in found["FN"]]
+    assert len(set(names)) == len(names) and names == [name for _, name in found["FNDA"]]
+    assert found["FNF"] == [[str(len(names))]] and found["LF"] == [[str(len(runs))]]
+    assert found["LH"] == [[str(sum(count > 0 for count in runs.values()))]]
+    assert found["BRF"] == [[str(len(found["BRDA"]))]]
+    assert found["BRH"] == [[str(sum(taken not in ("-", "0") for *_, taken in found["BRDA"]))]]
 
 
 @pytest.mark.parametrize("form", [as_text, as_html, as_json, as_lcov])
