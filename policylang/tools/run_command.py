@@ -152,6 +152,7 @@ def answers_of(found: argparse.Namespace, program: Program) -> dict[str, list[Pl
 
 
 def _answer(text: str, said: str) -> Planned:
+    from policylang.sdk.bench import make_fields
     from policylang.testing.stubs import Planned
 
     if said in FAILURES:
@@ -165,7 +166,7 @@ def _answer(text: str, said: str) -> Planned:
     data = read(body[1:]) if body.startswith("@") else body.encode("utf-8", "surrogateescape")
     if not data and status == "200" and not mark:
         data = b"{}"
-    return Planned(int(status), (("Content-Type", _kind(data)),) if data else (), data)
+    return Planned(int(status), tuple(make_fields({"Content-Type": _kind(data)} if data else {})), data)
 
 
 def _kind(data: bytes) -> str:

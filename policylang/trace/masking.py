@@ -6,17 +6,20 @@ wherever it turns up: a header field that an assertion authenticates by may be r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from html import unescape
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from policylang.check import program as p
-from policylang.sdk.exchange import Exchange
+from policylang.sdk.exchange import Exchange, Request
 from policylang.sdk.message import Field
 from policylang.sdk.outcome import Failed
 from policylang.sdk.static_types import BODY_FIELDS, PRIVATE_HEADERS
 from policylang.sdk.values import UpstreamName
 from policylang.trace.plan import own_expressions, paths
+from policylang.trace.recorded import Recorded
 from policylang.tree.emit import compiled
 from policylang.tree.facts import blocks, parts
 from policylang.tree.values import PRIVATE
@@ -160,24 +163,28 @@ class Mask:
         self.hidden = hidden
         self.slots = hidden.slots(exchange.service)
         self._texts = set(hidden.constants)
-        request, response = exchange.request, exchange.response
-        for fields in (request.received_headers, request.headers, () if response is None else response.headers):
-            for lower, _, value in fields:
-                if lower.decode("latin-1") in hidden.headers:
-                    self._texts.update(_credentials(lower, value.decode("utf-8", "replace")))
-        try:
-            self._texts.update(value for name, value in request.query if name.lower() in hidden.parameters)
-        except Failed:
-            pass  # a query that nobody can read: `query` goes by the names
-        for service, read in hidden.elsewhere:
+        if exchange.response is not None:
+            self._note_fields(exchange.response.headers)
+        for each in (_as_it_came(exchange), exchange):  # a policy may take a credential out once it has been looked at
+            self._note_fields(each.request.headers)
             try:
-                found = read(exchange) if service in ("", exchange.service) else None
-            except Exception:  # it is not there, or not held
-                continue
-            if isinstance(found, str):
-                self._texts.add(found)
+                self._texts.update(value for name, value in each.request.query if name.lower() in hidden.parameters)
+            except Failed:
+                pass  # a query that nobody can read: `query` goes by the names
+            for service, read in hidden.elsewhere:
+                try:
+                    found = read(each) if service in ("", exchange.service) else None
+                except Exception:  # it is not there, or not held
+                    continue
+                if isinstance(found, str):
+                    self._texts.add(found)
         self._texts.discard("")
         self._long = [text for text in self._texts if len(text) >= SHORTEST]
+
+    def _note_fields(self, fields: Iterable[Field]) -> None:
+        for lower, _, value in fields:
+            if lower.decode("latin-1") in self.hidden.headers:
+                self._texts.update(_credentials(lower, value.decode("utf-8", "replace")))
 
     def hides(self, text: str) -> bool:
         return text in self._texts or any(each in text for each in self._long)
@@ -185,11 +192,38 @@ class Mask:
     def text(self, text: str) -> str:
         return PRIVATE if self.hides(text) else text
 
-    def within(self, text: str) -> str:
-        """A text that goes on for long, such as a body, with the credentials in it replaced."""
+    def body(self, text: str) -> str:
+        """A body with the credentials in it replaced, also as JSON writes them. Where they are written in another way,
+        nothing of it is shown."""
+        text = self._json(text)
         for each in sorted(self._long, key=len, reverse=True):
             text = text.replace(each, PRIVATE)
-        return PRIVATE if text in self._texts else text
+        written = text in self._texts or any(
+            each in plain for plain in (unquote_plus(text), unquote(text), unescape(text)) for each in self._long
+        )
+        return PRIVATE if written else text
+
+    def _json(self, text: str) -> str:
+        """As it is, unless it is JSON with a credential in it."""
+        found = False
+
+        def masked(value: Any) -> Any:
+            nonlocal found
+            if isinstance(value, list):
+                return [masked(each) for each in value]
+            if not isinstance(value, str) or not self.hides(value):
+                return value
+            found = True
+            return PRIVATE
+
+        def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:  # the inner ones come first
+            return {masked(name): masked(value) for name, value in pairs}
+
+        try:
+            value = masked(json.loads(text, object_pairs_hook=members))
+        except (ValueError, RecursionError):
+            return text
+        return json.dumps(value, ensure_ascii=False) if found else text
 
     def path(self, path: str) -> str:
         return "/".join(PRIVATE if self.hides(unquote(segment)) else segment for segment in path.split("/"))
@@ -214,6 +248,19 @@ class Mask:
     def writes(self, message: str, part: str) -> bool:
         """Whether the policy writes something private to that part, or to a field that it names only then."""
         return (message, part, "") in self.hidden.program.private_fields
+
+
+def _as_it_came(exchange: Exchange) -> Exchange:
+    """With the message of the client, whatever the policy has written since."""
+    request, journal = exchange.request, exchange.journal
+    method, path, query = request.method, request.path, request.query_string
+    if isinstance(journal, Recorded):
+        method, path, query = journal.came
+    came = Request(method, path, query, request.received_headers, host=request.host, body=request.received)
+    came.bounds = request.bounds
+    found = Exchange(came, exchange.client, exchange.environment)
+    found.path, found.slots = exchange.path, exchange.slots
+    return found
 
 
 def _credentials(lower: bytes, value: str) -> Iterator[str]:

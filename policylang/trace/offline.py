@@ -7,7 +7,7 @@ from typing import Any
 
 from policylang.check import program as p
 from policylang.record import record
-from policylang.sdk.bench import BenchEnvironment, VirtualClock, run
+from policylang.sdk.bench import BenchEnvironment, VirtualClock, make_fields, run
 from policylang.sdk.exchange import Exchange, Response
 from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failed, Failure, Kind
@@ -28,7 +28,7 @@ LONGEST_BODY = 2000
 """Characters of a body in a document."""
 MOST_CALLS = 50
 """Requests to upstreams in a document."""
-ANSWER = Planned(200, (("Content-Type", "application/json"),), b"{}")
+ANSWER = Planned(200, tuple(make_fields({"Content-Type": "application/json"})), b"{}")
 """What an upstream answers that was told nothing."""
 
 
@@ -156,7 +156,10 @@ def _message(message: Message, mask: Mask, private: frozenset[str] = frozenset()
     if "" in private or mask.writes(side, "body"):
         return {"fields": fields, "body": PRIVATE}
     try:
-        text = mask.within(message.text)
+        if message.content_type == "application/x-www-form-urlencoded":
+            text = mask.query(message.text.encode()) or ""
+        else:
+            text = mask.body(message.text)
     except Failed:
         text = f"({len(body)} bytes that are no text)"
     if len(text) > LONGEST_BODY:

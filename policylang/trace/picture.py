@@ -16,6 +16,7 @@ from policylang.diagnostics.text import columns, printable
 from policylang.record import record
 from policylang.source import Source
 from policylang.trace.nesting import Node, nested, within
+from policylang.trace.written import inner_lines
 
 WIDTH = 118
 """Columns that a line is kept to where it can be."""
@@ -108,8 +109,9 @@ class _Picture:
     def _head(self) -> None:
         document, request = self.document, self.document["request"]
         target = request["path"] + (f"?{request['query']}" if "query" in request else "")
-        self._add(self._paint("strong", printable(f"{request['method']} {target}")))
-        facts = [f"client {document['client']['ip']}", f"host {request['host']}"]
+        line = f"{request['method']} {target}" if request["method"] else "a request that was not taken in"
+        self._add(self._paint("strong", printable(line)))
+        facts = [f"client {document['client']['ip']}", *([f"host {request['host']}"] if request["host"] else ())]
         if "user" in document:
             facts.append(f"user {document['user']}")
         facts.append(f"service {document['service']}" if document["service"] else "no service")
@@ -153,11 +155,15 @@ class _Picture:
             return
         starting: dict[int, list[Node]] = {}
         running: set[int] = set()
+        beneath = inner_lines(source, place)
         for node in within(nodes):
             entry = node.entry
             starting.setdefault(entry["line"], []).append(node)
-            if not node.children:
-                running.update(range(entry["line"] + 1, min(entry["end_line"], last) + 1))
+            own = range(entry["line"] + 1, min(entry["end_line"], last) + 1)
+            held = beneath.get((entry["line"], entry["column"], entry["end_line"], entry["end_column"]), frozenset())
+            if node.children:  # its arms speak for themselves
+                own = range(own.start, min(held, default=own.stop))
+            running.update(number for number in own if number not in held)
         drawn = [
             self._line(source, number, starting.get(number, []), number in running, prefix)
             for number in range(first, last + 1)

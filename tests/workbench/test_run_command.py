@@ -87,6 +87,12 @@ client 192.0.2.1, host api.example, user ann, service orders, policy 0123456789a
 
 orders received GET /v1/7?a=1
     Host: api.example
+    Via: 1.1 polgate
+    Forwarded: for=192.0.2.1;host=api.example;proto=http
+    X-Forwarded-For: 192.0.2.1
+    X-Forwarded-Proto: http
+    X-Forwarded-Host: api.example
+    X-Request-ID: 00000001
     User-Agent: pol
     Accept: */*
     X-Client: ann
@@ -114,6 +120,7 @@ def test_the_answer_as_curl_shows_it(shop: Path, pol: Pol) -> None:
 HTTP/1.1 201 Created
 Content-Type: application/json
 X-A: b
+Content-Length: 9
 
 {"a":[1]}
 """
@@ -181,7 +188,10 @@ def test_the_document(shop: Path, pol: Pol) -> None:
     (call,) = found["received"]
     assert call == {
         "upstream": "orders", "copy": False, "method": "GET", "target": "/v1/7", "host": "api.example",
-        "fields": [["Host", "api.example"], ["User-Agent", "pol"], ["Accept", "*/*"], ["X-Client", "ann"]],
+        "fields": [["Host", "api.example"], ["Via", "1.1 polgate"],
+                   ["Forwarded", "for=192.0.2.1;host=api.example;proto=http"], ["X-Forwarded-For", "192.0.2.1"],
+                   ["X-Forwarded-Proto", "http"], ["X-Forwarded-Host", "api.example"], ["X-Request-ID", "00000001"],
+                   ["User-Agent", "pol"], ["Accept", "*/*"], ["X-Client", "ann"]],
     }  # fmt: skip
     assert found["answer"]["status"] == 200
 
@@ -222,7 +232,7 @@ def test_a_journal_drawn_again(shop: Path, pol: Pol) -> None:
     (shop / "journal").write_text(pol(*words, "--format", "json", "--repeat", "2"))
     text = pol("explain", "--journal", "journal")
     one, two = text.split("\n" + "-" * 78 + "\n\n")
-    assert one == two == pol(*words)
+    assert one == two.replace("00000002", "00000001") == pol(*words)
 
 
 def test_a_policy_that_is_elsewhere_or_another_now(

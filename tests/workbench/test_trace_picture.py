@@ -47,6 +47,94 @@ def test_a_refusal_has_the_caret_at_its_line() -> None:
     )
 
 
+def test_what_a_statement_that_passed_has_left_out() -> None:
+    drawn(
+        """
+        service s "/**" {
+            if (request.method == "PUT" or
+                request.method == "POST") {
+                fail 403,
+                    "no"
+            } else if request.method == "DELETE" {
+                # None of these.
+                fail 405
+            }
+            for x in [] {
+                log "x"
+            }
+            try {
+                require (true or
+                    false)
+            } catch e {
+                fail 400
+            }
+            all { ignore
+                ignore }
+            respond 200,
+                json: {
+                    a: 1
+                }
+        }
+        """,
+        """
+          --> policy.pol:1
+         1   | service s "/**" {
+         2 ✓ |     if (request.method == "PUT" or   request.method = "GET"
+         3   |         request.method == "POST") {
+         4 · |         fail 403,
+         5 · |             "no"
+         6   |     } else if request.method == "DELETE" {
+         7   |         # None of these.
+         8 · |         fail 405
+         9   |     }
+        10 ✓ |     for x in [] {
+        11 · |         log "x"
+        12   |     }
+        13 ✓ |     try {
+        14 ✓ |         require (true or
+        15   |             false)
+        16 · |     } catch e {
+        17 · |         fail 400
+        18   |     }
+        19 ✓ |     all { ignore
+        20 ✓ |         ignore }
+        21 → |     respond 200,
+        22   |         json: {
+        23   |             a: 1
+        24   |         }
+        25   | }
+
+        => 200
+        """,
+    )
+
+
+def test_a_condition_of_several_lines_before_what_ran() -> None:
+    drawn(
+        """
+        service s "/**" {
+            if (request.method == "GET" or
+                request.method == "POST") {
+                respond 200
+            }
+            route one
+        }
+        """,
+        """
+         --> policy.pol:1
+        1   | service s "/**" {
+        2 → |     if (request.method == "GET" or   request.method = "GET"
+        3   |         request.method == "POST") {
+        4 → |         respond 200
+        5   |     }
+        6 · |     route one
+        7   | }
+
+        => 200
+        """,
+    )
+
+
 def test_ways_that_were_tried_and_ways_that_were_not() -> None:
     drawn(
         """

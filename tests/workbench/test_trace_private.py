@@ -27,11 +27,14 @@ CLIENTS = {"clients.json": json.dumps({KEY: {"id": "zoe"}, TOKEN: {"id": "tom"}}
 MAP = 'map clients, file: "clients.json"\n'
 
 
-def told(body: str, before: str = MAP, path: str = "/7", headers: dict[str, str] | None = None) -> str:
+def told(
+    text: str, before: str = MAP, path: str = "/7", headers: dict[str, str] | None = None, body: bytes = b""
+) -> str:
     """All that the tools say of an exchange: its document, its picture, what its upstream received, its answer."""
-    world = offline(f'{before}service s "/**" {{\n{body}\n}}\n', CLIENTS, {"KEY": "config-secret-1"})
+    world = offline(f'{before}service s "/**" {{\n{text}\n}}\n', CLIENTS, {"KEY": "config-secret-1"})
     asked = Incoming()
     asked.ask_for(path)
+    asked.body = body
     for name, value in (HEADERS if headers is None else headers).items():
         asked.add_field(name, value)
     document = world.send(asked).document
@@ -129,6 +132,43 @@ def test_credentials_of_the_path_and_the_body(key: str, path: str, body: bytes) 
     document = world.send(asked).document
     assert document["user"] == "zoe"
     clean(json.dumps(document) + picture(document, world.program.sources))
+
+
+@pytest.mark.parametrize("gone", ["set request.json = {{}}", 'set request.body = "-"', "remove request.query.other"])
+def test_credentials_that_are_taken_out_before_it_goes_on(gone: str) -> None:
+    text = told('let plain? = request.json.key\nlet other? = request.query.other\n'
+                'api_key request.json.key ?? "", in: map("clients")\n'
+                'api_key request.query.other ?? "", in: map("clients")\n' + gone.format() + "\nroute one",
+                path=f"/7?other={KEY}", headers={}, body=json.dumps({"key": KEY}).encode())  # fmt: skip
+    clean(text)
+    assert "request.json.key = [private]" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (rb'{"key": "key-of\u002dzoe-1", "n": [1]}', "application/json", '{"key": "[private]", "n": [1]}'),
+        (b'{"a": "x", "key": 1, "key": ["y"]}', "application/json", '{"a": "x", "key": 1, "key": ["y"]}'),
+        (b'{"key": "key-of-zoe-1", "key": 1} ', "application/json", None),
+        (b"a=1&key=key%2Dof%2Dzoe%2D1&b=x", "application/x-www-form-urlencoded", "a=1&key=[private]&b=x"),
+        (b"a=1&password=short", "application/x-www-form-urlencoded", "a=1&password=[private]"),
+        (b"a key%2Dof%2Dzoe%2D1", "text/plain", "[private]"),
+        (b"<a>key-of&#45;zoe-1</a>", "application/xml", "[private]"),
+        (b"<a>key-of-zoe-1</a>", "application/xml", "<a>[private]</a>"),
+        (b"[1e400, " + b"9" * 5000 + b"]", "application/json", None),
+        (b"[" * 100_000, "application/json", None),
+    ],
+)  # fmt: skip
+def test_bodies_that_write_a_credential_in_their_own_way(body: bytes, kind: str, expected: str | None) -> None:
+    world = offline(f'{MAP}service s "/**" {{\napi_key request.header["X-Pass"], in: map("clients")\nroute one\n}}\n',
+                    CLIENTS)  # fmt: skip
+    asked = Incoming()
+    asked.method, asked.body = "POST", body
+    asked.add_field("X-Pass", KEY)
+    asked.add_field("Content-Type", kind)
+    (call,) = world.send(asked).document["received"]
+    clean(json.dumps(call))
+    assert expected is None or call["body"] == expected
 
 
 def test_a_query_that_nobody_can_read() -> None:
