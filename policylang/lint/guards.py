@@ -7,7 +7,7 @@ from ipaddress import IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts
+from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts, within
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.ways import earlier, later
@@ -53,12 +53,30 @@ def identifies(way: Way, statement: p.Statement) -> bool:
         return not statement.optional and any(
             isinstance(part, p.MemberOf) and isinstance(part.base, p.Const) for part in parts(statement.value)
         )
+    if isinstance(statement, (p.If, p.Match)) and not _may_end(statement):
+        return False  # whoever it is, it goes on behind it
     if isinstance(statement, (p.Require, p.If, p.Match)):
-        return any(_asks_who(way, part) for expr in own_expressions(statement) for part in parts(expr))
+        return any(asks_who(way, expr) for expr in own_expressions(statement))
     return False
 
 
-def _asks_who(way: Way, part: p.Expr) -> bool:
+def _may_end(statement: p.If | p.Match) -> bool:
+    """Whether some branch answers, or may refuse."""
+    if isinstance(statement, p.Match) and statement.orelse is None:
+        return True
+    return any(
+        not isinstance(each, (p.If, p.Group, p.Expand, p.SetPlace, p.RemovePlace, p.Ignore))
+        and not (isinstance(each, p.Invoke) and each.card.observes)
+        for block in blocks(statement) for inner in block.statements for each in within(inner)
+    )  # fmt: skip
+
+
+def asks_who(way: Way, expr: p.Expr) -> bool:
+    """Whether it looks at who is there, or at what only somebody known can show."""
+    return any(_known_of(way, part) for part in parts(expr))
+
+
+def _known_of(way: Way, part: p.Expr) -> bool:
     if isinstance(part, p.ContextValue):
         return part.root in ("client", "user")
     if isinstance(part, p.FunctionCall):
@@ -132,9 +150,11 @@ def too_wide(network: str, v4: int, v6: int) -> bool:
         found = ip_network(network)
     except ValueError:
         return False
+    if found.is_multicast or found.is_link_local:
+        return False
     if isinstance(found, IPv6Network):
         return found.prefixlen < v6 and not found.subnet_of(_OWN)
-    return found.prefixlen < v4
+    return found.prefixlen < v4 and not found.is_reserved
 
 
 def on_loopback(host: str) -> bool:
@@ -189,6 +209,8 @@ def literal_text(expr: p.Expr | None) -> str:
         return expr.value
     if isinstance(expr, p.Template):
         return "".join(part if isinstance(part, str) else literal_text(part) for part in expr.parts)
+    if isinstance(expr, p.BinaryOp) and expr.op == "+":
+        return literal_text(expr.left) + literal_text(expr.right)
     return ""
 
 
@@ -202,7 +224,7 @@ def leading_text(expr: p.Expr | None) -> str:
 
 
 __all__ = [
-    "LIMITS", "OURS", "Marked", "Written", "fields_written", "firm", "identifies", "leading_text", "limits",
-    "literal_text", "on_loopback", "open_to_strangers", "sends", "shared", "surely_before", "surely_beside", "too_wide",
-    "writes_part",
+    "LIMITS", "OURS", "Marked", "Test", "Written", "asks_who", "fields_written", "firm", "identifies", "leading_text",
+    "limits", "literal_text", "on_loopback", "open_to_strangers", "sends", "shared", "surely", "surely_before",
+    "surely_beside", "too_wide", "writes_part",
 ]  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import TypeAlias
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, argument, authenticates, bound, calls, own_expressions, parts
+from policylang.lint.demands import demanded, granted
+from policylang.lint.look import Visit, argument, authenticates, bound, calls, parts
 from policylang.sdk.static_types import BODY_FIELDS
 
 Source: TypeAlias = tuple[str, str]
@@ -21,20 +24,26 @@ CHOSEN = frozenset({"header", "query", "cookie"})
 SENT = CHOSEN | {"body"}
 """Whatever a client writes where the policy did not ask for one of a few values."""
 GIVEN_OUT = {"lookup": "stored", "cache_lookup": "stored"}
+Slots: TypeAlias = dict[int, frozenset[Source]]
+
+_MEASURES = frozenset({"number", "duration", "size", "rate", "time", "ip"})
+_CODED = frozenset({"md5", "sha1", "sha256", "sha512", "hex_encode", "base64url_encode"})
+"""Functions that give letters and digits, whatever they are given."""
 
 
-def flows(expr: p.Expr, slots: dict[int, frozenset[Source]] | None = None) -> frozenset[Source]:
-    """What the text or number itself is made of; what only decides (a condition, a key of a map) is no part of it."""
+def flows(expr: p.Expr, slots: Slots, *, text: bool = False) -> frozenset[Source]:
+    """What the text or number itself is made of; what only decides (a condition, a key of a map) is no part of it.
+    `text`: without what can hold no signs of anybody's choice, such as a number or a hash."""
     found: set[Source] = set()
     waiting = [expr]
     while waiting:
         each = waiting.pop()
-        if each.type.name == "boolean":
+        if each.type.name == "boolean" or (text and _tame(each)):
             continue
         if isinstance(each, p.Const):
             found.add(("secret" if each.private else "constant", ""))
         elif isinstance(each, p.SlotRef):
-            found |= (slots or {}).get(each.slot, frozenset())
+            found |= slots.get(each.slot, frozenset())
         elif isinstance(each, p.MessageRef):
             found.add(("body", "") if each.message == "request" else ("response", ""))
         elif isinstance(each, p.MessageField):
@@ -46,7 +55,9 @@ def flows(expr: p.Expr, slots: dict[int, frozenset[Source]] | None = None) -> fr
         elif isinstance(each, p.MemberOf):
             waiting.append(each.base)
         elif isinstance(each, p.IfExpr):
-            waiting += (each.then, each.orelse)
+            known = (_held_against(part, True, slots) for part in parts(each.condition))
+            found |= flows(each.then, slots, text=text).difference(*known)
+            waiting.append(each.orelse)
         elif isinstance(each, p.FunctionCall) and each.card.name in ("html_escape", "url_encode"):
             found.add(("encoded", each.card.name))
         elif isinstance(each, p.FunctionCall) and each.card.name in ("random_hex", "uuid"):
@@ -56,6 +67,31 @@ def flows(expr: p.Expr, slots: dict[int, frozenset[Source]] | None = None) -> fr
                 found.add(("signature", ""))
             waiting += children(each)
     return frozenset(found)
+
+
+def _tame(expr: p.Expr) -> bool:
+    return expr.type.name in _MEASURES or (isinstance(expr, p.FunctionCall) and expr.card.name in _CODED)
+
+
+def _held_against(part: p.Expr, answer: bool, slots: Slots) -> frozenset[Source]:
+    """What is one of a few known values where this is the answer to the question."""
+    if isinstance(part, p.MemberOf) and isinstance(part.base, p.Const):
+        return flows(part.key, slots)
+    if isinstance(part, p.FunctionCall) and answer and part.card.name in ("same_secret", "in_network"):
+        return frozenset().union(*(flows(each, slots) for each in part.args))
+    if not isinstance(part, p.BinaryOp) or part.op not in (("==", "in") if answer else ("!=",)):
+        return frozenset()
+    if any(isinstance(side, p.Const) and side.value in (None, "") for side in (part.left, part.right)):
+        return frozenset()
+    left, right = flows(part.left, slots), flows(part.right, slots)
+    by_right = frozenset[Source]() if _all_sent(right) else left
+    return by_right if part.op == "in" or _all_sent(left) else by_right | right
+
+
+def _all_sent(sources: frozenset[Source]) -> bool:
+    """Whether it is the client's through and through."""
+    kinds = {kind for kind, _ in sources} - {"constant"}
+    return bool(kinds) and kinds <= SENT
 
 
 def children(expr: p.Expr) -> Iterable[p.Expr]:
@@ -95,22 +131,35 @@ def _bytes(call: p.FunctionCall) -> str:
     return str(call.args[0].value) if isinstance(call.args[0], p.Const) else ""
 
 
+def _of(what: p.Expr | p.Invoke | int, slots: Slots, text: bool) -> frozenset[Source]:
+    """Of what a slot gets."""
+    if isinstance(what, int):
+        return slots.get(what, frozenset())
+    if isinstance(what, p.Invoke):
+        if authenticates(what):
+            return frozenset({("identity", "")})
+        where = argument(what, "in")
+        name = getattr(where.value, "name", "") if isinstance(where, p.Const) else ""
+        return frozenset({(GIVEN_OUT.get(what.card.name, "made"), name or what.card.name)})
+    return flows(what, slots, text=text)
+
+
 class Way:
     """What runs for a request of one service: `global before`, the service's block, then `on failure`."""
 
     def __init__(self, visits: list[Visit]) -> None:
         self.visits = visits
         self.places = {id(visit.statement): place for place, visit in enumerate(visits)}
-        self.slots: dict[int, frozenset[Source]] = {}
-        self._follow()
+        self.slots = self._follow()
         self._known: dict[Source, int] = {}
         """What was held against something known, and the place of the first statement that did."""
         self._formed: dict[Source, int] = {}
         """The same of patterns of the whole, which say what it looks like."""
+        self._alike: dict[Callable[[p.Statement], bool], list[int]] = {}
         for place, visit in enumerate(visits):
-            for source in self._checks(visit.statement):
+            for source in self._checks(visit):
                 self._known.setdefault(source, place)
-            for source in self._forms(visit.statement):
+            for source in self._forms(visit):
                 self._formed.setdefault(source, place)
 
     @property
@@ -122,18 +171,29 @@ class Way:
         """What stands before it in the text; also what is around it, and branches that are not taken together."""
         return self.visits[: self.places[id(visit.statement)]]
 
-    def after(self, visit: Visit) -> list[Visit]:
-        return self.visits[self.places[id(visit.statement)] + 1 :]
+    def after(self, visit: Visit, test: Callable[[p.Statement], bool]) -> Iterator[Visit]:
+        """Of what stands behind it in the text all that the test is true of; what it says is remembered."""
+        alike = self._alike.get(test)
+        if alike is None:
+            alike = self._alike[test] = [place for place, each in enumerate(self.visits) if test(each.statement)]
+        first = bisect_right(alike, self.places[id(visit.statement)])
+        return (self.visits[place] for place in alike[first:])
 
     def flows(self, expr: p.Expr) -> frozenset[Source]:
         return flows(expr, self.slots)
+
+    def texts(self, expr: p.Expr, *kinds: str) -> list[Source]:
+        """What of these kinds its text has in it; numbers and hashes hold none."""
+        return sorted(source for source in flows(expr, self._texts, text=True) if source[0] in kinds)
 
     def chosen(
         self, expr: p.Expr, visit: Visit, kinds: frozenset[str] = CHOSEN, *, formed: bool = False
     ) -> list[Source]:
         """What of it a client may choose freely: nothing before has held it against something known. With `formed` a
-        pattern of the whole is enough, as where a text must only not lead elsewhere."""
+        pattern of the whole is enough, and numbers are left out, as where a text must only not lead elsewhere."""
         found = [source for source in self.flows(expr) if source[0] in kinds]
+        if found and formed:
+            found = self.texts(expr, *kinds)
         if found:
             place = self.places[id(visit.statement)]
             for known in (self._known, self._formed) if formed else (self._known,):
@@ -142,35 +202,31 @@ class Way:
 
     # --- names ---
 
-    def _follow(self) -> None:
+    @cached_property
+    def _texts(self) -> Slots:
+        return self._follow(text=True)
+
+    def _follow(self, *, text: bool = False) -> Slots:
+        slots: Slots = {}
         given = [each for visit in self.visits for each in bound(visit.statement)]
         for visit in self.visits:
             if isinstance(visit.statement, p.Try) and visit.statement.slot is not None:
-                self.slots[visit.statement.slot] = frozenset({("failure", "")})
+                slots[visit.statement.slot] = frozenset({("failure", "")})
         changed = True
         while changed:
             changed = False
             for slot, what in given:
-                before = self.slots.get(slot, frozenset())
-                after = before | self._of(what)
+                before = slots.get(slot, frozenset())
+                after = before | _of(what, slots, text)
                 if len(after) > len(before):
-                    self.slots[slot], changed = after, True
-
-    def _of(self, what: p.Expr | p.Invoke | int) -> frozenset[Source]:
-        if isinstance(what, int):
-            return self.slots.get(what, frozenset())
-        if isinstance(what, p.Invoke):
-            if authenticates(what):
-                return frozenset({("identity", "")})
-            where = argument(what, "in")
-            name = getattr(where.value, "name", "") if isinstance(where, p.Const) else ""
-            return frozenset({(GIVEN_OUT.get(what.card.name, "made"), name or what.card.name)})
-        return self.flows(what)
+                    slots[slot], changed = after, True
+        return slots
 
     # --- what was checked ---
 
-    def _checks(self, statement: p.Statement) -> frozenset[Source]:
+    def _checks(self, visit: Visit) -> frozenset[Source]:
         """What is no longer anybody's choice behind this statement."""
+        statement = visit.statement
         found: set[Source] = set()
         if authenticates(statement) or calls(statement, "lookup"):
             key = next((bound.value for bound in statement.args if bound.param.positional), None)  # type: ignore[attr-defined]
@@ -178,9 +234,9 @@ class Way:
         if isinstance(statement, p.Match) and not isinstance(statement, p.Split):
             found |= self.flows(statement.subject)
         if isinstance(statement, (p.Require, p.If)):
-            for expr in own_expressions(statement):
+            for expr, answer in (*demanded(visit, either=True), *granted(visit)):
                 for part in parts(expr):
-                    found |= self._held_against(part)
+                    found |= _held_against(part, answer, self.slots)
         elif isinstance(statement, p.Let) and not statement.optional:
             for part in parts(statement.value):
                 if isinstance(part, p.MemberOf) and isinstance(part.base, p.Const):
@@ -190,26 +246,14 @@ class Way:
                 found |= self.flows(bound_.value)
         return frozenset(source for source in found if source[0] in SENT or source[0] in ("path", "request"))
 
-    def _forms(self, statement: p.Statement) -> frozenset[Source]:
+    def _forms(self, visit: Visit) -> frozenset[Source]:
         found: set[Source] = set()
-        for expr in own_expressions(statement) if isinstance(statement, (p.Require, p.If)) else ():
-            for part in parts(expr):
-                if isinstance(part, p.BinaryOp) and part.op == "matches" and isinstance(part.right, p.Const):
-                    pattern = str(part.right.value)
-                    if pattern.startswith("^") and pattern.endswith("$"):
-                        found |= self.flows(part.left)
+        for expr, answer in (*demanded(visit), *granted(visit)):
+            if answer and isinstance(expr, p.BinaryOp) and expr.op == "matches" and isinstance(expr.right, p.Const):
+                pattern = str(expr.right.value)
+                if pattern.startswith("^") and pattern.endswith("$"):
+                    found |= self.flows(expr.left)
         return frozenset(found)
-
-    def _held_against(self, part: p.Expr) -> frozenset[Source]:
-        if isinstance(part, p.BinaryOp) and part.op in ("==", "in"):
-            if any(isinstance(side, p.Const) and side.value in (None, "") for side in (part.left, part.right)):
-                return frozenset()
-            return self.flows(part.left) | (self.flows(part.right) if part.op == "==" else frozenset())
-        if isinstance(part, p.MemberOf) and isinstance(part.base, p.Const):
-            return self.flows(part.key)
-        if isinstance(part, p.FunctionCall) and part.card.name in ("same_secret", "in_network"):
-            return frozenset().union(*map(self.flows, part.args))
-        return frozenset()
 
 
 class Origins:

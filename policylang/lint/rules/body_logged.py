@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import argument, calls
+from policylang.lint.look import Visit, argument, calls
 from policylang.lint.origins import children
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.ways import meaning
 
 
 class BodyLogged(Rule):
@@ -29,7 +30,7 @@ class BodyLogged(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             text = argument(visit.statement, "text") if calls(visit.statement, "log") else None
-            whole = None if text is None or text.private else _whole(text)
+            whole = None if text is None or text.private else _whole(policy, visit, text)
             if whole is not None:
                 yield Finding(
                     whole.span, "whatever somebody sends is kept in the log",
@@ -37,10 +38,13 @@ class BodyLogged(Rule):
                 )  # fmt: skip
 
 
-def _whole(expr: p.Expr) -> p.Expr | None:
+def _whole(policy: Policy, visit: Visit, expr: p.Expr) -> p.Expr | None:
     """Where all of a body is made text of; a member of it is a part, and so is what a function finds in it."""
+    meant = meaning(policy, visit.service, expr)
+    if meant is not expr:
+        return None if _whole(policy, visit, meant) is None else expr
     if isinstance(expr, p.MessageField):
         return expr if expr.message == "request" and expr.field in ("text", "body", "json") else None
     if isinstance(expr, p.FunctionCall) and expr.card.name != "json":
         return None
-    return next((found for each in children(expr) if (found := _whole(each)) is not None), None)
+    return next((found for each in children(expr) if (found := _whole(policy, visit, each)) is not None), None)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.demands import demanded, granted, refuses
 from policylang.lint.guards import identifies, open_to_strangers, writes_part
-from policylang.lint.look import constant, own_expressions, parts, text_of
+from policylang.lint.look import Visit, constant, parts, text_of
 from policylang.lint.origins import Source, Way, named
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -18,7 +19,7 @@ _HOLDS = frozenset({"==", "in", "contains", "starts_with", "ends_with", "matches
 _RIGHT = re.compile(r"(?:^|[-_])(?:internal|admin|trusted|bypass|privileged|superuser)(?:[-_]|$)")
 _CLAIM = re.compile(
     r"(?:^|[-_])(?:internal|admin|roles?|auth(?:enticated|orized)?|trusted|bypass|privileged|superuser|groups?|scopes?"
-    r"|permissions?|user(?:-?id|name)?)(?:[-_]|$)"
+    r"|permissions?|user(?!-agent)(?:-?id|name)?)(?:[-_]|$)"
 )
 
 
@@ -61,9 +62,7 @@ class CheckOfClientWords(Rule):
             if any(identifies(way, visit.statement) for visit in visits):
                 continue
             for visit in visits:
-                if any(isinstance(each, p.Group) and each.kind == "none" for each in visit.parents):
-                    continue
-                for expr in _decide(visit.statement):
+                for expr in _decide(visit):
                     claim = _claim(way, expr, isinstance(visit.statement, p.Require))
                     if claim and not any(writes_part(each.statement, *claim) for each in way.before(visit)):
                         yield Finding(
@@ -72,15 +71,30 @@ class CheckOfClientWords(Rule):
                         )  # fmt: skip
 
 
-def _decide(statement: p.Statement) -> Iterator[p.Expr]:
-    """The parts of messages that a statement holds against what it knows. `not …` keeps somebody out, and lets nobody
-    in."""
-    if isinstance(statement, p.Match) and not isinstance(statement, p.Split):
+def _decide(visit: Visit) -> Iterator[p.Expr]:
+    """The parts of messages that a statement holds against what it knows, to let somebody in; what keeps somebody out
+    lets nobody in."""
+    statement = visit.statement
+    cases = statement.cases if isinstance(statement, p.Match) and not isinstance(statement, p.Split) else ()
+    if isinstance(statement, p.Match) and not all(refuses(case.body) for case in cases):
         yield from _read(statement.subject)
-    for expr in own_expressions(statement) if isinstance(statement, (p.Require, p.If)) else ():
-        for part in () if isinstance(expr, p.UnaryOp) else parts(expr):
-            if isinstance(part, p.BinaryOp) and part.op in _HOLDS and constant(part.right) not in (None, ""):
-                yield from _read(part.left)
+    for question, answer in (*demanded(visit, either=True), *granted(visit)):
+        for part in parts(question):
+            if isinstance(part, p.BinaryOp) and part.op in (_HOLDS if answer else ("!=",)):
+                for side, other in ((part.left, part.right), (part.right, part.left)):
+                    if constant(other) not in (None, ""):
+                        yield from _read(side)
+            elif isinstance(part, p.FunctionCall) and part.card.name == "bool":
+                yield from _read(part)
+        if _there(question, answer):
+            yield from (part for part in _read(question) if isinstance(part, p.Named) and _RIGHT.search(named(part)[1]))
+
+
+def _there(question: p.Expr, answer: bool) -> bool:
+    """Whether it is enough that something is said."""
+    return isinstance(question, p.BinaryOp) and question.op == ("!=" if answer else "==") and any(
+        isinstance(side, p.Const) and side.value is None for side in (question.left, question.right)
+    )
 
 
 def _read(expr: p.Expr) -> Iterator[p.Expr]:

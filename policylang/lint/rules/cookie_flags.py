@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -11,6 +12,7 @@ from policylang.diagnostics import Edit
 from policylang.lint.guards import fields_written, literal_text
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
+from policylang.lint.ways import meaning
 from policylang.source import Span
 
 _WANTED = (("HttpOnly", "scripts of the page can read it"), ("SameSite=Lax", "other sites can have it sent"))
@@ -36,8 +38,10 @@ class CookieFlags(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             for field in fields_written(visit.statement):
-                value = field.value
-                if (field.message, field.name) != ("response", "set-cookie") or not isinstance(value, p.Template):
+                value = meaning(policy, visit.service, field.value)
+                if (field.message, field.name) != ("response", "set-cookie") or not isinstance(
+                    value, (p.Template, p.BinaryOp)
+                ):
                     continue
                 sources = policy.origins.of(visit.service).flows(value)
                 if not value.private and not any(kind in ("random", "identity", "user") for kind, _ in sources):
@@ -47,7 +51,7 @@ class CookieFlags(Rule):
                     (flag, why) for flag, why in (*_WANTED, *([_SECURE] if policy.public else []))
                     if not re.search(rf";\s*{flag.partition('=')[0]}\s*(?:;|=|$)", text, re.I)
                 ]  # fmt: skip
-                if missing and not _worked_out(value):
+                if missing and not _worked_out(_pieces(value)):
                     names = ", ".join(f"`{flag.partition('=')[0]}`" for flag, _ in missing)
                     added = "".join(f"; {flag}" for flag, _ in missing)
                     yield Finding(
@@ -56,12 +60,21 @@ class CookieFlags(Rule):
                     )  # fmt: skip
 
 
-def _worked_out(cookie: p.Template) -> bool:
+def _pieces(cookie: p.Expr) -> list[str | p.Expr]:
+    """Its texts, and what is between them."""
+    if isinstance(cookie, p.BinaryOp) and cookie.op == "+":
+        return _pieces(cookie.left) + _pieces(cookie.right)
+    if isinstance(cookie, p.Const):
+        return [str(cookie.value)]
+    return list(cookie.parts) if isinstance(cookie, p.Template) else [cookie]
+
+
+def _worked_out(pieces: list[str | p.Expr]) -> bool:
     """Whether some of its attributes are known for each message only."""
     return any(
-        isinstance(part, p.Expr) and not isinstance(part, p.Const) and place
-        and str(cookie.parts[place - 1]).rstrip().endswith(";")
-        for place, part in enumerate(cookie.parts)
+        isinstance(part, p.Expr) and not isinstance(part, p.Const)
+        and isinstance(before, str) and before.rstrip().endswith(";")
+        for before, part in pairwise(pieces)
     )  # fmt: skip
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from policylang.check import program as p
+from policylang.lint.demands import demanded, granted
 from policylang.lint.guards import fields_written
-from policylang.lint.look import constant
+from policylang.lint.look import Visit, constant
+from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 
@@ -46,7 +49,10 @@ class CorsAnyWithCredentials(Rule):
                 if each.name == "access-control-allow-origin":
                     whose = policy.origins.of(visit.service)
                     every = constant(each.value) == "*"
-                    if every or ("header", "origin") in whose.chosen(each.value, visit):
+                    if every or (
+                        ("header", "origin") in whose.chosen(each.value, visit, formed=True)
+                        and not any(_judges(whose, asked) for asked in whose.before(visit))
+                    ):  # fmt: skip
                         yield Finding(
                             each.value.span,
                             "browsers refuse `*` where credentials are allowed" if every
@@ -54,3 +60,12 @@ class CorsAnyWithCredentials(Rule):
                             labels=[Label(allowing[0].value.span, "credentials are allowed here")],
                             help="answer an Origin that was held against a list: `if origin in [\"https://…\"]`",
                         )  # fmt: skip
+
+
+def _judges(way: Way, visit: Visit) -> bool:
+    """Whether it looks at the Origin's text; one that is content with too little is `judged-by-part`."""
+    return any(
+        answer and isinstance(question, p.BinaryOp) and question.op in ("starts_with", "ends_with", "contains")
+        and ("header", "origin") in way.flows(question.left)
+        for question, answer in (*demanded(visit), *granted(visit))
+    )  # fmt: skip

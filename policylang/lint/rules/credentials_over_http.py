@@ -7,9 +7,9 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from policylang.check import program as p
-from policylang.lint.guards import fields_written, on_loopback, sends
-from policylang.lint.look import argument, authenticates, calls, compared, constant, expressions
-from policylang.lint.origins import Source, named
+from policylang.lint.guards import on_loopback, sends, writes_part
+from policylang.lint.look import Visit, argument, authenticates, calls, compared, constant, expressions, given
+from policylang.lint.origins import Source, Way, named
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
@@ -62,18 +62,45 @@ class CredentialsOverHttp(Rule):
         for service in policy.program.services if plain else ():
             way = policy.origins.of(service)
             for visit in way.path:
-                for field in fields_written(visit.statement):
-                    if field.message == "request" and _bare(way.flows(field.value)):
-                        for later in way.after(visit):
-                            upstream = getattr(constant(argument(later.statement, "upstream")), "name", "")
-                            if sends(later.statement) and upstream in plain:
-                                yield Finding(
-                                    field.value.span, f"this secret goes to `{upstream}` without TLS",
-                                    labels=[Label(plain[upstream], "a server without TLS"),
-                                            Label(later.statement.span, "sent here")],
-                                    help="give the server as `https://…`",
-                                )  # fmt: skip
-                                break
+                for value in _put(visit.statement):
+                    if not _bare(way.flows(value)):
+                        continue
+                    later = [visit] if sends(visit.statement) else _unless_taken_out(visit, way)
+                    for sending in later:
+                        upstream = getattr(constant(argument(sending.statement, "upstream")), "name", "")
+                        if upstream in plain:
+                            yield Finding(
+                                value.span, f"this secret goes to `{upstream}` without TLS",
+                                labels=[Label(plain[upstream], "a server without TLS"),
+                                        Label(sending.statement.span, "sent here")],
+                                help="give the server as `https://…`",
+                            )  # fmt: skip
+                            break
+
+
+def _put(statement: p.Statement) -> Iterator[p.Expr]:
+    """What is put into a request that goes to an upstream."""
+    if isinstance(statement, p.SetPlace) and getattr(statement.place, "message", "") == "request":
+        yield statement.value
+    elif sends(statement):
+        yield from (each for name in ("path", "query", "host") if (each := given(statement, name)) is not None)
+
+
+def _unless_taken_out(visit: Visit, way: Way) -> Iterator[Visit]:
+    """What runs behind it, up to where it is written anew or removed."""
+    place = getattr(visit.statement, "place", None)
+    key = constant(place.key) if isinstance(place, p.NamedPlace) else None
+    for each in way.after(visit, _sends_or_writes):
+        if isinstance(place, p.NamedPlace) and key is not None and each.parents == visit.parents and writes_part(
+            each.statement, place.kind, str(key).lower() if place.kind == "header" else str(key)
+        ):  # fmt: skip
+            return
+        if sends(each.statement):
+            yield each
+
+
+def _sends_or_writes(statement: p.Statement) -> bool:
+    return isinstance(statement, (p.SetPlace, p.RemovePlace)) or sends(statement)
 
 
 def _bare(sources: frozenset[Source]) -> bool:
@@ -96,9 +123,8 @@ def _taken(policy: Policy) -> Span | None:
                     return expr.span
             if isinstance(expr, p.Named) and named(expr) in _SENT_ALONG and expr.message == "request":
                 return expr.span
-            session = isinstance(expr, p.Named) and (expr.message, expr.kind) == ("request", "cookie")
-            if session and calls(statement, "lookup"):  # other cookies may be anything
-                return expr.span
+            if calls(statement, "lookup") and any(kind == "cookie" for kind, _ in way.flows(expr)):
+                return expr.span  # other cookies may be anything
     return None
 
 

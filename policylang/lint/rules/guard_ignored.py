@@ -32,26 +32,33 @@ class GuardIgnored(Rule):
     category: ClassVar[Category] = "security"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
+        tried: list[tuple[p.Statement, ...]]
         for visit in policy.visits:
             statement = visit.statement
             if isinstance(statement, p.Else):
-                tried: tuple[p.Statement, ...] = (statement.left,)
+                tried = [(statement.left,)]
                 handler = statement.right
             elif isinstance(statement, p.Try):
-                tried, handler = statement.body.statements, statement.handler
+                tried, handler = [statement.body.statements], statement.handler
+            elif isinstance(statement, p.Group) and statement.kind == "any":
+                tried = [(each,) for each in statement.body.statements[:-1]]
+                handler = p.Block(statement.span, statement.body.statements[-1:])
             else:
                 continue
-            guard = _last(tried)
-            if guard is not None and _swallows(handler):
-                yield Finding(
-                    guard.span, "what this refuses goes on all the same",
-                    labels=[Label(handler.statements[-1].span, "swallowed here")],
-                    help="leave the `ignore` out, or try the limit with `log_only: true`",
-                )  # fmt: skip
+            for guard in map(_last, tried):
+                told = isinstance(guard, p.Require) and len(handler.statements) > 1  # what is not so may be noted
+                if guard is not None and not told and _swallows(handler):
+                    yield Finding(
+                        guard.span, "what this refuses goes on all the same",
+                        labels=[Label(handler.statements[-1].span, "swallowed here")],
+                        help="leave the `ignore` out, or try the limit with `log_only: true`",
+                    )  # fmt: skip
 
 
 def _last(tried: tuple[p.Statement, ...]) -> p.Statement | None:
     """A guard behind which nothing is tried: else it may guard that alone, such as a copy of one request in ten."""
+    if len(tried) == 1 and isinstance(tried[0], p.Require):
+        return tried[0]
     found = [each for outer in tried for each in within(outer)]
     guards = [each for each in found if calls(each, *_GUARDS)]
     idle = all(isinstance(each, (p.Require, p.Expand, p.Group)) or calls(each, "log", *_GUARDS) for each in found)

@@ -7,10 +7,15 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.guards import fields_written
-from policylang.lint.look import Visit, argument, calls, parts
+from policylang.lint.likeness import shape
+from policylang.lint.look import Visit, argument, calls, constant, parts, text_of
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.sdk.shared_map import SharedMap
+
+_DRAWN = frozenset({"random", "cookie", "header", "stored", "made", "secret", "signature"})
+"""What was made at random here, or is asked about in another rule."""
 
 
 class GuessableToken(Rule):
@@ -35,13 +40,32 @@ class GuessableToken(Rule):
         for service in policy.program.services:
             way = policy.origins.of(service)
             stored = list(_stored(way))
+            for visit, key in stored:
+                where = constant(argument(visit.statement, "in"))
+                if isinstance(where, SharedMap) and where.private:
+                    yield from self._short(way, key)
             for visit in way.visits:
                 for field in fields_written(visit.statement):
                     if (field.message, field.name) == ("response", "set-cookie"):
                         yield from self._cookie(way, field.value, stored)
 
     def _cookie(self, way: Way, cookie: p.Expr, stored: list[tuple[Visit, p.Expr]]) -> Iterator[Finding]:
-        for part in parts(cookie):
+        short = list(self._short(way, cookie))
+        yield from short
+        for part in () if short else parts(cookie):
+            if not any(kind in _DRAWN for kind, _ in way.flows(part)) and not isinstance(part, (p.Const, p.Template)):
+                for visit, key in stored:
+                    if any(shape(each) == shape(part) for each in parts(key)):
+                        yield Finding(
+                            part.span, f"others can guess `{text_of(part)}`, by which an entry is found",
+                            labels=[Label(visit.statement.span, "stored under it here")],
+                            help="make it at random: `let private token = random_hex(16)`",
+                        )  # fmt: skip
+                        return
+
+
+    def _short(self, way: Way, token: p.Expr) -> Iterator[Finding]:
+        for part in parts(token):
             sources = way.flows(part) if isinstance(part, (p.SlotRef, p.FunctionCall)) else frozenset()
             lengths = [int(number) for kind, number in sources if kind == "random" and number.isdecimal()]
             if lengths and max(lengths) < self.given["bytes"]:
@@ -50,15 +74,6 @@ class GuessableToken(Rule):
                     help="take 16: `random_hex(16)`",
                 )  # fmt: skip
                 return
-            if isinstance(part, p.SlotRef) and not any(kind == "random" for kind, _ in sources):
-                for visit, key in stored:
-                    if any(isinstance(each, p.SlotRef) and each.slot == part.slot for each in parts(key)):
-                        yield Finding(
-                            part.span, f"others can guess `{part.name}`, by which an entry is found",
-                            labels=[Label(visit.statement.span, "stored under it here")],
-                            help="make it at random: `let private token = random_hex(16)`",
-                        )  # fmt: skip
-                        return
 
 
 def _stored(way: Way) -> Iterator[tuple[Visit, p.Expr]]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, TypeAlias
 
 from policylang.check import program as p
+from policylang.lint.demands import demanded
 from policylang.lint.guards import fields_written, sends
-from policylang.lint.look import argument, constant
-from policylang.lint.origins import Source
+from policylang.lint.look import Visit, argument, constant
+from policylang.lint.origins import Source, named
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.source import Span
@@ -88,6 +89,7 @@ class Course:
             return known | self._written(statement.place)
         if isinstance(statement, (p.Fail, p.Respond)):
             return None
+        known |= self._refused(statement)
         ends = [self.block(each, known) for each in self._branches(statement)]
         if not ends:
             return known
@@ -107,6 +109,18 @@ class Course:
             return frozenset()
         key = constant(place.key)  # one that is worked out may be any
         return frozenset(self.names if key is None else {str(key).lower()} & self.names)
+
+    def _refused(self, statement: p.Statement) -> Known:
+        """What a request is turned away for that has it."""
+        visit = Visit(statement, (), p.Block(statement.span, (statement,)), 0, "service", None)
+        return frozenset(
+            named(side)[1]
+            for question, answer in demanded(visit)
+            if isinstance(question, p.BinaryOp) and question.op == ("==" if answer else "!=")
+            for side, other in ((question.left, question.right), (question.right, question.left))
+            if isinstance(side, p.Named) and (side.message, side.kind) == ("request", "header")
+            and isinstance(other, p.Const) and other.value is None
+        ) & self.names  # fmt: skip
 
     def _branches(self, statement: p.Statement) -> Iterable[p.Block]:
         if isinstance(statement, p.Group) and statement.kind != "all":

@@ -43,7 +43,7 @@ class IdentityUnread(Rule):
             found_out = [
                 visit for visit in way.path
                 if authenticates(visit.statement) and not shared and way.places[id(visit.statement)] < last
-                and not _one_of_several(visit) and not key_sent(way, visit)
+                and not _one_of_several(visit) and not key_sent(policy, way, visit)
             ]  # fmt: skip
             for statement in _unread(way, [visit.statement for visit in found_out]):
                 yield Finding(

@@ -7,9 +7,12 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit
+from policylang.lint.guards import on_loopback
+from policylang.lint.limits import items
 from policylang.lint.look import argument, calls, given
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule, Severity
+from policylang.lint.ways import meaning
 
 
 class Ipv6ByAddress(Rule):
@@ -48,7 +51,7 @@ class Ipv6ByAddress(Rule):
             if calls(visit.statement, "rate_limit", "quota", "lockout"):
                 name = "key" if calls(visit.statement, "lockout") else "per"
                 key = argument(visit.statement, name)
-                for part in () if key is None else _items(key):
+                for part in () if key is None else _items(policy, visit.service, key):
                     if isinstance(part, p.ContextValue) and (part.root, part.field) == ("client", "ip"):
                         written = given(visit.statement, name) is not None
                         yield Finding(
@@ -60,12 +63,16 @@ class Ipv6ByAddress(Rule):
                         )  # fmt: skip
 
 
-def _items(key: p.Expr) -> tuple[p.Expr, ...]:
+def _items(policy: Policy, service: p.Service | None, key: p.Expr) -> tuple[p.Expr, ...]:
     """Of a key that tells who somebody is by another part, the address is an addition."""
-    if isinstance(key, p.ListOf):
-        addresses = all(isinstance(each, (p.ContextValue, p.Const)) for each in key.items)
-        return key.items if addresses and not any(_user(each) for each in key.items) else ()
-    return (key,)
+    key = meaning(policy, service, key)
+    if isinstance(key, p.FunctionCall) and key.card.name == "string":
+        return _items(policy, service, key.args[0])
+    if not isinstance(key, (p.ListOf, p.Template)):
+        return (key,)
+    found = tuple(meaning(policy, service, each) for each in items(key))
+    addresses = all(isinstance(each, (p.ContextValue, p.Const)) for each in found)
+    return found if addresses and not any(_user(each) for each in found) else ()
 
 
 def _user(expr: p.Expr) -> bool:
@@ -76,4 +83,7 @@ def _reachable(policy: Policy) -> bool:
     """Whether an IPv6 client can be told of: it comes by IPv6, or somebody in front says where it came from."""
     if any(each.name == "trusted_proxies" and each.values["networks"] for each in policy.program.gateway):
         return True
-    return any(str(each.values["address"]).startswith("[") or each.values["proxy_protocol"] for each in policy.listens)
+    return any(
+        each.values["proxy_protocol"] or (host.startswith("[") and not on_loopback(host))
+        for each in policy.listens if (host := str(each.values["address"]).rpartition(":")[0])
+    )  # fmt: skip

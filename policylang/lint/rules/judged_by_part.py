@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.demands import denied
 from policylang.lint.look import constant, expressions, text_of
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
@@ -35,7 +36,10 @@ class JudgedByPart(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             way = policy.origins.of(visit.service)
+            keeps_out = denied(visit)
             for expr in expressions(visit.statement):
+                if id(expr) in keeps_out:
+                    continue
                 text = constant(expr.right) if isinstance(expr, p.BinaryOp) else None
                 if not isinstance(expr, p.BinaryOp) or not isinstance(text, str):
                     continue

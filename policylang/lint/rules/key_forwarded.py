@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit
-from policylang.lint.guards import sends, writes_part
+from policylang.lint.guards import Test, literal_text, sends, surely_before, writes_part
 from policylang.lint.look import Visit, argument, calls, given, parts
 from policylang.lint.origins import CHOSEN, Source, Way
 from policylang.lint.policy import Policy
@@ -38,7 +39,7 @@ class KeyForwarded(Rule):
         for service in policy.program.services:
             way = policy.origins.of(service)
             for visit in way.path:
-                sent = key_sent(way, visit)
+                sent = key_sent(policy, way, visit)
                 if sent is not None:
                     yield Finding(
                         visit.statement.span, "the upstream gets the key that is checked here",
@@ -48,25 +49,53 @@ class KeyForwarded(Rule):
                     )  # fmt: skip
 
 
-def key_sent(way: Way, visit: Visit) -> Span | None:
+def key_sent(policy: Policy, way: Way, visit: Visit) -> Span | None:
     """The statement that sends the key along that this one checks."""
     key = argument(visit.statement, "key") if calls(visit.statement, "api_key") else None
     sources = () if key is None else sorted(way.flows(key))
-    return next((sent for source in sources if (sent := _where(way, visit, source)) is not None), None)
+    return next((sent for source in sources if (sent := _where(policy, way, visit, source)) is not None), None)
 
 
-def _where(way: Way, visit: Visit, source: Source) -> Span | None:
+def _where(policy: Policy, way: Way, visit: Visit, source: Source) -> Span | None:
     """The statement that sends this part of the request on as it came."""
     kind, name = source
     if kind not in CHOSEN or not name:
         return None
-    after = way.after(visit)
-    if any(writes_part(each.statement, kind, name) for each in after):
-        return None
-    for each in after:
-        if sends(each.statement) and not (kind == "query" and given(each.statement, "query") is not None):
+    writes, takes = _writer(kind, name), _taker(kind)
+    beside = {id(each) for each in visit.parents}
+    taken_out = (
+        way.places[id(each.statement)] for each in way.after(visit, writes)
+        if all(id(around) in beside or _runs(around) for around in each.parents)
+    )  # fmt: skip
+    first = next(taken_out, len(way.visits))
+    for each in way.after(visit, takes):
+        if way.places[id(each.statement)] > first:
+            return None
+        if not surely_before(policy, each, writes):
             return each.statement.span
     return None
+
+
+@cache
+def _writer(kind: str, name: str) -> Test:
+    return lambda statement: writes_part(statement, kind, name)
+
+
+@cache
+def _taker(kind: str) -> Test:
+    """What sends this kind of part along as it came."""
+
+    def takes(statement: p.Statement) -> bool:
+        if kind == "query" and (given(statement, "query") is not None or "?" in literal_text(given(statement, "path"))):
+            return False
+        return sends(statement)
+
+    return takes
+
+
+def _runs(statement: p.Statement) -> bool:
+    """Whether all that is in it runs."""
+    return isinstance(statement, p.Expand) or (isinstance(statement, p.Group) and statement.kind in ("all", "parallel"))
 
 
 def _removal(visit: Visit) -> Fix | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import argument, calls, compared, expressions
+from policylang.lint.look import argument, calls, compared, constant, expressions
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.rules.secret_by_equals import SECRET_MEMBERS
 
 _KNOWN = {("secret", ""), ("constant", "")}
 
@@ -51,6 +52,9 @@ def _proofs(way: Way, statement: p.Statement) -> Iterator[p.Expr]:
     for expr in expressions(statement):
         sides = compared(expr)
         for side, other in (sides, sides[::-1]) if sides else ():
-            proof = side.private or isinstance(expr, p.FunctionCall)  # other constants are no secrets
+            # other constants are no secrets
+            proof = side.private or isinstance(expr, p.FunctionCall) or (
+                isinstance(side, p.MemberOf) and constant(side.key) in SECRET_MEMBERS
+            )
             if proof and way.flows(side) <= _KNOWN and not isinstance(side, p.FunctionCall):
                 yield other

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from policylang.check import program as p
 from policylang.lint.guards import Marked, firm, surely_beside
-from policylang.lint.look import argument, calls, parts, text_of
+from policylang.lint.look import Visit, argument, calls, text_of
+from policylang.lint.origins import Way, children
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.lint.rules.forwarded_read import ADDRESSES
@@ -36,7 +38,7 @@ class LimitByClientChoice(Rule):
                 key = argument(visit.statement, "per")
                 if key is None or any(name in ADDRESSES for _, name in way.flows(key)):
                     continue  # `forwarded-read` says more of it
-                free = [part for part in parts(key) if way.chosen(part, visit) or ("request", "id") in way.flows(part)]
+                free = list(_free(way, visit, key))
                 # Who makes up the one is held by the other.
                 if free and not (held and surely_beside(policy, visit, held)):
                     made_up = min(free, key=lambda part: part.span.end - part.span.start)
@@ -45,3 +47,11 @@ class LimitByClientChoice(Rule):
                         label="counted by what the client makes up",
                         help="count by `client.ip` or `user.id`, or add a limit that does",
                     )  # fmt: skip
+
+
+def _free(way: Way, visit: Visit, key: p.Expr) -> Iterator[p.Expr]:
+    """It and what it is made of, as far as the client makes it up."""
+    if way.chosen(key, visit) or ("request", "id") in way.flows(key):
+        yield key
+        for part in children(key):
+            yield from _free(way, visit, part)

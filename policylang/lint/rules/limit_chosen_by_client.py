@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from math import inf
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import limits
-from policylang.lint.look import Visit, argument, authenticates, constant, own_expressions, text_of, within
+from policylang.lint.guards import asks_who, identifies, limits
+from policylang.lint.look import Visit, argument, constant, own_expressions, parts, text_of, within
 from policylang.lint.origins import CHOSEN, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
@@ -45,7 +46,10 @@ class LimitChosenByClient(Rule):
             for visit in way.path:
                 statement = visit.statement
                 limit = argument(statement, "limit") if limits(statement) else None
-                if limit is not None and way.chosen(limit, visit, CHOSEN | {"body"}):
+                if limit is not None and (
+                    way.chosen(limit, visit, CHOSEN | {"body"})
+                    or any(_by_word(way, visit, part) for part in parts(limit))
+                ):  # fmt: skip
                     yield Finding(
                         limit.span, f"the client sets its own limit with `{text_of(limit)}`",
                         help="take it from what is known of the caller, such as a map of contracts",
@@ -54,9 +58,19 @@ class LimitChosenByClient(Rule):
                     yield from _tiers(way, visit)
 
 
+def _by_word(way: Way, visit: Visit, part: p.Expr) -> bool:
+    """Whether it is one of two, as the client says."""
+    return isinstance(part, p.IfExpr) and not asks_who(way, part.condition) and any(
+        way.chosen(each, visit) and not _content(way, each) for each in _deciding(part.condition)
+    )
+
+
 def _tiers(way: Way, visit: Visit) -> Iterator[Finding]:
     arms = [[inner for outer in block.statements for inner in within(outer)] for block in blocks(visit.statement)]
-    open_to_all = [each for arm in arms if not any(map(authenticates, arm)) for each in arm if limits(each)]
+    if any(asks_who(way, expr) for expr in own_expressions(visit.statement)):
+        return
+    asking = partial(identifies, way)
+    open_to_all = [each for arm in arms if not any(map(asking, arm)) for each in arm if limits(each)]
     said = {text_of(limit) for each in open_to_all if (limit := argument(each, "limit")) is not None}
     if len(said) < 2 or _gains_nothing(visit.statement, arms):
         return
@@ -78,7 +92,19 @@ def _gains_nothing(statement: p.Statement, arms: list[list[p.Statement]]) -> boo
     if not isinstance(statement, (p.If, p.Match)) or statement.orelse is None:
         return False
     *claimed, usual = (min((_a_second(each) for each in arm if limits(each)), default=None) for arm in arms)
+    if isinstance(statement, p.If) and len(claimed) == 1 and _says_nothing(statement.arms[0][0]):
+        claimed, usual = [usual], claimed[0]
     return usual is not None and usual < inf and all(each is not None and each <= usual for each in claimed)
+
+
+def _says_nothing(condition: p.Expr) -> bool:
+    """Whether it is true for who leaves out what it asks about."""
+    if isinstance(condition, p.UnaryOp):
+        return not _says_nothing(condition.operand)
+    if not isinstance(condition, p.BinaryOp):
+        return False
+    nothing = any(isinstance(side, p.Const) and side.value is None for side in (condition.left, condition.right))
+    return condition.op == ("==" if nothing else "!=")
 
 
 def _a_second(limit: p.Statement) -> float:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.demands import demanded, granted
 from policylang.lint.guards import fields_written, leading_text
-from policylang.lint.look import text_of
-from policylang.lint.origins import SENT
+from policylang.lint.look import Visit, constant, text_of
+from policylang.lint.origins import SENT, Source, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 
@@ -35,9 +36,11 @@ class OpenRedirect(Rule):
                 if (field.message, field.name) != ("response", "location"):
                     continue
                 way = policy.origins.of(visit.service)
-                if not _held(leading_text(field.value)) and way.chosen(
-                    _first(field.value), visit, SENT, formed=True
-                ):
+                first = _first(field.value)
+                if (
+                    not _held(leading_text(field.value)) and way.chosen(first, visit, SENT, formed=True)
+                    and not any(_begins(way, asked, way.flows(first)) for asked in way.before(visit))
+                ):  # fmt: skip
                     yield Finding(
                         field.value.span, f"whoever makes a link chooses where `{text_of(field.value)}` leads",
                         help="hold it against the targets that are allowed, or begin it with a host of yours",
@@ -50,6 +53,15 @@ def _held(start: str) -> bool:
         return len(start) > 1 and start[1] not in "/\\"
     _, slashes, rest = start.partition("://")
     return bool(slashes) and any(mark in rest for mark in "/?#")
+
+
+def _begins(way: Way, visit: Visit, sources: frozenset[Source]) -> bool:
+    """Whether it asks that it begins with a host, or a path, that is known."""
+    return any(
+        answer and isinstance(question, p.BinaryOp) and question.op == "starts_with"
+        and _held(str(constant(question.right) or "")) and sources & way.flows(question.left)
+        for question, answer in (*demanded(visit), *granted(visit))
+    )  # fmt: skip
 
 
 def _first(value: p.Expr) -> p.Expr:

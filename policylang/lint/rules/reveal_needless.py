@@ -14,7 +14,8 @@ from policylang.syntax import nodes as n
 
 _KEYS = frozenset({"per", "key", "id"})
 _COUNTING = frozenset({
-    "rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "rate_limit_status", "quota_status",
+    "api_key", "rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "rate_limit_status",
+    "quota_status",
 })  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def _private_already(statement: n.Statement) -> Iterator[n.Expr]:
         yield statement.subject
     elif isinstance(statement, n.Call) and statement.name in _COUNTING:
         for place, each in enumerate(statement.args):
-            first = place == 0 and statement.name in ("lockout", "not_replayed")
+            first = place == 0 and statement.name in ("api_key", "lockout", "not_replayed")
             if each.name in _KEYS or (each.name is None and first):
                 yield each.value
 

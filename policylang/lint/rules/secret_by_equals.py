@@ -7,12 +7,13 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.diagnostics import Edit
-from policylang.lint.look import constant, expressions, parts
+from policylang.lint.look import Visit, constant, expressions
 from policylang.lint.origins import SENT, Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
+from policylang.lint.ways import sources
 
-_SECRET_MEMBERS = frozenset({"password", "passwd", "pin", "secret", "token", "otp"})
+SECRET_MEMBERS = frozenset({"password", "passwd", "passphrase", "pin", "secret", "token", "otp", "api_key", "apikey"})
 
 
 class SecretByEquals(Rule):
@@ -36,7 +37,7 @@ class SecretByEquals(Rule):
             for expr in expressions(visit.statement):
                 if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=") and not expr.private:
                     sides = ((expr.left, expr.right), (expr.right, expr.left))
-                    if any(_secret(way, side) and _sent(way, other) for side, other in sides):
+                    if any(_secret(policy, visit, side) and _sent(way, other) for side, other in sides):
                         call = f"same_secret({expr.left.span.text}, {expr.right.span.text})"
                         call = call if expr.op == "==" else f"not {call}"
                         yield Finding(
@@ -46,19 +47,20 @@ class SecretByEquals(Rule):
                         )  # fmt: skip
 
 
-def _secret(way: Way, side: p.Expr) -> bool:
+def _secret(policy: Policy, visit: Visit, side: p.Expr) -> bool:
+    way = policy.origins.of(visit.service)
     if ("signature", "") in way.flows(side):
         return True
     return any(
-        isinstance(part, p.MemberOf) and constant(part.key) in _SECRET_MEMBERS and _known(way, part.base)
-        for part in parts(side)
+        isinstance(part, p.MemberOf) and constant(part.key) in SECRET_MEMBERS and _known(way, part.base)
+        for part in sources(policy, visit.service, side)
     )
 
 
 def _known(way: Way, base: p.Expr) -> bool:
     """Whether it is an entry of a map, which holds what is right."""
-    sources = way.flows(base)
-    return bool(sources) and all(kind in ("constant", "secret", "stored", "identity") for kind, _ in sources)
+    found = way.flows(base)
+    return bool(found) and all(kind in ("constant", "secret", "stored", "identity") for kind, _ in found)
 
 
 def _sent(way: Way, side: p.Expr) -> bool:

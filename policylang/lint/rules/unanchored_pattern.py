@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, constant, text_of
+from policylang.lint.demands import demanded
+from policylang.lint.look import constant, text_of
 from policylang.lint.origins import SENT
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.sdk.static_types import BODY_FIELDS
 
 _SHAPE = re.compile(r"\[[^]]*\]|\\[dwsDWS]|\{\d+(?:,\d*)?\}")
+
+_SEARCHED = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "cookie", "user-agent"})
+"""Fields that are lists or prose, of which a part is meant."""
 
 
 class UnanchoredPattern(Rule):
@@ -31,30 +36,22 @@ class UnanchoredPattern(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            if isinstance(visit.statement, p.Require) and not _turned(visit):
-                for expr in _affirmed(visit.statement.condition):
-                    pattern = constant(expr.right)
-                    sources = policy.origins.of(visit.service).flows(expr.left)
-                    from_client = any(kind in SENT or kind == "path" for kind, _ in sources)
-                    if isinstance(pattern, str) and from_client and (why := _loose(pattern)):
-                        yield Finding(
-                            expr.right.span, f"`{text_of(expr.left)}` may have anything else {why}",
-                            help="write `^` before the whole pattern and `$` behind it, its arms in `(?:…)`",
-                        )  # fmt: skip
+            for expr, answer in demanded(visit):
+                if not answer or not isinstance(expr, p.BinaryOp) or expr.op != "matches":
+                    continue
+                pattern = constant(expr.right)
+                found = policy.origins.of(visit.service).flows(expr.left)
+                value = any((kind in SENT or kind == "path") and name not in _SEARCHED for kind, name in found)
+                if isinstance(pattern, str) and value and not _whole(expr.left) and (why := _loose(pattern)):
+                    yield Finding(
+                        expr.right.span, f"`{text_of(expr.left)}` may have anything else {why}",
+                        help="write `^` before the whole pattern and `$` behind it, its arms in `(?:…)`",
+                    )  # fmt: skip
 
 
-def _turned(visit: Visit) -> bool:
-    return any(isinstance(each, p.Group) and each.kind == "none" for each in visit.parents)
-
-
-def _affirmed(condition: p.Expr) -> Iterator[p.BinaryOp]:
-    """The matches that must be there for it to be true."""
-    if isinstance(condition, p.BinaryOp):
-        if condition.op == "matches":
-            yield condition
-        elif condition.op == "and":
-            yield from _affirmed(condition.left)
-            yield from _affirmed(condition.right)
+def _whole(expr: p.Expr) -> bool:
+    """Whether it is all of a body, in which something is searched for."""
+    return isinstance(expr, p.MessageField) and expr.field in BODY_FIELDS
 
 
 def _loose(pattern: str) -> str:

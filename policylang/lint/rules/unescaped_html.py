@@ -8,10 +8,11 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.diagnostics import Edit
 from policylang.lint.guards import fields_written
-from policylang.lint.look import constant, text_of
-from policylang.lint.origins import SENT
+from policylang.lint.look import Visit, constant, text_of
+from policylang.lint.origins import SENT, children
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
+from policylang.lint.ways import meaning
 
 _KINDS = SENT | {"path"}
 
@@ -35,14 +36,23 @@ class UnescapedHtml(Rule):
         for visit in policy.visits:
             statement = visit.statement
             body = statement.body if isinstance(statement, p.Respond) and _html(statement) else None
-            way = policy.origins.of(visit.service)
-            for part in body.parts if isinstance(body, p.Template) else ():
-                if not isinstance(part, str) and way.chosen(part, visit, _KINDS, formed=True):
-                    yield Finding(
-                        part.span, f"whoever makes the link writes `{text_of(part)}` into the page",
-                        help="write `html_escape(…)` around it",
-                        fix=Fix("write `html_escape(…)`", (Edit(part.span, f"html_escape({part.span.text})"),)),
-                    )  # fmt: skip
+            for part in () if body is None else _raw(policy, visit, body):
+                yield Finding(
+                    part.span, f"whoever makes the link writes `{text_of(part)}` into the page",
+                    help="write `html_escape(…)` around it",
+                    fix=Fix("write `html_escape(…)`", (Edit(part.span, f"html_escape({part.span.text})"),)),
+                )  # fmt: skip
+
+
+def _raw(policy: Policy, visit: Visit, text: p.Expr) -> Iterator[p.Expr]:
+    """The smallest parts of it that are as the client wants them."""
+    if not policy.origins.of(visit.service).chosen(text, visit, _KINDS, formed=True):
+        return
+    meant = meaning(policy, visit.service, text)
+    page = isinstance(meant, p.Template) or (isinstance(meant, p.BinaryOp) and meant.op == "+")
+    inner = page or (isinstance(meant, p.FunctionCall) and meant.card.name == "replace")
+    parts = [found for part in children(meant) for found in _raw(policy, visit, part)] if inner else []
+    yield from parts or [text]
 
 
 def _html(statement: p.Respond) -> bool:

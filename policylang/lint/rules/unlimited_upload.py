@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.guards import sends
-from policylang.lint.look import argument, calls
+from policylang.lint.guards import Marked, sends, surely_before
+from policylang.lint.look import argument, calls, expressions
+from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
-from policylang.tree.facts import REQUEST, all_needs
+from policylang.tree.facts import REQUEST, needs
 
 _UPLOADS = frozenset({"POST", "PUT", "PATCH"})
 
@@ -48,23 +49,25 @@ class UnlimitedUpload(Rule):
         for service in policy.program.services if policy.public else ():
             if not _UPLOADS & set(service.methods):
                 continue
-            for visit in policy.origins.of(service).path:
-                statement = visit.statement
-                if _limits_request(statement) or all_needs(statement) & REQUEST:
-                    break  # what is held has its limit
-                if isinstance(statement, p.Invoke) and sends(statement):
-                    yield Finding(
-                        statement.span, "a body of any length is sent along here",
-                        help="put `limit_size request, 10MiB` before it",
-                    )  # fmt: skip
+            way = policy.origins.of(service)
+            limited = Marked(each.statement for each in way.path if _limits_request(way, each.statement))
+            for visit in way.path:
+                if sends(visit.statement):
+                    if not surely_before(policy, visit, limited):
+                        yield Finding(
+                            visit.statement.span, "a body of any length is sent along here",
+                            help="put `limit_size request, 10MiB` before it",
+                        )  # fmt: skip
                     break
 
 
-def _limits_request(statement: p.Statement) -> bool:
+def _limits_request(way: Way, statement: p.Statement) -> bool:
     if calls(statement, "limit_size"):
         message = argument(statement, "message")
         return isinstance(message, p.MessageRef) and message.message == "request"
-    return any(
-        isinstance(bound.value, p.MessageField) and (bound.value.message, bound.value.field) == ("request", "size")
-        for bound in (statement.args if isinstance(statement, p.Invoke) else ())
+    if needs(statement) & REQUEST:
+        return True  # what is held has its limit
+    asks = isinstance(statement, (p.Require, p.If, p.Match)) or (
+        isinstance(statement, p.Invoke) and not statement.card.observes
     )
+    return asks and any(("request", "size") in way.flows(part) for part in expressions(statement))

@@ -34,8 +34,7 @@ class UpstreamErrorShown(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             for value in _said(visit.statement):
-                sources = policy.origins.of(visit.service).flows(value)
-                if any(kind == "response" and name in BODY_FIELDS for kind, name in sources):
+                if any(name in BODY_FIELDS for _, name in policy.origins.of(visit.service).texts(value, "response")):
                     read = next((part for part in parts(value) if _body(part)), value)
                     yield Finding(
                         read.span, "callers are shown what the upstream said of its failure",

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import compared, expressions
+from policylang.lint.look import compared, constant, expressions, parts
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
+from policylang.lint.ways import meaning
 
 _BROKEN = frozenset({"md5", "sha1"})
 _PLAIN = _BROKEN | {"sha256", "sha512"}
+_PASSWORDS = frozenset({"password", "passwd", "pin"})
 _PROVING = re.compile(r"sig|mac\b|auth|token")
 
 
@@ -43,7 +45,7 @@ class WeakHash(Rule):
                         expr.span, "a plain hash over a secret and a text is no signature",
                         help="write `hmac_sha256(text, key: secret)`",
                     )  # fmt: skip
-                sides = compared(expr)
+                sides = tuple(meaning(policy, visit.service, each) for each in compared(expr))
                 for side, other in (sides, sides[::-1]) if sides else ():
                     broken = isinstance(side, p.FunctionCall) and side.card.name in _BROKEN
                     if broken and not _over_secret(way, side) and _proves(way, expr, other):
@@ -55,6 +57,8 @@ class WeakHash(Rule):
 
 def _proves(way: Way, expr: p.Expr, other: p.Expr) -> bool:
     """Whether more hangs on it than that nothing was lost on the way."""
+    if any(isinstance(part, p.MemberOf) and constant(part.key) in _PASSWORDS for part in parts(expr)):
+        return True
     return isinstance(expr, p.FunctionCall) or any(_PROVING.search(name) for _, name in way.flows(other))
 
 

@@ -43,7 +43,11 @@ class WebhookReplayable(Rule):
             if ("body", "") not in covered:
                 continue
             once = [visit for visit in way.path if calls(visit.statement, "not_replayed", "remember")]
-            timed = any(isinstance(expr, p.ContextValue) and expr.root == "now" for expr in read)
+            timed = any(
+                isinstance(expr, p.ContextValue) and expr.root == "now"
+                for visit in way.path if isinstance(visit.statement, (p.Require, p.If, p.Match, p.Let, p.Expand))
+                for expr in expressions(visit.statement)
+            )  # fmt: skip
             if not once and not timed:
                 yield Finding(
                     signed[0].span, "whoever has seen this message once can send it again",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.demands import denied
 from policylang.lint.guards import too_wide
 from policylang.lint.look import argument, calls, constant, expressions
 from policylang.lint.policy import Policy
@@ -40,7 +41,10 @@ class WideNetwork(Rule):
                 for network in constant(networks) or ():
                     if networks is not None and too_wide(str(network), self.given["v4"], self.given["v6"]):
                         yield _finding(networks.span, network, "allows")
+            keeps_out = denied(visit)
             for expr in expressions(visit.statement):
+                if id(expr) in keeps_out:
+                    continue
                 if isinstance(expr, p.BinaryOp) and expr.op == "in" and expr.left.type.name == "ip":
                     yield from self._written(expr.right, constants)
                 elif isinstance(expr, p.FunctionCall) and expr.card.name == "in_network":
