@@ -13,7 +13,7 @@ from policylang.diagnostics.nearest import nearest
 from policylang.tools.main import FINDINGS, FINE, USAGE
 from policylang.tools.test_files import NoTests, find
 from policylang.tools.test_processes import MOST_JOBS
-from policylang.tools.test_runs import FORMS, NotWritten, Runs
+from policylang.tools.test_runs import FORMS, Runs
 
 FORMATS = ("text", "json", "junit", "github")
 LOOK = 0.3
@@ -75,7 +75,7 @@ def run(found: argparse.Namespace) -> int:
         if found.watch:
             return watch(found, lambda: time.sleep(LOOK))
         return _once(found)
-    except (NoTests, NotWritten) as error:
+    except NoTests as error:
         print(f"pol: {error}", file=sys.stderr)
         return USAGE
 

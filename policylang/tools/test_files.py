@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from policylang.tools.check_command import read
-from policylang.tools.policies import TESTS, below
+from policylang.tools.policies import TESTS, below, plain
 
 Stamp = tuple[int, int] | None
 """When a file was changed, and how long it is; None while it cannot be read."""
@@ -20,7 +20,7 @@ def find(paths: Sequence[str]) -> list[str]:
     """The files of tests: those given, that of a policy given, and those in folders in the order of their names.
     Raises NoTests, and OSError for a path that is not there."""
     found: list[str] = []
-    for path in map(os.path.normpath, paths):
+    for path in map(plain, paths):
         if os.path.isdir(path):
             found += sorted(each for each in below(path) if each.endswith(TESTS))
         elif path.endswith(TESTS):

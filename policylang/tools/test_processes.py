@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -69,7 +70,8 @@ class _Worker:
 
     def give(self, number: int) -> None:
         self.at_hand, self.began = number, time.monotonic()
-        os.write(self._asks, b"%d\n" % number)
+        with suppress(BrokenPipeError):  # of one that has just ended: its answer's end will say so
+            os.write(self._asks, b"%d\n" % number)
 
     def take(self) -> dict[str, Any] | None:
         """What has come of the test at hand, None while it is not all there. Raises Lost."""

@@ -22,6 +22,7 @@ from policylang.testing.world import WrongPolicy
 from policylang.tools.check_command import read
 from policylang.tools.main import use_color
 from policylang.tools.policies import policies
+from policylang.tools.rewriting import writing
 from policylang.tools.stand_ins import check_alone
 from policylang.tools.test_files import NoTests, Reading, find
 from policylang.tools.test_output import PASSED, Output, Told, told, told_broken
@@ -34,10 +35,6 @@ _RENDER: dict[str, Callable[[Report], str]] = {
     "json": coverage_data.as_json,
 }  # fmt: skip
 _FILES = {"html": "coverage.html", "lcov": "coverage.lcov", "json": "coverage.json"}
-
-
-class NotWritten(Exception):
-    """Coverage could not be written; the text says where, and why."""
 
 
 @record
@@ -194,11 +191,8 @@ class Runs:
             written = coverage_text.render(found, color=self.color, width=width, whole=self.wanted.verbose)
             print("\n" + written, end="", file=out)
             return
-        try:
-            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(_RENDER[form](found))
-        except OSError as error:
-            raise NotWritten(f"cannot write `{path}`: {(error.strerror or 'failed').lower()}") from None
+        with writing(path), open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(_RENDER[form](found))
         print(f"coverage is in {path}", file=sys.stderr)
 
     # --- watching ---
