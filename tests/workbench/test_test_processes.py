@@ -55,8 +55,9 @@ def test_a_process_that_ends_between_two_tests_takes_one_with_it(monkeypatch: py
 
     monkeypatch.setattr(test_processes, "_unless_defect", ended)
     tests = test_processes.run_all(
-        3, lambda number: {"number": number, "process": os.getpid()}, 1, lambda number, how: {"number": number, "how": how}
-    )
+        3, lambda number: {"number": number, "process": os.getpid()}, 1,
+        lambda number, how: {"number": number, "how": how},
+    )  # fmt: skip
     assert [(each["number"], each.get("how")) for each in tests] == [
         (0, None), (1, "its process ended with signal 9"), (2, None),
     ]  # fmt: skip
