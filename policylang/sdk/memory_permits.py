@@ -25,7 +25,7 @@ class MemoryPermits:
         self._clock = clock
         self._store = store
         self._holders = holders
-        self._own: dict[bytes, int] = {}
+        self._held: dict[bytes, list[MemoryPermit]] = {}
         self._out: dict[bytes, int] = {} if beside is None else beside._out
         self._queues: dict[bytes, deque[Waiter[bool]]] = {} if beside is None else beside._queues
 
@@ -40,18 +40,35 @@ class MemoryPermits:
             raise Unavailable("store", "it is down")
         queue = self._queues.setdefault(key, deque())
         if not queue and self._out.get(key, 0) < wish.limit:
-            return self._given(key)
+            return self._given(key, wish, exchange)
         if not wish.wait or len(queue) >= wish.queue:
             return None
-        return self._in_turn(key, queue, wish.wait)
+        return self._in_turn(key, queue, wish, exchange)
 
     def acquire_alone(self, key: bytes, wish: Wish, exchange: Exchange) -> MemoryPermit | None:
-        return self._given(key) if self._own.get(key, 0) < wish.limit // self._holders else None
+        alone = len(self._held.get(key, ())) < wish.limit // self._holders
+        return self._given(key, wish, exchange) if alone else None
 
-    async def _in_turn(self, key: bytes, queue: deque[Waiter[bool]], wait: int) -> MemoryPermit | None:
+    def lost(self) -> list[MemoryPermit]:
+        """Those beyond this process's share, which it has to give up when it has not reached the store for too long.
+
+        Their exchanges must not go on. `freed` is to be called of each when others take notice.
+        """
+        gone: list[MemoryPermit] = []
+        for held in self._held.values():
+            stay = [permit for permit in held if permit.wish.stays]
+            kept = stay[: held[0].wish.limit // self._holders] if held else []
+            gone += [permit for permit in held if permit not in kept]
+        for permit in gone:
+            permit.give_up()
+        return gone
+
+    async def _in_turn(
+        self, key: bytes, queue: deque[Waiter[bool]], wish: Wish, exchange: Exchange
+    ) -> MemoryPermit | None:
         waiter: Waiter[bool] = Waiter()
         queue.append(waiter)
-        self._clock.sleep(wait / 1e9).callback = lambda: waiter.fire(False)
+        self._clock.sleep(wish.wait / 1e9).callback = lambda: waiter.fire(False)
         try:
             if not await waiter:
                 return None
@@ -64,16 +81,19 @@ class MemoryPermits:
             if waiter in queue:
                 queue.remove(waiter)
         self._out[key] -= 1  # it was kept for this one
-        return self._given(key)
+        return self._given(key, wish, exchange)
 
-    def _given(self, key: bytes) -> MemoryPermit:
+    def _given(self, key: bytes, wish: Wish, exchange: Exchange) -> MemoryPermit:
         self._out[key] = self._out.get(key, 0) + 1
-        self._own[key] = self._own.get(key, 0) + 1
-        return MemoryPermit(self, key, self._out[key])
+        permit = MemoryPermit(self, key, wish, exchange, self._out[key])
+        self._held.setdefault(key, []).append(permit)
+        return permit
 
-    def returned(self, key: bytes) -> None:
+    def not_held(self, permit: MemoryPermit) -> None:
+        self._held[permit.key].remove(permit)
+
+    def freed(self, key: bytes) -> None:
         self._out[key] -= 1
-        self._own[key] -= 1
         self._pass_on(key)
 
     def _pass_on(self, key: bytes) -> None:
@@ -87,12 +107,21 @@ class MemoryPermits:
 
 
 class MemoryPermit:
-    def __init__(self, permits: MemoryPermits, key: bytes, running: int) -> None:
+    def __init__(self, permits: MemoryPermits, key: bytes, wish: Wish, exchange: Exchange, running: int) -> None:
         self.running = running
+        self.key = key
+        self.wish = wish
+        self.exchange = exchange
         self._permits: MemoryPermits | None = permits
-        self._key = key
 
     def release(self) -> None:
+        permits = self._permits
+        if permits is not None:
+            self.give_up()
+            permits.freed(self.key)
+
+    def give_up(self) -> None:
+        """It is this process's no more, though others do not know it."""
         permits, self._permits = self._permits, None
         if permits is not None:
-            permits.returned(self._key)
+            permits.not_held(self)

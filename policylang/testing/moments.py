@@ -112,9 +112,9 @@ class Advance(Assertion):
 class _OfStore(Assertion):
     at: Expr[str] | None = param("For which gateway; left out: for all.", default=None)
 
-    def reaches(self, exchange: Exchange) -> list[Any]:
+    def change(self, exchange: Exchange, away: bool | None = None, delay: float | None = None) -> None:
         world: World = world_of(exchange)
-        return world.reaches(None if self.at is None else self.at(exchange))
+        world.reach_store(None if self.at is None else self.at(exchange), away, delay)
 
 
 class StoreAway(_OfStore):
@@ -122,6 +122,8 @@ class StoreAway(_OfStore):
 
     What is counted then, each gateway counts for itself: its share of a limit is what one of so many gateways may have,
     beginning one window after a request has found the store away. No gateway has taken units of a quota in advance.
+    A request that holds a permit beyond that share is cut after 10 s: it has no answer (`response.status` is 0), and
+    its `failure.name` is `permit-lost`. 2 s later others may have the permit.
 
         store_away
     """
@@ -129,8 +131,7 @@ class StoreAway(_OfStore):
     name: ClassVar[str] = "store_away"
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        for reach in self.reaches(exchange):
-            reach.away = True
+        self.change(exchange, away=True)
         return None
 
 
@@ -147,9 +148,7 @@ class StoreSlow(_OfStore):
     takes: Expr[Duration] = param("How long an answer takes.", positional=True)
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        seconds = self.takes(exchange).seconds
-        for reach in self.reaches(exchange):
-            reach.delay = max(0.0, seconds)
+        self.change(exchange, delay=max(0.0, self.takes(exchange).seconds))
         return None
 
 
@@ -162,6 +161,5 @@ class StoreBack(_OfStore):
     name: ClassVar[str] = "store_back"
 
     def evaluate(self, exchange: Exchange) -> Outcome:
-        for reach in self.reaches(exchange):
-            reach.away, reach.delay = False, 0.0
+        self.change(exchange, away=False, delay=0.0)
         return None

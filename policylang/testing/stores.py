@@ -20,15 +20,19 @@ from policylang.sdk.store import UNKNOWN, Change, Decision, Limit, Space, settle
 T = TypeVar("T")
 
 class Reach:
-    """How one gateway reaches the store. `delay`: seconds that each answer takes; one of `deadline` or more is none."""
+    """How one gateway reaches the store. `delay`: seconds that each answer takes; one of `deadline` or more is none.
 
-    __slots__ = ("_clock", "alone", "answered", "away", "deadline", "delay")
+    `since`: from when on it is down (monotonic ns), None while it is not.
+    """
+
+    __slots__ = ("_clock", "alone", "answered", "away", "deadline", "delay", "since")
 
     def __init__(self, clock: VirtualClock, holders: int, deadline: float) -> None:
         self._clock = clock
         self.deadline = deadline
         self.away = False
         self.delay = 0.0
+        self.since: int | None = None
         self.answered = False
         self.alone = Alone(holders)
 

@@ -6,7 +6,8 @@ It is the environment of the exchange that the test itself runs on; the policy's
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,12 +18,12 @@ from policylang.sdk.bench import VirtualClock
 from policylang.sdk.certificate import Certificate
 from policylang.sdk.circuits import Circuits
 from policylang.sdk.exchange import Exchange, Response
-from policylang.sdk.hop_by_hop import HOP_BY_HOP
 from policylang.sdk.limits import BodyLimits
 from policylang.sdk.lines import Lines
 from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.sdk.values import Duration
-from policylang.sdk.waiter import Waiter
+from policylang.testing.asked import NO_ANSWER, Asked
+from policylang.testing.asked import whole as whole
 from policylang.testing.stores import Reached, Stores
 from policylang.testing.stubs import StubbedUpstream
 from policylang.testing.told import Answer
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from policylang.check.program import Program
     from policylang.tree.tree import Tree
 
+GIVES_UP, NOTICED = 10.0, 12.0
+"""Seconds without the store after which a gateway has lost its permits, and after which others may have them."""
+LOST = "permit-lost"
 GATEWAY = "gateway"
 """The name of the one gateway of a test that says nothing of gateways."""
 
@@ -86,49 +90,6 @@ class Node:
         return f"defect-{len(self._world.defects)}"
 
 
-class Asked:
-    """A request on its way. `response`: once it is answered, with the whole body."""
-
-    __slots__ = ("_coroutine", "_ready", "elapsed", "exchange", "line", "number", "response", "tree")
-
-    def __init__(
-        self, tree: Tree, exchange: Exchange, coroutine: Coroutine[Waiter[Any], None, Response],
-        ready: deque[Callable[[], None]], number: int,
-    ) -> None:  # fmt: skip
-        request = exchange.request
-        query = b"" if request.query_string is None else b"?" + request.query_string
-        self.line = request.method, request.path, query
-        self.number = number
-        self.tree = tree
-        self.exchange = exchange
-        self.response: Response | None = None
-        self.elapsed = 0.0
-        self._coroutine = coroutine
-        self._ready = ready
-
-    def step(self) -> None:
-        try:
-            waiter = self._coroutine.send(None)
-            while waiter.done:
-                waiter = self._coroutine.send(None)
-        except StopIteration as stop:
-            self.answered(stop.value)
-        else:
-            # By way of a row: who wakes whom may be a long chain.
-            waiter.callback = lambda: self._ready.append(self.step)
-
-    def answered(self, response: Response) -> None:
-        exchange = self.exchange
-        self.response = whole(exchange, response)
-        self.elapsed = (exchange.environment.clock.monotonic() - exchange.started) / 1e9
-        calls, exchange.ends = exchange.ends or (), None
-        for call in calls:
-            call()
-
-    def give_up(self) -> None:
-        self._coroutine.close()
-
-
 class World:
     def __init__(self, trees: Trees, program: Program, observe: Callable[[Tree, Exchange], None] | None) -> None:
         self.name = self.version = self.node = ""
@@ -144,6 +105,7 @@ class World:
         self.looked_at: Asked | None = None
         self.group: list[Asked] = []
         self.together: list[Asked] | None = None
+        self.running: list[Asked] = []
         self.broken: list[str] = []
         self.wrong: tuple[Diagnostic, ...] = ()
         self.make_journal: Callable[[Exchange], list[Any]] | None = None
@@ -186,8 +148,27 @@ class World:
         """Those of the store that all share."""
         return next(iter(self.nodes.values())).entries
 
-    def reaches(self, name: str | None) -> list[Any]:
-        return [self.node_of(name).reach] if name is not None else [node.reach for node in self.nodes.values()]
+    def reach_store(self, name: str | None, away: bool | None, delay: float | None) -> None:
+        """How one gateway, or each, reaches the store from here on; None: as before."""
+        for node in [self.node_of(name)] if name is not None else self.nodes.values():
+            reach = node.reach
+            reach.away = reach.away if away is None else away
+            reach.delay = reach.delay if delay is None else delay
+            if not reach.down:
+                reach.since = None
+            elif reach.since is None:
+                reach.since = since = self.clock.monotonic()
+                self.clock.sleep(GIVES_UP).callback = partial(self._lose_permits, node, since)
+
+    def _lose_permits(self, node: Node, since: int) -> None:
+        if node.reach.since != since:
+            return  # it has come back meanwhile
+        for permit in node.permits.lost():
+            self.clock.sleep(NOTICED - GIVES_UP).callback = partial(node.permits.freed, permit.key)
+            whole = permit.exchange.origin or permit.exchange
+            for asked in self.running:
+                if asked.exchange is whole and asked.response is None:
+                    asked.cut(Failure(LOST, 503, "its permit could not be renewed in time", kind=Kind.AWAY))
 
     def node_of(self, name: str | None) -> Node:
         if name is None:
@@ -219,6 +200,7 @@ class World:
         elif self._observe is not None:
             exchange.journal = []
         asked = Asked(tree, exchange, tree.handle(exchange), self._ready, self.requests)
+        self.running = [*(each for each in self.running if each.response is None), asked]
         if refused is not None:
             asked.give_up()
             asked.answered(refused)
@@ -276,8 +258,10 @@ class World:
             return ""
         method, path, query = last.line
         line = f"{method} {path}{query.decode('utf-8', 'replace')}"
-        said = f"request {last.number}, {line}, was answered {last.response.status}"
-        failure = last.exchange.failure
+        status, failure = last.response.status, last.exchange.failure
+        said = f"request {last.number}, {line}, was answered {status}"
+        if status == NO_ANSWER and failure is not None:
+            return f"request {last.number}, {line}, was cut: {failure.detail}"
         if failure is None or failure.span is None:
             return said
         place = f"{failure.span.source.name}:{failure.span.line}"
@@ -325,25 +309,6 @@ def known(names: Mapping[str, Any], name: str, what: str) -> Any:
         close = nearest(name, names)
         raise Broken(f"no {what} `{name}` is given" + (f": did you mean `{close}`?" if close is not None else ""))
     return found
-
-
-def whole(exchange: Exchange, response: Response) -> Response:
-    """The answer as a client has it: framed anew, with no body to HEAD, in 204 and in 304, or where it is cut."""
-    body = response.body
-    if body is None:
-        source: Any = response.source
-        body = source.data
-        if response.limit is not None and len(body) > response.limit:
-            body = b""
-        elif response.coder is not None:
-            encoder = response.coder()
-            body = encoder.feed(body, False) + encoder.end()
-    bodiless = exchange.request.method == "HEAD" or response.status in (204, 304)
-    drop = HOP_BY_HOP if bodiless else HOP_BY_HOP | {b"content-length"}
-    fields = [field for field in response.headers if field[0] not in drop]
-    if not bodiless:
-        fields.append((b"content-length", b"Content-Length", b"%d" % len(body)))
-    return Response(response.status, fields, b"" if bodiless else body, made_here=response.made_here)
 
 
 def bodies_of(program: Program) -> BodyLimits:

@@ -16,9 +16,10 @@ from policylang.check import check_text
 from policylang.diagnostics.text import render
 from policylang.sdk.bench import BenchEnvironment, StubUpstream, make_response, run
 from policylang.sdk.bench import make_exchange as bench_exchange
+from policylang.testing.asked import whole
 from policylang.testing.running import run as run_test
 from policylang.testing.suite import load_suite
-from policylang.testing.world import GATEWAY, whole
+from policylang.testing.world import GATEWAY
 from policylang.tree import compile_program
 
 BODY = b'{"a":1,"items":[1,2]}'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from workbench.suites import passes, suite_of
+from workbench.suites import passes, said, suite_of
 
 from policylang.testing.running import run
 
@@ -218,6 +218,49 @@ def test_permits_are_shared_and_while_the_store_is_away_each_has_its_part() -> N
         """,
         policy,
     )
+
+
+def test_permits_beyond_its_part_are_lost_to_who_has_not_reached_the_store_for_10_s() -> None:
+    policy = """
+    upstream bank { server "http://127.0.0.1:9000" }
+    service s "/" {
+        concurrency_limit 2, per: "all", when_down: local
+        route bank, timeout: 60s
+    }
+    """
+    passes(
+        """
+        given gateways(["a", "b"])
+        stub bank, delay: 30s
+        together {
+            repeat 2 { get "/", at: "a" }
+            store_away at: "a"
+            advance 11s
+            get "/", at: "b"
+            advance 1s
+            get "/", at: "b"
+            get "/", at: "b"
+            get "/", at: "a"
+        }
+        expect statuses == [200, 0, 429, 200, 429, 503]
+        expect responses[1].elapsed == 10s and responses[1].header["Content-Length"] == none
+        together {
+            repeat 2 { get "/", at: "b" }
+            store_slow 1s, at: "b"
+            advance 9s
+            store_back
+            store_slow 1s
+            advance 9s
+            store_slow 0s
+        }
+        expect statuses == [200, 200], "it was back before the time was over"
+        """,
+        policy,
+    )
+    assert "help: request 1, GET /, was cut: its permit could not be renewed in time\n" in said(
+        'given gateways(["a", "b", "c"])\nstub bank, delay: 30s\ntogether { repeat 2 { get "/" }\nstore_away }\n'
+        "expect statuses == [200, 200]", policy,
+    )  # fmt: skip
 
 
 def test_quotas_and_maps_are_shared_and_gone_with_the_store() -> None:
