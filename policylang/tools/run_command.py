@@ -73,6 +73,8 @@ def run(found: argparse.Namespace) -> int:
         from policylang.trace.picture import picture
 
         print(picture(document, checked.program.sources, use_color(found.color)), end="")
+    if offline.defect is not None:
+        raise offline.defect  # there is no log that would have it
     return FINE
 
 

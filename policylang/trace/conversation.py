@@ -11,7 +11,7 @@ from policylang.diagnostics.nearest import nearest
 from policylang.diagnostics.text import printable, render
 from policylang.sdk.bench import run
 from policylang.sdk.exchange import Exchange
-from policylang.sdk.outcome import Failed, Failure
+from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.syntax import nodes as n
 from policylang.trace.expression import NAME, Floor, Question, Wrong, read_expression
 from policylang.trace.incoming import Incoming, NotARequest
@@ -113,19 +113,19 @@ class Conversation:
 
     # --- expressions ---
 
-    def _value(self, question: Question) -> str:
-        exchange = self._exchange
+    def _value(self, question: Question, asked: Exchange | None = None) -> str:
+        exchange = asked or self._exchange
         try:
             for bit, message in ((REQUEST, exchange.request), (RESPONSE, exchange.response)):
                 if question.holds & bit and message is not None:
                     run(message.load(exchange.environment.bodies), self._offline.clock)
             value = question(exchange)
         except Failed as failed:
-            return _failed(failed.failure)
-        return PRIVATE if question.private else printable(shown(value, self._mask().hides))
+            return self._failed(failed.failure)
+        return PRIVATE if question.private else printable(shown(value, self._mask(exchange).hides))
 
-    def _mask(self) -> Mask:
-        return Mask(outline_of(self._offline.program).hidden, self._exchange)
+    def _mask(self, exchange: Exchange) -> Mask:
+        return Mask(outline_of(self._offline.program).hidden, exchange)
 
     # --- statements ---
 
@@ -140,20 +140,32 @@ class Conversation:
             outcome = run(outcome, self._offline.clock)
         if isinstance(outcome, Failure):
             self._floor.walk.state = before
-            return _failed(outcome)
+            return self._failed(outcome)
         if outcome is RESPONDED:
             assert exchange.response is not None
             return f"responded with {exchange.response.status}"
         return "\n".join(["passed", *self._bound(statement)])
 
     def _bound(self, statement: p.Statement) -> list[str]:
-        names, hidden, mask = self._floor.slots.names, self._floor.walk.frame.private_slots, self._mask()
+        names, hidden, mask = self._floor.slots.names, self._floor.walk.frame.private_slots, self._mask(self._exchange)
         found = []
         for slot in sorted(binds(statement)):
             if "." not in names[slot] and names[slot] in self._floor.walk.state.names:
                 text = PRIVATE if slot in hidden else shown(self._exchange.slots[slot], mask.hides)
                 found.append(printable(f"    {names[slot]} = {text}"))
         return found
+
+    def _failed(self, failure: Failure) -> str:
+        said = self._defect() if failure.kind is Kind.DEFECT else failure.detail
+        detail = f": {said}" if said else ""
+        span = failure.span
+        where = f" ({span})" if span is not None and span.source.name != NAME else ""
+        return printable(f"{failure.status} {failure.name}{detail}{where}")
+
+    def _defect(self) -> str:
+        """There is no log that would have it."""
+        error = self._offline.defect
+        return f"{type(error).__name__}: {error}"
 
     # --- commands ---
 
@@ -179,14 +191,14 @@ class Conversation:
                 return str(error)
             except OSError as error:
                 return f"cannot read `{error.filename}`: {(error.strerror or 'failed').lower()}"
-        exchange = self._exchange
-        request, mask = exchange.request, self._mask()
+        exchange = self._offline.met(self._asked)  # as it came, whatever was written since
+        request, mask = exchange.request, self._mask(exchange)
         query = mask.query(request.query_string)
         lines = [f"{request.method} {mask.path(request.path)}" + ("" if query is None else f"?{query}")]
         lines += [f"{name.decode('latin-1')}: {mask.field((lower, name, value), 'request')}"
                   for lower, name, value in request.headers]  # fmt: skip
         if request.body:
-            lines += ["", *self._value(self._floor.expression("request.text")).split("\n")]
+            lines += ["", *self._value(self._floor.expression("request.text"), exchange).split("\n")]
         found = exchange.service
         lines += ["", f"service {found}" if found else "no service"]
         return "\n".join(printable(line) for line in lines)
@@ -195,7 +207,9 @@ class Conversation:
         answered = self._offline.send(self._asked)
         self._document = answered.document
         self._stand_on(answered.exchange, True)
-        return printable(verdict(answered.document))
+        failure = answered.exchange.failure
+        more = f": {self._defect()}" if failure is not None and failure.kind is Kind.DEFECT else ""
+        return printable(verdict(answered.document) + more)
 
     def _tree(self, rest: str) -> str:
         if self._document is None:
@@ -231,10 +245,3 @@ _COMMANDS: dict[str, Callable[[Conversation, str], str]] = {
     ":tree": Conversation._tree, ":names": Conversation._names, ":advance": Conversation._advance,
     ":quit": Conversation._quit, ":exit": Conversation._quit,
 }  # fmt: skip
-
-
-def _failed(failure: Failure) -> str:
-    detail = f": {failure.detail}" if failure.detail else ""
-    span = failure.span
-    where = f" ({span})" if span is not None and span.source.name != NAME else ""
-    return printable(f"{failure.status} {failure.name}{detail}{where}")

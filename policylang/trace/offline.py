@@ -69,6 +69,12 @@ class Offline:
         found.journal = Recorded(found)
         return found
 
+    @property
+    def defect(self) -> BaseException | None:
+        """The last mistake of ours, or of a plug-in, that an exchange met."""
+        found: list[BaseException] = self.environment.defects
+        return found[-1] if found else None
+
     def warm(self, incoming: Incoming) -> None:
         """Ask once elsewhere, so that times are not those of what is done but once: imports, plans, parsers."""
         Offline(self.program, *self._told, self.tree).send(incoming)

@@ -262,6 +262,53 @@ def test_other_requests(talk) -> None:  # type: ignore[no-untyped-def]
     """)
 
 
+def test_the_request_that_is_loaded_is_shown_as_it_came(talk, shop: Path) -> None:  # type: ignore[no-untyped-def]
+    policy = 'service s "/**" {\nset request.header["X-A"] = "1"\nset request.json = { b: 2 }\nrespond 200\n}\n'
+    (shop / "shop.pol").write_text(policy)
+    loaded = """
+        PUT /orders/7
+        Host: api.example
+        Content-Type: application/json
+        Accept: application/json
+        User-Agent: pol
+        Content-Length: 8
+
+        "{\\"a\\": 1}"
+
+        service s"""
+    talk(f"""
+        > :request -X PUT --json '{{"a": 1}}' /orders/7{loaded}
+        > :send
+        200
+        > request.json
+        {{ b: 2 }}
+        > :request{loaded}
+        > request.header["X-A"]
+        "1"
+    """)
+
+
+def test_a_defect_of_ours_is_told(talk, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    def send(self: object, exchange: object, call: object) -> None:
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr("policylang.testing.stubs.StubbedUpstream.send", send)
+    talk("""
+        > :request -H 'X-Key: k-ann' /orders/7
+        GET /orders/7
+        Host: api.example
+        User-Agent: pol
+        Accept: */*
+        X-Key: [private]
+
+        service orders
+        > route orders
+        500 defect: ZeroDivisionError: of nothing
+        > :send
+        500 defect: the log has it as defect-2: ZeroDivisionError: of nothing
+    """)
+
+
 def test_messages_can_be_written(talk) -> None:  # type: ignore[no-untyped-def]
     talk("""
         > set request.header["X-A"] = "1"

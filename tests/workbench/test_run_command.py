@@ -224,6 +224,19 @@ def test_a_policy_that_is_wrong(shop: Path, capsys: pytest.CaptureFixture[str]) 
     assert "error[unknown-assertion]" in capsys.readouterr().out
 
 
+def test_a_defect_of_ours_is_told_and_drawn(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(self: object, exchange: object, call: object) -> None:
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr("policylang.testing.stubs.StubbedUpstream.send", send)
+    assert run(["run", "shop.pol", "/orders/7", "-H", "X-Key: k-ann"]) == 3
+    out, error = capsys.readouterr()
+    assert "^^^^ 500 defect" in out
+    assert error.startswith("pol: a defect of ours: ZeroDivisionError: of nothing\nplease report it")
+
+
 # --- `pol explain --journal` ---
 
 

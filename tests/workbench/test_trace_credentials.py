@@ -123,18 +123,20 @@ class Case:
         if self.secret is SHORT:
             alone = [[way for way in each if "${{{}" not in way] for each in alone]
         goes = [each.format(self.read) for each in dice.sample(alone[0], 2)]
-        place = dice.choice(("before", "after", "handler", "first"))
+        place = dice.choice(("before", "after", "handler", "first", "last"))
         shown = 'log "${request.header["X-Plain"] ?? "-"}"'
         end = dice.choice(alone[1]).format(self.read)
         body = {
             "before": [said, *goes, shown, end], "after": [*goes, said, shown, end],
             "handler": [*goes, shown, end, "on failure {\n" + said + "\n}"], "first": [*goes, shown, end],
+            "last": [*goes, shown, end],
         }[place]  # fmt: skip
         lines = "\n".join(line for line in body if line)
-        early = f"global before {{\n{said}\n}}\n" if place == "first" and said and "path." not in said else ""
-        if place == "first" and not early:
-            lines = f"{said}\n{lines}"
-        self.text = f'{DECLARED}{early}service s "/keys/{{key}}" {{\n{lines}\n}}\n'
+        around = {"first": "global before", "last": "global after"}.get(place, "")
+        if around and "path." in said:  # which are a service's own
+            around, lines = "", f"{said}\n{lines}"
+        other = f"{around} {{\n{said}\n}}\n" if around else ""
+        self.text = f'{DECLARED}{other}service s "/keys/{{key}}" {{\n{lines}\n}}\n'
 
     def said(self) -> str:
         """All that the tools say of one exchange."""
