@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from policylang.lint import Policy
-from policylang.lint.examples import catalog, check
+from policylang.check import check_files
+from policylang.lint import Policy, lint
+from policylang.lint.examples import Anything, catalog, check
 from policylang.lint.known import all_rules
 
 LINES = 2_000
@@ -114,3 +115,15 @@ def test_no_rule_takes_long(shape: str) -> None:
     slow = {name: round(seconds, 2) for name, seconds in took.items() if seconds > MOST}
     assert not slow, slow
     assert sum(took.values()) < WHOLE
+
+
+def test_many_imports_take_no_long() -> None:
+    files = {f"l{i}.pol": f'assertion a{i} {{ require request.query.a != "{i}" }}\n' for i in range(600)}
+    upstreams = 'upstream orders {\n    server "https://orders.internal:8443"\n}\n'
+    files["policy.pol"] = "".join(f'import "{name}"\n' for name in files) + upstreams + many("    a{}\n".format, 600)
+    checked = check_files(["policy.pol"], lambda path: files[path].encode(), Anything(), catalog=catalog())
+    assert checked.program is not None, [each.message for each in checked.diagnostics[:3]]
+    started = time.process_time()
+    found = lint(checked, catalog(), rules=[rule for rule in all_rules() if rule.name.startswith("unused-")])
+    assert time.process_time() - started < MOST
+    assert not found

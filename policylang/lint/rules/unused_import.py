@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from policylang.lint.edits import fix, without_declaration
@@ -41,16 +41,17 @@ class UnusedImport(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         files = {file.source.name: file for file in policy.files}
         led = {name: imports(file) for name, file in files.items()}
+        users: dict[tuple[str, str], set[str]] = {}
+        for name, file in files.items():
+            for named in names_in(nodes(file.declarations)):
+                users.setdefault(named, set()).add(name)
         for file in own_files(policy):
             for name, each in led[file.source.name].items():
                 if name not in files:
                     continue
                 # Beside the files that come with it alone: what another import brings as well stays when it goes.
                 closed = _reached(name, led)
-                outside = names_in(nodes(tuple(
-                    d for other, rest in files.items() if other not in closed for d in rest.declarations
-                )))  # fmt: skip
-                if not any(_used(d, outside) for one in closed if one in files for d in files[one].declarations):
+                if not any(_used(d, users, closed) for one in closed if one in files for d in files[one].declarations):
                     yield Finding(
                         each.span, f"nothing of `{each.path.literal}` is used",
                         help="use what it declares, or take out the import",
@@ -70,11 +71,14 @@ def _reached(name: str, led: dict[str, dict[str, n.Import]]) -> set[str]:
     return found
 
 
-def _used(declaration: n.Declaration, outside: set[tuple[str, str]]) -> bool:
+def _used(declaration: n.Declaration, users: Mapping[tuple[str, str], set[str]], closed: set[str]) -> bool:
+    """Whether a file that is not among these names it."""
     if isinstance(declaration, (n.Constant, n.Upstream)):
-        return ("name", declaration.name) in outside
-    if isinstance(declaration, n.MapDeclaration):
-        return ("map", declaration.name) in outside
-    if isinstance(declaration, n.AssertionDeclaration):
-        return ("call", declaration.name) in outside
-    return not isinstance(declaration, n.Import)
+        kind = "name"
+    elif isinstance(declaration, n.MapDeclaration):
+        kind = "map"
+    elif isinstance(declaration, n.AssertionDeclaration):
+        kind = "call"
+    else:
+        return not isinstance(declaration, n.Import)
+    return not users.get((kind, declaration.name), set()) <= closed
