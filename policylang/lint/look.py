@@ -134,8 +134,8 @@ def bound(statement: p.Statement) -> Iterator[tuple[int, p.Expr | p.Invoke | int
                 yield slot, statement
     elif isinstance(statement, p.Expand):
         yield from statement.arguments
-        for inner, outer in statement.outputs:
-            yield outer, inner
+        # what a body only passes on keeps its slot
+        yield from ((outer, inner) for inner, outer in statement.outputs if outer != inner)
 
 
 def calls(statement: p.Statement, *names: str) -> bool:

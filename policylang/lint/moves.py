@@ -5,6 +5,7 @@ from __future__ import annotations
 from policylang.check import program as p
 from policylang.diagnostics import Edit, Fix
 from policylang.lint.edits import commented, fix, without_argument, without_statement
+from policylang.lint.look import nodes
 from policylang.lint.policy import Policy
 from policylang.lint.written import Written, place_of
 from policylang.source import Span
@@ -12,9 +13,13 @@ from policylang.syntax import nodes as n
 
 
 def moved(policy: Policy, statement: p.Statement, beside: p.Statement, above: bool) -> Fix | None:
-    """Put a statement above or below another of its block. None where comments or other text would be torn apart."""
+    """Put a statement above or below another of its block. None where comments or other text would be torn apart, and
+    where one of those that it passes gives a name to the other."""
     one, other = _written(policy, statement), _written(policy, beside)
     if one is None or other is None or one.block is not other.block or not one.in_turn:
+        return None
+    passed = one.block.statements[other.index : one.index] or one.block.statements[one.index + 1 : other.index + 1]
+    if _bound((one.statement,)) & _read(passed) or _bound(passed) & _read((one.statement,)):
         return None
     if commented(one.file, one.statement.span) or _comment_above(one.statement.span):
         return None
@@ -55,6 +60,21 @@ def without_named(args: tuple[n.Argument, ...], name: str, head: Span) -> Fix | 
 
 def _written(policy: Policy, statement: p.Statement) -> Written | None:
     return policy.by_place.get(place_of(statement.span))
+
+
+def _read(statements: tuple[n.Statement, ...]) -> set[str]:
+    return {node.name for node in nodes(statements) if isinstance(node, n.Name)}
+
+
+def _bound(statements: tuple[n.Statement, ...]) -> set[str]:
+    """The names that they give, or change."""
+    found = set()
+    for node in nodes(statements):
+        if isinstance(node, (n.Let, n.Output)):
+            found.add(node.name)
+        elif isinstance(node, n.Set) and isinstance(node.target, n.Name):
+            found.add(node.target.name)
+    return found
 
 
 def _comment_above(span: Span) -> bool:

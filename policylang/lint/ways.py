@@ -12,8 +12,7 @@ from policylang.lint.look import Visit, parts
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Finding
 from policylang.source import Span
-from policylang.tree.facts import answers, blocks
-
+from policylang.tree.facts import REQUEST, answers, blocks, touches
 
 _DEPTH = 8
 """How many names are followed, one by way of another, where what they were made of is held side by side."""
@@ -175,6 +174,31 @@ def sources(policy: Policy, service: p.Service | None, expr: p.Expr) -> Iterator
                     waiting.append(part.slot)
 
 
+def refusing(statement: p.Statement) -> p.Expr | None:
+    """The condition by which it refuses: of a `require`, and of an `if` that fails."""
+    if isinstance(statement, p.Require):
+        return statement.condition
+    if isinstance(statement, p.If) and len(statement.arms) == 1 and statement.orelse is None:
+        condition, block = statement.arms[0]
+        if block.statements and isinstance(block.statements[-1], p.Fail):
+            return condition
+    return None
+
+
+def of_the_caller(policy: Policy, service: p.Service | None, condition: p.Expr) -> bool:
+    """Whether it asks for the request, or who sends it, and for nothing that came since."""
+    messages, asked = 0, False
+    for each in sources(policy, service, condition):
+        if isinstance(each, p.Invoke):
+            if each.card.group != "identity":
+                return False  # it may come from the answer
+            asked = True
+        else:
+            messages |= touches(each)
+            asked = asked or (isinstance(each, p.ContextValue) and each.root in ("client", "user", "path"))
+    return messages == REQUEST or (asked and not messages)
+
+
 def meaning(policy: Policy, service: p.Service | None, expr: p.Expr) -> p.Expr:
     """The expression that a name was bound to, where it is one name and one binding; else itself."""
     frame = service.name if service is not None else ""
@@ -223,5 +247,5 @@ def body_of(visit: Visit) -> p.Statement | None:
     return next((each for each in reversed(visit.parents) if isinstance(each, p.Expand)), None)
 
 
-__all__ = ["Passed", "agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "sense",
-           "sent_after", "sent_before", "sources"]  # fmt: skip
+__all__ = ["Passed", "agreed", "body_of", "certain", "earlier", "later", "meaning", "never_passes", "of_the_caller",
+           "refusing", "sense", "sent_after", "sent_before", "sources"]  # fmt: skip

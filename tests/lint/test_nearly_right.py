@@ -36,6 +36,9 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'cache ttl: 1m, shared: true { route orders }\nmap m, ttl: 1m\n',
         'lookup request.cookie.sid, in: map("m") -> s\nrequire s.user == path.id\n'
         'set request.header["X-User"] = path.id\ncache ttl: 1m { route orders }\nmap m, ttl: 1m\n',
+        'let where = "/p?id=1"\nservice a "/a/{id}" {\n    cache_lookup "p", key: path.id -> known\n'
+        '    if known != none { respond 200, json: known }\n    route orders, path: where\n'
+        '    cache_store "p", key: path.id, value: response.json, ttl: 1m\n}\n',
     ),
     "cache-never-used": (
         'service a "/a", methods: ["POST"] {\n    set request.method = "GET"\n'
@@ -44,6 +47,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
     "calendar-without-zone": (
         'let tz = "UTC"\nservice a "/a" {\n    require hour(now, zone: tz) > 3\n    quota 10/day\n'
         '    route orders\n}\n',
+        'let each = 100/hour\nquota each, per: client.ip, name: "a"\n'
+        'quota 100/day, per: client.ip, zone: "Europe/Berlin", name: "b"\nroute orders\n',
     ),
     "check-after-route": (
         'lockout path.id {\n    route orders\n    require response.status != 401 }\n',
@@ -78,6 +83,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         '    route orders\n}\n' + SPARE,
         'try {\n    route orders\n    require response.status < 500\n} catch { route spare }\n' + SPARE,
         'any {\n    route orders\n    respond 503\n}\n',
+        'try {\n    require request.header["X-B"] == "1"\n    route orders\n} catch { route spare }\n' + SPARE,
+        'all {\n    require request.header["X-B"] == "1"\n    route orders\n} else route spare\n' + SPARE,
     ),
     "failure-as-success": (
         'service a "/introspect", methods: ["POST"] {\n    let t? = string(request.json.token)\n'
@@ -90,6 +97,7 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'lockout path.id {\n    try { route orders } catch { respond 200 }\n}\n',
         'lockout path.id, answers: [200] {\n    respond 200\n}\n',
         'lockout path.id {\n    if path.id == "1" { require request.query.pin == "2" }\n}\n',
+        'lockout path.id {\n    let pin = request.header["X-Pin"]\n    log "a"\n}\nroute orders\n',
     ),
     "key-never-repeats": (
         'split by: request.id {\n    90 -> route orders\n    10 -> route spare\n}\n' + SPARE,
@@ -108,6 +116,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         '    require item.kind != "sms" else rate_limit 10/min, per: client.ip\n}\nroute orders\n',
         'for item in request.json.items {\n    any {\n        require item.kind != "sms"\n'
         '        rate_limit 10/min, per: client.ip\n    }\n}\nroute orders\n',
+        'for item in request.json.items {\n    let n = string(item.account) ?? ""\n'
+        '    rate_limit 10/s, per: n\n}\nroute orders\n',
     ),
     "missing-shared-key": (
         'rate_limit 1000/s, per: if request.header["X"] != none then request.header["X"] else "${client.ip}"\n',
@@ -126,6 +136,7 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'require lower(request.header["User-Agent"]) contains "mobile"\n',
         'require upper(path.id) starts_with "DE1"\n',
         'require sha256(path.id) starts_with "ab"\n',
+        'let day = weekday(now, zone: "UTC")\nrequire day in ["saturday", "sunday"]\n',
     ),
     "option-without-effect": (
         'assertion g(slow: duration) { circuit_breaker slower_than: slow, slow: 0.5 { route orders } }\n'
@@ -139,6 +150,10 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'remove request.header["X"]\nset request.header["X"] = "1"\nroute orders\n',
         'set request.header["X"] = "1"\nrespond 200\n',
     ),
+    "quota-before-check": (
+        'quota 10/day, per: client.ip -> left\nif left < 0 { fail 429 }\nroute orders\n',
+        'quota 10/day, per: client.ip\nif request.method == "POST" { log "x" }\nroute orders\n',
+    ),
     "redundant-check": (
         'require client.ip in ["10.0.0.0/8"]\nlimit_size request, 1MB\n'
         'require client.ip in ["10.0.0.0/16"]\n',
@@ -150,6 +165,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'if request.header["A"] != "1" { set request.header["A"] = "1" }\n'
         'require request.header["A"] == "1"\n',
         'any {\n    require path.id == "1"\n    require path.id == "2"\n}\nrequire path.id == "1"\n',
+        'if request.header["A"] == "1" { fail 403 }\nlog "x"\n'
+        'if request.header["A"] == "2" { fail 403 }\nroute orders\n',
     ),
     "repeated-condition": (
         'if path.id == "1" { log "a" } else {\n    log "x"\n    if path.id == "1" { log "b" }\n}\n',
@@ -178,6 +195,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'if request.json.n == 1 { log "a" } else if request.json.n == true { log "b" }\n',
         'assertion a(x: number, y: number) { if request.json.n >= x { log "a" } else if request.json.n '
         '>= y { log "b" } }\nservice a "/a" {\n    a 1, 2\n    a 2, 1\n    route orders\n}\n',
+        'if request.path starts_with "/a" { log "a" } else {\n    log "x"\n'
+        '    if request.path == "/a" { log "b" }\n}\n',
     ),
     "short-quota": (
         'quota rate(10, "month")\nroute orders\n',

@@ -43,6 +43,7 @@ FORMS: dict[str, tuple[str, ...]] = {
         'let cost = 10\nrate_limit 5/s, by: cost\nroute orders\n',
         'rate_limit [100/s, 5/min], by: 10\nroute orders\n',
         'quota 5/day, by: 10\nroute orders\n',
+        'let slow = 5/s\nrate_limit slow, by: 10\nroute orders\n',
     ),
     "counted-apart": (
         'assertion fair(key: string, l: rate) { quota l, per: key, zone: "UTC" }\n'
@@ -61,6 +62,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "failover-without-status": (
         'any {\n    route orders\n    route spare\n}\n' + SPARE,
         'try {\n    log "x"\n    route orders\n} catch { route spare }\n' + SPARE,
+        'all {\n    set request.header["X-B"] = "1"\n    route orders\n} else route spare\n' + SPARE,
     ),
     "failure-as-success": (
         'any {\n    rate_limit 1/s\n    respond 200, body: "x"\n}\n',
@@ -71,6 +73,7 @@ FORMS: dict[str, tuple[str, ...]] = {
         'lockout path.id {\n    api_key request.header["A"], in: map("clients") else respond 200\n}\n',
         'lockout path.id {\n    api_key request.header["A"], in: map("clients") else ignore\n}\n'
         'route orders\n',
+        'lockout path.id {\n    let text = "log-in of ${path.id}"\n    log text\n}\nroute orders\n',
     ),
     "key-never-repeats": (
         'rate_limit 1/s, per: string(now) ?? ""\n',
@@ -83,6 +86,8 @@ FORMS: dict[str, tuple[str, ...]] = {
     "limit-in-loop": (
         'for item in request.json.items {\n'
         '    if request.method == "POST" { rate_limit 10/min, per: client.ip }\n}\nroute orders\n',
+        'for item in request.json.items {\n    let who = client.ip\n    rate_limit 10/s, per: who\n}\n'
+        'route orders\n',
     ),
     "lookup-never-stored": (
         'lookup path.id, in: map("m") -> a\nforget path.id, in: map("m")\nlog json(a)\nmap m, ttl: 1m\n',
@@ -109,10 +114,18 @@ FORMS: dict[str, tuple[str, ...]] = {
         'require request.content_type ends_with "; charset=utf-8"\n',
         'if request.host == "API.example" { log "a" }\n',
         'require request.path ends_with "/a?b=1"\n',
+        'let day = weekday(now, zone: "UTC")\nif day == "Saturday" or day == "Sunday" { fail 503 }\n'
+        'route orders\n',
     ),
     "overwritten-set": (
         'set request.header["X-A"] = "1"\nremove request.header["X-A"]\nroute orders\n',
         'route orders\nset response.header["X-A"] = "1"\nrespond 200, body: "x"\n',
+    ),
+    "quota-before-check": (
+        'quota 10/day, per: client.ip\nif request.content_type != "application/json" { fail 415 }\n'
+        'route orders\n',
+        'quota 10/day, per: client.ip\nlet kind? = request.content_type\n'
+        'require kind == "application/json"\nroute orders\n',
     ),
     "redundant-check": (
         'require request.header["A"] == "1" and request.header["B"] == "2"\nlimit_size request, 1MB\n'
@@ -123,6 +136,8 @@ FORMS: dict[str, tuple[str, ...]] = {
         'require client.ip in ["10.0.0.0/8"]\n',
         'let office = ["10.0.0.0/8"]\nservice a "/a" {\n    require client.ip in office\n'
         '    limit_size request, 1MB\n    if client.ip in office { log "x" }\n    route orders\n}\n',
+        'require request.header["A"] == "1"\nlimit_size request, 1MB\n'
+        'if request.header["A"] != "1" { fail 403 }\nroute orders\n',
     ),
     "repeated-condition": (
         'if path.id == "1" { log "a" } else { if path.id == "1" { log "b" } }\n',
@@ -154,6 +169,7 @@ FORMS: dict[str, tuple[str, ...]] = {
         'if request.json.n in 5..9.5 { log "a" } else if request.json.n in 6..7 { log "b" }\n',
         'route orders\nmatch response.status {\n    400..499 -> log "a"\n    404 -> log "b"\n'
         '    else -> log "c"\n}\n',
+        'if request.path starts_with "/a" { log "a" } else { if request.path == "/a" { log "b" } }\n',
     ),
     "short-quota": (
         KNOWN + 'quota rate(int(caller.n) ?? 5, "min")\nroute orders\n',
@@ -176,6 +192,9 @@ FORMS: dict[str, tuple[str, ...]] = {
     "unknown-entry-member": (
         'let c = map("clients")[request.header["K"]]\nrequire c.contrat == "gold"\nroute orders\n',
         'require map("clients")[request.header["K"]].contrat == "gold"\nroute orders\n',
+        'assertion a() -> caller { api_key request.header["K"], in: map("clients") -> caller }\n'
+        'assertion b() -> caller { a -> caller }\nservice s "/s" {\n    b -> caller\n'
+        '    require caller.contrat == "gold"\n    route orders\n}\n',
     ),
     "unmatched-contract": (
         'let c = map("clients")[request.header["K"]]\nmatch c.contract { "silver" -> rate_limit 1/s }\n'
@@ -189,3 +208,14 @@ TEXTS = [(name, text) for name, texts in FORMS.items() for text in texts]
 @pytest.mark.parametrize(("name", "text"), TEXTS, ids=[f"{name}-{place}" for place, (name, _) in enumerate(TEXTS)])
 def test_it_is_found(name: str, text: str) -> None:
     assert findings(whole(text), [RULES[name]]), whole(text)
+
+
+@pytest.mark.parametrize(("name", "text"), TEXTS, ids=[f"{name}-{place}" for place, (name, _) in enumerate(TEXTS)])
+def test_what_mends_it_leaves_a_policy(name: str, text: str) -> None:
+    policy = whole(text)
+    found = findings(policy, [RULES[name]])
+    for fix in (each.fix for each in found if each.fix is not None):
+        fresh = policy
+        for edit in sorted(fix.edits, key=lambda edit: edit.span.start, reverse=True):
+            fresh = fresh[: edit.span.start] + edit.replacement + fresh[edit.span.end :]
+        assert len(findings(fresh, [RULES[name]])) < len(found), fresh

@@ -6,12 +6,13 @@ from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
+from policylang.lint.guards import literal_text
 from policylang.lint.likeness import shape
 from policylang.lint.limits import key_of
 from policylang.lint.look import Visit, argument, calls, constant, given, text_of, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import earlier, sources
+from policylang.lint.ways import earlier, meaning, sources
 from policylang.source import Span
 
 _CALLER = ("caller",)
@@ -90,7 +91,7 @@ class CacheKeyIncomplete(Rule):
                     yield _finding(key, statement, f"the answer is chosen by `{text_of(expr)}`")
                     return
             path = given(statement, "path")
-            if not asks and given(statement, "query") is None and not (path is not None and "?" in path.span.text):
+            if not asks and given(statement, "query") is None and not _has_query(policy, visit.service, path):
                 yield Finding(
                     key.span, "the answer may depend on the query, and the key does not",
                     labels=[Label(statement.span, "this sends the query along")],
@@ -142,6 +143,10 @@ def _roots(policy: Policy, service: p.Service | None, expr: p.Expr) -> Iterator[
                 yield _CALLER if each.root == "user" else (each.root, each.field)
             elif isinstance(each, p.Named) and each.message == "request" and each.kind in ("header", "cookie"):
                 yield shape(each)
+
+
+def _has_query(policy: Policy, service: p.Service | None, path: p.Expr | None) -> bool:
+    return path is not None and "?" in literal_text(meaning(policy, service, path))
 
 
 def _of_answer(policy: Policy, service: p.Service | None, value: p.Expr) -> bool:

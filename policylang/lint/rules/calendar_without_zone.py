@@ -10,6 +10,7 @@ from policylang.lint.limits import unit_of
 from policylang.lint.look import argument, calls, constant, expressions, given
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
+from policylang.lint.ways import meaning
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
@@ -46,7 +47,8 @@ class CalendarWithoutZone(Rule):
                 statement = visit.statement
                 if not calls(statement, "quota", "quota_status") or given(statement, "zone") is not None:
                     continue
-                if unit_of(argument(statement, "limit")) in (None, "day", "month"):
+                limit = argument(statement, "limit")
+                if limit is not None and unit_of(meaning(policy, visit.service, limit)) in (None, "day", "month"):
                     yield Finding(
                         statement.span, "this quota begins anew at midnight in UTC",
                         labels=[Label(named, "another zone is named here")],

@@ -10,8 +10,7 @@ from policylang.lint.look import Visit
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import sent_after, sent_before, sources
-from policylang.tree.facts import REQUEST, touches
+from policylang.lint.ways import of_the_caller, refusing, sent_after, sent_before
 
 
 class CheckAfterRoute(Rule):
@@ -53,28 +52,5 @@ def _of_the_caller(policy: Policy, visit: Visit) -> bool:
     statement = visit.statement
     if isinstance(statement, p.Invoke):
         return statement.card.group == "identity" or statement.card.name == "not_replayed"
-    condition = _refusing(statement)
-    if condition is None or visit.place == "after":
-        return False
-    found = list(sources(policy, visit.service, condition))
-    if any(isinstance(each, p.Invoke) and each.card.group != "identity" for each in found):
-        return False  # it may come from the answer
-    messages = 0
-    for each in found:
-        messages |= touches(each) if isinstance(each, p.Expr) else 0
-    asked = any(
-        isinstance(each, p.Invoke) or (isinstance(each, p.ContextValue) and each.root in ("client", "user", "path"))
-        for each in found
-    )
-    return messages == REQUEST or (asked and not messages)
-
-
-def _refusing(statement: p.Statement) -> p.Expr | None:
-    """The condition by which it refuses."""
-    if isinstance(statement, p.Require):
-        return statement.condition
-    if isinstance(statement, p.If) and len(statement.arms) == 1 and statement.orelse is None:
-        condition, block = statement.arms[0]
-        if block.statements and isinstance(block.statements[-1], p.Fail):
-            return condition
-    return None
+    condition = refusing(statement)
+    return condition is not None and visit.place != "after" and of_the_caller(policy, visit.service, condition)

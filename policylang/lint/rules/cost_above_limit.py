@@ -32,7 +32,8 @@ class CostAboveLimit(Rule):
             limit, cost = argument(visit.statement, "limit"), argument(visit.statement, "by")
             if limit is None or cost is None:
                 continue
-            rates, units = constant(limit), constant(meaning(policy, visit.service, cost))
+            rates = constant(meaning(policy, visit.service, limit))
+            units = constant(meaning(policy, visit.service, cost))
             saved = constant(argument(visit.statement, "burst"))
             known = [rate for rate in (rates if isinstance(rates, list) else [rates]) if isinstance(rate, Rate)]
             if known and _number(units) > min(_room(rate, saved) for rate in known):

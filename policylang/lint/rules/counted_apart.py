@@ -10,7 +10,7 @@ from policylang.lint.limits import key_of, limits, unit_of
 from policylang.lint.look import argument, calls, constant
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule, Severity
-from policylang.lint.ways import sense, sources
+from policylang.lint.ways import meaning, sense, sources
 
 
 class CountedApart(Rule):
@@ -50,7 +50,9 @@ class CountedApart(Rule):
         for visit in policy.visits:
             statement = visit.statement
             key = key_of(statement)
-            if visit.service is None or key is None or not limits(statement) or not _of_all(statement):
+            if visit.service is None or key is None or not limits(statement):
+                continue
+            if not _of_all(policy, visit.service, statement):
                 continue
             limit = argument(statement, "limit")
             alike = (
@@ -76,11 +78,12 @@ def _captures(policy: Policy, service: p.Service, key: p.Expr) -> Iterator[tuple
                     yield path.segments[: path.segments.index((each.field,))]
 
 
-def _of_all(statement: p.Invoke) -> bool:
+def _of_all(policy: Policy, service: p.Service, statement: p.Invoke) -> bool:
     """Whether it speaks of something that all services have in common, and has no name."""
     if constant(argument(statement, "name")) is not None:
         return False
     limit = argument(statement, "limit")
+    limit = None if limit is None else meaning(policy, service, limit)
     if calls(statement, "quota"):
         return unit_of(limit) in ("day", "month")
     one = calls(statement, "concurrency_limit") and constant(limit) == 1

@@ -10,6 +10,7 @@ from policylang.check import program as p
 from policylang.lint.look import calls, given
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule, Severity
+from policylang.lint.ways import refusing
 from policylang.tree.facts import answers
 
 
@@ -33,7 +34,8 @@ class FailoverWithoutStatus(Rule):
 
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
-            for left, right in _followed(visit.statement):
+            for tried, right in _followed(visit.statement):
+                left = _last(tried)
                 if calls(left, "route") and given(left, "fail_on") is None and answers(right):
                     yield Finding(
                         left.span, "an answer of 500 and above does not fail here",
@@ -47,6 +49,21 @@ def _followed(statement: p.Statement) -> Iterator[tuple[p.Statement, p.Statement
     if isinstance(statement, p.Else):
         yield from ((statement.left, each) for each in statement.right.statements)
     elif isinstance(statement, p.Try) and statement.body.statements:
-        yield from ((statement.body.statements[-1], each) for each in statement.handler.statements)
+        tried = p.Group(statement.span, "all", statement.body)
+        yield from ((tried, each) for each in statement.handler.statements)
     elif isinstance(statement, p.Group) and statement.kind == "any":
         yield from pairwise(statement.body.statements)
+
+
+def _last(statement: p.Statement) -> p.Statement:
+    """What ends an `all`; not where something in it may refuse before, as it may be a choice between two then."""
+    if not isinstance(statement, p.Group) or statement.kind != "all" or not statement.body.statements:
+        return statement
+    *before, last = statement.body.statements
+    return statement if any(map(_refuses, before)) else last
+
+
+def _refuses(statement: p.Statement) -> bool:
+    if isinstance(statement, p.Let):
+        return not statement.optional
+    return refusing(statement) is not None or (isinstance(statement, p.Invoke) and bool(statement.card.failures))

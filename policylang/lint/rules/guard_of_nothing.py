@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import calls, constant, given, within
+from policylang.lint.look import calls, constant, given, parts, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
 from policylang.source import Span
@@ -74,7 +74,9 @@ def _refuses(statement: p.Statement, usual: bool) -> bool:
         return True
     if isinstance(statement, p.Match) and statement.orelse is None and not isinstance(statement, p.Split):
         return True
-    if isinstance(statement, (p.Require, p.Fail)) or (isinstance(statement, p.Let) and not statement.optional):
+    if isinstance(statement, p.Let):
+        return not statement.optional and any(part.type.optional for part in parts(statement.value))
+    if isinstance(statement, (p.Require, p.Fail)):
         return True
     return any(_refused(block, usual) for block in blocks(statement))
 

@@ -47,12 +47,17 @@ class LimitInLoop(Rule):
                 part.slot for each in _deciding(visit, loop) for expr in own_expressions(each)
                 for part in sources(policy, visit.service, expr) if isinstance(part, p.SlotRef)
             }  # fmt: skip
-            if not read & binds(loop):
+            if not read & _of_round(loop):
                 yield Finding(
                     statement.span, "each round of the loop is counted, and nothing here is of the round",
                     labels=[Label(loop.iterable.span, "as many rounds as this has elements")],
                     help="put it before the loop; to count the elements, add `by: length(…)`",
                 )  # fmt: skip
+
+
+def _of_round(loop: p.For) -> frozenset[int]:
+    """What a round may give another value; a `let` gives what it is made of."""
+    return binds(loop) - {each.slot for each in within(loop) if isinstance(each, p.Let)}
 
 
 def _deciding(visit: Visit, loop: p.For) -> Iterator[p.Statement]:

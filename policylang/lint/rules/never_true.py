@@ -12,7 +12,7 @@ from policylang.lint import look
 from policylang.lint.look import Visit
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
-from policylang.lint.ways import agreed
+from policylang.lint.ways import agreed, meaning
 from policylang.source import Span
 
 _DAYS = frozenset({"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"})
@@ -60,20 +60,21 @@ def _compared(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
             if isinstance(expr, p.BinaryOp) and expr.op in ("==", "!=", "in", *_OF_A_PIECE):
                 for value, constant in ((expr.left, expr.right), (expr.right, expr.left)):
                     if isinstance(constant, p.Const) and (constant is expr.right or expr.op in ("==", "!=")):
-                        yield constant.span, _judged(visit, value, constant, expr.op, written)
+                        yield constant.span, _judged(policy, visit, value, constant, expr.op, written)
             elif isinstance(expr, p.FunctionCall) and expr.card.name == "same_secret":
                 for value, constant in (expr.args, expr.args[::-1]):
                     if isinstance(constant, p.Const):
-                        yield constant.span, _judged(visit, value, constant, "==", written)
+                        yield constant.span, _judged(policy, visit, value, constant, "==", written)
         if isinstance(visit.statement, p.Match) and not isinstance(visit.statement, p.Split):
             for case in visit.statement.cases:
                 for pattern in case.patterns:
-                    yield pattern.span, _judged(visit, visit.statement.subject, pattern, "match", written)
+                    yield pattern.span, _judged(policy, visit, visit.statement.subject, pattern, "match", written)
 
 
 def _judged(
-    visit: Visit, value: p.Expr, constant: p.Const, op: str, written: Written
+    policy: Policy, visit: Visit, value: p.Expr, constant: p.Const, op: str, written: Written
 ) -> Finding | None:
+    said, value = value, meaning(policy, visit.service, value)
     problem = _problem(value, visit.service.methods if visit.service is not None else ())
     if problem is None or any(_is(value, message, field) for message, field in written):
         return None
@@ -95,7 +96,7 @@ def _judged(
     if not whys or not all(whys):
         return None
     return Finding(
-        constant.span, f"{what}: `{look.text_of(value)}` is never that", label=whys[0], help="write what it can be",
+        constant.span, f"{what}: `{look.text_of(said)}` is never that", label=whys[0], help="write what it can be",
         fix=_mended(constant, problem),
     )  # fmt: skip
 

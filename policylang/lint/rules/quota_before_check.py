@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from policylang.check import program as p
 from policylang.lint.limits import limits, taken
-from policylang.lint.look import Visit, argument, calls, constant, parts
+from policylang.lint.look import Visit, argument, calls, constant
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.rules.refused_counted import limit_behind
-from policylang.lint.ways import later
+from policylang.lint.ways import later, of_the_caller, refusing
 from policylang.tree.facts import REQUEST, answers, touches
 
 
@@ -53,23 +53,21 @@ class QuotaBeforeCheck(Rule):
 def _checks_behind(policy: Policy, visit: Visit) -> list[p.Statement]:
     found: list[p.Statement] = []
     for statement in later(policy, visit):
-        found += [each for each in taken(statement) if _checks(each)]
+        found += [each for each in taken(statement) if _checks(policy, visit.service, each)]
         if answers(statement):
             break
     return found
 
 
-def _checks(statement: p.Statement) -> bool:
+def _checks(policy: Policy, service: p.Service | None, statement: p.Statement) -> bool:
     """Whether it says no to some requests for what they are."""
     if isinstance(statement, p.Invoke):
         if calls(statement, "limit_size"):
             return any(isinstance(b.value, p.MessageRef) and b.value.message == "request" for b in statement.args)
         return statement.card.group == "identity" or statement.card.name == "not_replayed"
-    if isinstance(statement, p.Require):
-        found = parts(statement.condition)
-        return touches(statement.condition) == REQUEST or any(
-            isinstance(part, p.ContextValue) and part.root in ("client", "user", "path") for part in found
-        )
+    condition = refusing(statement)
+    if condition is not None:
+        return of_the_caller(policy, service, condition)
     if isinstance(statement, p.Let):
         return not statement.optional and statement.value.type.optional and touches(statement.value) == REQUEST
     return False

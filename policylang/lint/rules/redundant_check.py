@@ -12,7 +12,7 @@ from policylang.lint.look import Visit, calls, parts, within
 from policylang.lint.moves import dropped
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import Passed, agreed, body_of, certain, never_passes
+from policylang.lint.ways import Passed, agreed, body_of, certain, never_passes, refusing
 from policylang.source import Span
 from policylang.tree.facts import REQUEST, RESPONSE, binds, touches
 
@@ -92,7 +92,9 @@ def _conditions(statement: p.Statement) -> Iterator[tuple[Span, p.Expr | p.Invok
     if isinstance(statement, p.Require):
         yield statement.span, statement.condition
     elif isinstance(statement, p.If):
-        yield statement.arms[0][0].span, statement.arms[0][0]
+        condition = statement.arms[0][0]
+        negated = list(_untrue(condition)) if refusing(statement) is not None else []
+        yield condition.span, negated[0] if len(negated) == 1 else condition
     elif isinstance(statement, p.Invoke) and calls(statement, *_CHECKS):
         yield statement.span, statement
 

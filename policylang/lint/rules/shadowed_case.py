@@ -42,15 +42,15 @@ class ShadowedCase(Rule):
 
 
 def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    inner: set[int] = set()
     for visit in policy.visits:
         statement = visit.statement
-        chains = [[condition for condition, _ in statement.arms]] if isinstance(statement, p.If) else []
+        chains = [list(_chain(statement, inner))] if isinstance(statement, p.If) and id(statement) not in inner else []
         if isinstance(statement, p.Match) and not isinstance(statement, p.Split):
             patterns = [each for case in statement.cases for each in case.patterns]
             firsts = {id(each): first for each, first in _taken(patterns)}
             for pattern in patterns:
                 yield pattern.span, _finding(pattern, firsts.get(id(pattern)), "this case")
-        inner: set[int] = set()
         for expr in expressions(statement):
             if isinstance(expr, p.IfExpr) and id(expr) not in inner:
                 chains.append([])
@@ -64,6 +64,15 @@ def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
             for place, condition in enumerate(chain):
                 one = next((at for at in range(place) if shadows(forms[at], forms[place])), None)
                 yield condition.span, _finding(condition, None if one is None else chain[one], "this branch")
+
+
+def _chain(statement: p.If, inner: set[int]) -> Iterator[p.Expr]:
+    """The conditions of an `if`, also of one that is all of its `else`; these are noted in `inner`."""
+    inner.add(id(statement))
+    yield from (condition for condition, _ in statement.arms)
+    rest = () if statement.orelse is None else statement.orelse.statements
+    if len(rest) == 1 and isinstance(rest[0], p.If):
+        yield from _chain(rest[0], inner)
 
 
 def _taken(patterns: list[p.Const]) -> Iterator[tuple[p.Const, p.Const]]:
