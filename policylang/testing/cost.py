@@ -10,10 +10,12 @@ from __future__ import annotations
 import time
 import tracemalloc
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 from policylang.record import record
 from policylang.sdk.exchange import Exchange, Response
+from policylang.sdk.outcome import Failed
 
 Row = tuple[str, int, str]
 """File, line and the statement's word."""
@@ -128,6 +130,11 @@ class MeteredTree:
         return getattr(self._tree, name)
 
     def handle(self, exchange: Exchange) -> Any:
+        request = exchange.request
+        with suppress(Failed):  # no service goes by such a path
+            service, _, _ = self._tree.find(request.host, request.path, request.method)
+            # A test has a tree of its own, which compiles a service when it is asked first: no evaluation costs that.
+            assert service is None or service.steps is not None
         return _Metered(self._tree.handle(exchange), exchange, self._meter)
 
 

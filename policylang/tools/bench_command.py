@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from policylang.tools.check_command import read
@@ -30,7 +31,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_count, default=ROUNDS, metavar="N", help="how often; the least counts")
     parser.add_argument("--save", metavar="PATH", help="write the figures, to compare with later")
     parser.add_argument("--compare", metavar="PATH", help="figures that were saved: show the ratio, exit 1 if slower")
-    parser.add_argument("--slower", type=float, default=SLOWER, metavar="X", help="the ratio from which it is slower")
+    parser.add_argument(
+        "--slower", type=_ratio_given, metavar="X", help=f"with --compare: the ratio from which it is slower ({SLOWER})"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how the figures are written")
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="colour the text")
 
@@ -41,8 +44,21 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _ratio_given(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 1 <= found < inf:
+        raise argparse.ArgumentTypeError(f"a ratio of 1 or more is wanted, not `{text}`")
+    return found
+
+
 def run(found: argparse.Namespace) -> int:
     before = None
+    if found.slower is not None and not found.compare:
+        print("pol: `--slower` is the ratio to figures that were saved: give `--compare` too", file=sys.stderr)
+        return USAGE
     if found.compare:
         before = saved(found.compare)
         if before is None:
@@ -66,9 +82,9 @@ def run(found: argparse.Namespace) -> int:
     if found.save:
         with writing(found.save), open(found.save, "w", encoding="utf-8") as out:
             out.write(json.dumps(figures, indent=1) + "\n")
-    slower = _slower(costs, before, found.slower) if before is not None else []
+    slower = _slower(costs, before, found.slower or SLOWER) if before is not None else []
     if found.format == "json":
-        print(json.dumps(figures))
+        print(json.dumps(figures if before is None else {**figures, "slower": slower}))
     else:
         print("\n".join(_lines(path, costs, before, slower)))
     return FINDINGS if slower else FINE

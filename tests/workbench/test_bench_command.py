@@ -61,6 +61,18 @@ def test_each_statement_has_its_own_cost_and_waiting_has_none(place: Path) -> No
     assert by_line[3].ns < found.evaluation * 1.5 < 1e9, "3 s of waiting are no time"
 
 
+def test_what_is_made_for_a_test_is_no_cost_of_an_evaluation(place: Path) -> None:
+    """A tree is compiled for each test: memory tells, without a clock, whether that is counted."""
+    found = []
+    for tests in ('test "t" { repeat 20 { ASK } }', 'test "t ${n}" for n in 1..20 { ASK }'):
+        asked = tests.replace("ASK", '\nstub orders\nget "/s"\nget "/s/%ff"\n')
+        (place / "policy_test.pol").write_text('import "policy.pol"\n' + asked)
+        found.append(costs(place))
+    often, once = found
+    assert often.requests == once.requests == 20
+    assert once.allocated < 1.2 * often.allocated
+
+
 def test_what_it_prints(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["bench", str(place / "policy.pol"), "--rounds", "1"]) == 0
     lines = capsys.readouterr().out.replace(str(place) + "/", "").splitlines()
@@ -91,6 +103,15 @@ def test_a_saved_run_tells_what_is_slower(place: Path, capsys: pytest.CaptureFix
     assert run(["bench", file, "--rounds", "1", "--compare", str(kept), "--slower", "10"]) == 1
     told = capsys.readouterr().out.splitlines()[-1]
     assert told == f"slower: {place}/policy.pol:3 let"
+    compare = ["bench", file, "--rounds", "1", "--compare", str(kept)]
+    assert run([*compare, "--slower", "10", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["slower"] == [f"{place}/policy.pol:3 let"]
+    for wrong in ("nan", "0.9", "-1", "x", "inf"):
+        with pytest.raises(SystemExit):
+            run([*compare, "--slower", wrong])
+    capsys.readouterr()
+    assert run(["bench", file, "--slower", "2"]) == 2
+    assert capsys.readouterr().err.endswith("give `--compare` too\n")
 
 
 def test_what_cannot_be_measured_is_said(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
