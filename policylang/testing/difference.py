@@ -80,8 +80,11 @@ def differences(left: Any, right: Any, path: str = "") -> Iterator[str]:
         for number, (a, b) in enumerate(zip(left, right, strict=False)):
             yield from differences(a, b, f"{path}[{number}]")
         if len(left) != len(right):
-            where = f"`{path}`" if path else "the list"
-            yield f"{where} has {_count(len(left), 'element')}, not {len(right)}"
+            where, number = f"`{path}`" if path else "the list", min(len(left), len(right))
+            more = f"is {shown(left[number])}, and should not be there" if left[number:] else "is missing"
+            if right[number:]:
+                more += f", not {shown(right[number])}"
+            yield f"{where} has {_count(len(left), 'element')}, not {len(right)}: `{path}[{number}]` {more}"
     elif not (left == right and isinstance(left, bool) == isinstance(right, bool)):
         yield f"`{path}` is {shown(left)}, not {shown(right)}" if path else f"it is {shown(left)}, not {shown(right)}"
 

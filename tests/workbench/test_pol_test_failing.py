@@ -57,9 +57,13 @@ DIFFERENCES = [
     ('expect response.json.a == 1 and response.json.t == "x"', '`response.json.t` is "hello", not "x"'),
     (
         'expect response.json == { a: 2, items: [{ n: 1 }], t: "hello", more: none }',
-        "`response.json` differs: `.a` is 1, not 2; `.items` has 2 elements, not 1; `.more` is missing, not none",
+        '`response.json` differs: `.a` is 1, not 2; `.items` has 2 elements, not 1: `.items[1]` is {"n":2}, and should '
+        "not be there; `.more` is missing, not none",
     ),
-    ("expect response.json.items == []", "`response.json.items` differs: the list has 2 elements, not 0"),
+    ("expect response.json.items == []",
+     '`response.json.items` differs: the list has 2 elements, not 0: `[0]` is {"n":1}, and should not be there'),
+    ("expect response.json.items == [{ n: 1 }, { n: 2 }, { n: 3 }]",
+     '`response.json.items` differs: the list has 2 elements, not 3: `[2]` is missing, not {"n":3}'),
     (
         "expect response.json == { z: 1, y: 2, x: 3, w: 4 }",
         "`response.json` differs: `.a` is 1, and should not be there; "
