@@ -44,7 +44,7 @@ class OnDone(Protocol):
 class OnRefused(Protocol):
     """Called for a request that the wire rules refused before there was an exchange."""
 
-    def __call__(self, client: str, status: int, failure: str) -> None: ...
+    def __call__(self, client: str, error: WireError) -> None: ...
 
 
 class Edge:
@@ -216,4 +216,4 @@ class Edge:
 
     def refused(self, client: str, error: WireError) -> None:
         if self.on_refused is not None:
-            self.on_refused(client, error.status, error.name)
+            self.on_refused(client, error)

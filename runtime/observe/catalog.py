@@ -105,6 +105,12 @@ CACHE: Final = Metric(
     "What became of requests that came to a `cache`. outcome: `hit`, `collapsed` (waited for another one's fetch), "
     "`stored`, `miss` (fetched, and not kept), `bypass`, `method`.", ("outcome",),
 )  # fmt: skip
+JOURNALS: Final = Metric(
+    "polgate_journals_total", "counter",
+    "Journals of exchanges. to: `caller` or `follower`. outcome: `told`; `left_out`, as they were too many or too long;"
+    " to a caller also why its token grants none, `unknown` for one that was not issued here.",
+    ("to", "outcome"),
+)  # fmt: skip
 CLUSTER_CONNECTED: Final = Metric(
     "polgate_cluster_workers_connected", "gauge", "How many workers are connected to the store's cluster."
 )
@@ -150,7 +156,7 @@ OF_WORKERS: Final = {
     metric.name: metric
     for metric in (
         SERVER, CLIENT, OWN, ASSERTION, ASSERTION_TIME, RETRIES, REFUSED, LIMITS, STORE_CALLS, STORE_ERRORS, STORE_USED,
-        STORE_ROOM, CACHE,
+        STORE_ROOM, CACHE, JOURNALS,
         CLUSTER_CONNECTED, CLUSTER_TRIPS, CLUSTER_WAITING, LOG_LOST,
         CONNECTIONS, IN_FLIGHT, TUNNELS, POOL_OPEN, POOL_QUEUE, SERVER_STATE, CIRCUIT_STATE, SERVER_ACTIVE,
         CERTIFICATES, NO_ROOM,

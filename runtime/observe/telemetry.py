@@ -18,6 +18,7 @@ from runtime.observe.catalog import (
     CLUSTER_WAITING,
     CONNECTIONS,
     IN_FLIGHT,
+    JOURNALS,
     LOG_LOST,
     POOL_OPEN,
     POOL_QUEUE,
@@ -35,6 +36,7 @@ from runtime.observe.counts import Counts
 from runtime.observe.events import EventLog
 from runtime.observe.observer import Observer
 from runtime.observe.sink import Sink
+from runtime.wire.limits import WireError
 
 OFF: Final = "off"
 STDOUT: Final = "stdout"
@@ -65,6 +67,7 @@ class Telemetry:
     def __init__(self, events: EventLog, clock: Clock, folder: Path | None = None, slot: int = 0) -> None:
         self.events = events
         self.cached: Mapping[str, int] = {}  # how often each outcome of a cache was
+        self.journals: Mapping[tuple[str, str], int] = {}  # the same of journals, by whom they were for
         self.access_log: AccessLog | None = None
         self.counts: Counts | None = None
         self._folder = folder
@@ -123,12 +126,12 @@ class Telemetry:
                 reason = error.strerror or str(error)
                 self.events.write("error", f"nothing is counted, for the counters have no room: {reason}")
 
-    def refused(self, client: str, status: int, failure: str) -> None:
+    def refused(self, client: str, error: WireError) -> None:
         """`Edge.on_refused`."""
         if self.counts is not None:
-            self.counts.row[self.counts.series(REFUSED, failure, str(status))] += 1
+            self.counts.row[self.counts.series(REFUSED, error.name, str(error.status))] += 1
         if self.access_log is not None:
-            self.access_log.refused(client, status, failure)
+            self.access_log.refused(client, error.status, error.name)
 
     # --- running ---
 
@@ -191,6 +194,8 @@ class Telemetry:
         for outcome, times in self.cached.items():
             if times:
                 row[counts.series(CACHE, outcome)] = times
+        for labels, times in self.journals.items():
+            row[counts.series(JOURNALS, *labels)] = times
         logs = [log for _, log in self._former] + ([self.access_log] if self.access_log is not None else [])
         row[counts.series(LOG_LOST, "access")] = self._lost + sum(log.sink.lost_ever for log in logs)
         row[counts.series(LOG_LOST, "error")] = self.events.lost

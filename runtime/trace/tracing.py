@@ -7,12 +7,14 @@ that other rare fields get; while somebody follows, the edge's `handle` and `on_
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from policylang.diagnostics.nearest import nearest
 from policylang.diagnostics.text import render
-from policylang.sdk import Clock, Exchange, Failed, Field, Response, Waiter
+from policylang.sdk import Client, Clock, Exchange, Failed, Failure, Field, Kind, Request, Response, Waiter
 from policylang.sdk.static_types import BOOLEAN, JSON
 from policylang.trace.document import document
 from policylang.trace.expression import Floor, Question, Wrong
@@ -25,8 +27,9 @@ from runtime.workers.aside import aside
 
 if TYPE_CHECKING:
     from policylang.check.program import Program
-    from runtime.edge.edge import Edge, Handler, OnDone
+    from runtime.edge.edge import Edge, Handler, OnDone, OnRefused
     from runtime.edge.request import Granted
+    from runtime.wire.limits import WireError
     from runtime.wire.request import RequestHead
     from runtime.workers.answers import Answers
     from runtime.workers.control import Channel
@@ -36,20 +39,34 @@ JOURNALS_A_SECOND: Final = 100
 BYTES_A_SECOND: Final = 512 * 1024
 
 
+Found: TypeAlias = "Question | BaseException | None"
+"""What has become of a follower's expression: None where it has none, and follows every exchange."""
+
+
+class Order(NamedTuple):
+    """What the supervisor says of a follower."""
+
+    id: int
+    expression: str
+    service: str
+
+
 class PolicyTraces:
-    """What of one policy's exchanges is told. `questions`: of the followers, by their numbers; None: every one."""
+    """What of one policy's exchanges is told. `questions`: of the followers, by their numbers; None: every one.
 
-    __slots__ = ("program", "questions")
+    `found`: what was compiled for it before it was served, so that no exchange is missed."""
 
-    def __init__(self, program: Program) -> None:
+    __slots__ = ("found", "program", "questions")
+
+    def __init__(self, program: Program, found: Mapping[int, Found]) -> None:
         self.program = program
+        self.found = found
         self.questions: dict[int, Question | None] = {}
 
 
 class _Followed:
-    def __init__(self, expression: str, service: str) -> None:
-        self.expression = expression
-        self.service = service
+    def __init__(self, order: Order) -> None:
+        self.order = order
         self.lost = self.unread = 0  # not told yet
 
 
@@ -57,13 +74,14 @@ class Tracing:
     """One for a worker. `key`: of the tokens; empty: there are none. `channel`: to the supervisor, from the start on.
 
     Journals are sent when everything before them has been, else they are lost: nothing here waits. `log` is told who
-    may see what; `defect` logs a mistake of ours and gives its id.
+    may see what; `defect` logs a mistake of ours and gives its id. `counted`: the outcomes, by whom they were for.
     """
 
     def __init__(
         self, edge: Edge, clock: Clock, key: bytes, log: Callable[[str], None], defect: Callable[[BaseException], str]
     ) -> None:
         self.channel: Channel | None = None
+        self.counted: Counter[tuple[str, str]] = Counter()
         self._edge = edge
         self._clock = clock
         self._key = key
@@ -73,6 +91,7 @@ class Tracing:
         self._traces: PolicyTraces
         self._handle: Handler
         self._on_done: OnDone | None = None
+        self._on_refused: OnRefused | None = None
         self._second = 0
         self._journals = self._bytes = 0  # that may still be told in it
         if key:
@@ -83,15 +102,21 @@ class Tracing:
         answers.give("trace.token", self._token)
         answers.give("trace.sources", self._sources)
 
-    def serve(self, program: Program) -> PolicyTraces:
+    @property
+    def orders(self) -> list[Order]:
+        """Who follows: what `compiled_for` needs."""
+        return [followed.order for followed in self._followed.values()]
+
+    def serve(self, program: Program, found: Mapping[int, Found] = MappingProxyType({})) -> PolicyTraces:
         """The edge has begun to use this one; its exchanges' environment is to have the result as `traces`.
 
-        Followers whose expression does not fit it are told so, and follow no more.
+        Followers whose expression does not fit it are told so, and follow no more. `found`: of `compiled_for`.
         """
-        self._handle, self._on_done = self._edge.handle, self._edge.on_done
-        self._traces = PolicyTraces(program)
-        for number, followed in list(self._followed.items()):
-            self._take_up(number, followed)
+        edge = self._edge
+        self._handle, self._on_done, self._on_refused = edge.handle, edge.on_done, edge.on_refused
+        self._traces = PolicyTraces(program, found)
+        for followed in list(self._followed.values()):
+            self._take_up(followed.order)
         self._watch()
         return self._traces
 
@@ -100,15 +125,14 @@ class Tracing:
     def _granted(self, exchange: Exchange, token: bytes) -> Granted | None:
         """`Edge.grant`. A token that was not issued here is as none."""
         grant = read(self._key, token)
-        if grant is None:
-            return None
         program = self._traces.program
-        void = grant.void(program.hash, self._clock.wall())
-        if void:
-            return Void(void)
+        void = "unknown" if grant is None else grant.void(program.hash, self._clock.wall())
+        if grant is None or void:
+            self.counted["caller", void] += 1
+            return None if grant is None else Void(void)
         exchange.journal = journal = Recorded(exchange)
         exchange.at_end(journal.release)
-        return Told(grant, program)
+        return Told(grant, program, self.counted)
 
     async def _token(self, arguments: dict[str, Any]) -> dict[str, Any]:
         service, seconds = arguments.get("service", ""), arguments.get("for", str(USUAL_LIFE))
@@ -126,9 +150,9 @@ class Tracing:
 
     # --- followers ---
 
-    def follow(self, number: int, expression: str, service: str) -> None:
-        followed = self._followed[number] = _Followed(expression, service)
-        self._take_up(number, followed)
+    def follow(self, order: Order) -> None:
+        self._followed[order.id] = _Followed(order)
+        self._take_up(order)
         self._watch()
 
     def unfollow(self, number: int) -> None:
@@ -136,16 +160,11 @@ class Tracing:
         self._traces.questions.pop(number, None)
         self._watch()
 
-    def close(self) -> None:
-        """Nobody follows any more."""
-        self._followed.clear()
-        self._watch()
+    def _take_up(self, order: Order) -> None:
+        """Have its expression compiled, in a thread, for the policy that is served now, unless it was before."""
+        number, traces = order.id, self._traces
 
-    def _take_up(self, number: int, followed: _Followed) -> None:
-        """Have its expression compiled, in a thread, for the policy that is served now."""
-        traces = self._traces
-
-        def taken_up(found: Question | BaseException | None) -> None:
+        def taken_up(found: Found) -> None:
             if number not in self._followed or traces is not self._traces:
                 return  # it has left, or another policy has come, for which it is compiled anew
             error = ""
@@ -156,15 +175,18 @@ class Tracing:
                 traces.questions[number] = found
             self._send({"did": "follows", "id": number, "error": error})
 
-        aside(self._edge.loop, lambda: asked_of(traces.program, followed.expression, followed.service), taken_up)
+        if number in traces.found:
+            taken_up(traces.found[number])
+        else:
+            aside(self._edge.loop, lambda: asked_of(traces.program, order), taken_up)
 
     def _watch(self) -> None:
         """Look at every exchange while somebody follows, and at none otherwise."""
         edge = self._edge
         if self._followed:
-            edge.handle, edge.on_done = self._recorded, self._ended
+            edge.handle, edge.on_done, edge.on_refused = self._recorded, self._ended, self._refused
         else:
-            edge.handle, edge.on_done = self._handle, self._on_done
+            edge.handle, edge.on_done, edge.on_refused = self._handle, self._on_done, self._on_refused
         edge.traced = edge.on_done is not None or edge.timing
 
     def _recorded(self, exchange: Exchange) -> Coroutine[Waiter[Any], None, Response]:
@@ -182,18 +204,28 @@ class Tracing:
             self._on_done(exchange, status, received, sent, ended, head, host)
         if not isinstance(exchange.journal, Recorded):
             return  # it began before
-        traces: PolicyTraces = exchange.environment.traces  # type: ignore[attr-defined]
         answered = exchange.response
         if answered is None or answered.status != status:
             exchange.response = Response(status, [])  # the client got the edge's own answer, or none
-        wanted = [number for number in traces.questions if self._wants(number, exchange, traces)]
+        self._tell(exchange, status, ended)
         exchange.response = answered
-        if wanted:
-            self._tell(wanted, exchange, status, ended, traces.program)
+
+    def _refused(self, client: str, error: WireError) -> None:
+        """`Edge.on_refused` while somebody follows. What was sent is not told: nobody has looked what is private."""
+        if self._on_refused is not None:
+            self._on_refused(client, error)
+        now = self._clock.monotonic()
+        exchange = Exchange(Request("", "", None, []), Client(client, 0), self._edge.environment, now)
+        exchange.failure = Failure(error.name, error.status, error.detail, kind=Kind.ERROR)
+        exchange.response = Response(error.status, [])
+        try:
+            self._tell(exchange, error.status, now)
+        except Exception as mistake:  # our own, and the connection must be closed as ever
+            self._defect(mistake)
 
     def _wants(self, number: int, exchange: Exchange, traces: PolicyTraces) -> bool:
         followed = self._followed.get(number)
-        if followed is None or (followed.service and followed.service != exchange.service):
+        if followed is None or (followed.order.service and followed.order.service != exchange.service):
             return False
         asked = traces.questions[number]
         if asked is None:
@@ -204,17 +236,24 @@ class Tracing:
             followed.unread += 1
             return False
 
-    def _tell(self, wanted: list[int], exchange: Exchange, status: int, ended: int, program: Program) -> None:
+    def _tell(self, exchange: Exchange, status: int, ended: int) -> None:
+        traces: PolicyTraces = exchange.environment.traces  # type: ignore[attr-defined]
+        wanted = [number for number in traces.questions if self._wants(number, exchange, traces)]
+        if not wanted:
+            return
         second = ended // 1_000_000_000
         if second != self._second:
             self._second, self._journals, self._bytes = second, JOURNALS_A_SECOND, BYTES_A_SECOND
         channel = self.channel
         if self._journals > 0 and self._bytes > 0 and channel is not None and not channel.unsent:
-            text = json.dumps(told(exchange, status, program))  # ASCII alone, which a lone surrogate can be said in
+            # ASCII alone, which a lone surrogate can be said in.
+            text = json.dumps(told(exchange, status, traces.program))
             self._journals -= 1
             self._bytes -= len(text)
             channel.send({"did": "journal", "to": wanted, "text": text})
+            self.counted["follower", "told"] += 1
             return
+        self.counted["follower", "left_out"] += 1
         for number in wanted:
             self._followed[number].lost += 1
 
@@ -239,8 +278,20 @@ def check_service(program: Program, name: str) -> None:
         raise Refused(422, "unknown-service", f"the policy has no service `{name}`{more}")
 
 
-def asked_of(program: Program, expression: str, service: str) -> Question | None:
+def compiled_for(program: Program, orders: Iterable[Order]) -> dict[int, Found]:
+    """What will be asked of this policy's exchanges."""
+    found: dict[int, Found] = {}
+    for order in orders:
+        try:
+            found[order.id] = asked_of(program, order)
+        except Exception as error:  # who follows is told when the policy is served
+            found[order.id] = error
+    return found
+
+
+def asked_of(program: Program, order: Order) -> Question | None:
     """The compiled expression; None where there is none. Raises Refused, with what the author is shown."""
+    _, expression, service = order
     check_service(program, service)
     outline_of(program)  # it is kept for the journals: 0.1 s of 10,000 lines that the loop is spared
     if not expression:
@@ -274,15 +325,18 @@ class Told(NamedTuple):
 
     grant: Grant
     program: Program
+    counted: Counter[tuple[str, str]]
 
     def fields(self, exchange: Exchange, status: int) -> list[Field]:
         if self.grant.service and exchange.service != self.grant.service:
+            self.counted["caller", "other-service"] += 1
             return Void("other-service").fields(exchange, status)
         try:
             value = to_field(told(exchange, status, self.program))
         except Exception as error:  # our own mistake, and the answer must go out
             exchange.environment.defect(error, exchange)
             return []
+        self.counted["caller", "told" if value else "left_out"] += 1
         # Whoever keeps answers for others must not keep this one.
         return [(b"polgate-journal", b"Polgate-Journal", value), (b"cache-control", b"Cache-Control", b"no-store")]
 

@@ -1,7 +1,7 @@
 """Who follows journals: every worker is told, and what it sends is given to them.
 
 An operator's thread adds a follower and waits until every worker that serves has taken it up; the supervisor's thread
-does the rest. A worker that becomes ready later, or takes up another policy, is told or tells.
+does the rest. A worker that starts is told who follows, and one that takes up another policy tells who cannot.
 """
 
 from __future__ import annotations
@@ -103,18 +103,19 @@ class Followers:
             else:
                 self._all[followed.follower.number] = followed
                 followed.waiting = set(ready)
-                for child in ready:
-                    child.channel.send(followed.order)
+                for child in children:
+                    if child.state is not State.LEAVING:
+                        child.channel.send(followed.order)
         while self._gone:
             number = self._gone.popleft()
             if self._all.pop(number, None) is not None:
                 for child in children:
                     child.channel.send({"do": "unfollow", "id": number})
 
-    def joined(self, child: Child) -> None:
-        """A worker has become ready."""
-        for followed in self._all.values():
-            child.channel.send(followed.order)
+    @property
+    def orders(self) -> list[Message]:
+        """For a worker that starts: it serves nobody before it follows. What changes meanwhile it is told behind."""
+        return [followed.order for followed in self._all.values()]
 
     def heard(self, child: Child, message: Message) -> None:
         """One of FOLLOWED."""

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from policylang.sdk import Environment, Exchange, SharedMap, UpstreamClient
@@ -26,7 +26,7 @@ from runtime.quotas import quotas_over
 from runtime.quotas.named import NamedQuota, named_quotas
 from runtime.stores.opened import Stores
 from runtime.tls.watch import WATCH
-from runtime.trace.tracing import PolicyTraces, Tracing
+from runtime.trace.tracing import Found, Order, PolicyTraces, Tracing, compiled_for
 from runtime.upstream.pool import UpstreamPool
 from runtime.upstream.settings import UpstreamSettings, upstream_settings
 from runtime.wire.request import RequestHead
@@ -75,10 +75,14 @@ class Compiled:
     listeners: tuple[ListenerSettings, ...]
     maps: tuple[SharedMap, ...] = ()
     quotas: tuple[NamedQuota, ...] = ()
+    followed: Mapping[int, Found] = field(default_factory=dict)
 
 
-def compile_policy(message: Message) -> Compiled:
-    """From the bytes that the supervisor read. Raises PolicyRefused, ValueError for an upstream that is none."""
+def compile_policy(message: Message, orders: Iterable[Order] = ()) -> Compiled:
+    """From the bytes that the supervisor read, and for those who follow journals by then.
+
+    Raises PolicyRefused, ValueError for an upstream that is none.
+    """
     from policylang.tree import compile_program
 
     paths, files = unpack(message)
@@ -106,6 +110,7 @@ def compile_policy(message: Message) -> Compiled:
         listeners=listeners,
         maps=program.maps,
         quotas=named_quotas(program),
+        followed=compiled_for(program, orders),
     )
 
 
@@ -164,6 +169,7 @@ class Gateway:
             self.edge, self.clock, trace_key, lambda text: events.write("info", text), events.defect
         )
         self.tracing.give(self.answers)
+        self.telemetry.journals = self.tracing.counted
         self._next_tls: Tls = {}
         self._version = own_version()
         self._node = socket.gethostname()
@@ -211,8 +217,8 @@ class Gateway:
         serving: Environment = environment
         told = observer is not None
         self.edge.use(compiled.tree.handle, serving, _log_exchange if told else None, journal=told)
-        environment.traces = self.tracing.serve(compiled.tree.program)
         self.edge.on_refused = self.telemetry.refused if told else None
+        environment.traces = self.tracing.serve(compiled.tree.program, compiled.followed)
         if changed:
             # A pool is part of a cycle, and frozen. Looking at everything takes some 20 ms, so not at every reload.
             gc.unfreeze()
@@ -308,7 +314,6 @@ class Gateway:
 
     async def drain(self, timeout: float) -> None:
         """Accept no more, answer what has been asked for within `timeout` seconds, then cut. Returns empty."""
-        self.tracing.close()
         await asyncio.sleep(0)  # what has queued up by now is accepted in this turn
         self.keep_listeners([])
         self.edge.draining = self.edge.parting = True

@@ -323,6 +323,7 @@ class Supervisor:
             "store": asdict(self.current.settings.store),
             "workers": self.current.settings.workers,
             "trace_key": self._trace_key,
+            "follow": self.operation.followers.orders,
         }
         child.policy, child.generation = self.current.hash, self.generation
         child.channel.send(message, [one.fileno() for one in slot.sockets.values()])
@@ -361,7 +362,6 @@ class Supervisor:
         if did == "ready":
             if child.state is State.STARTING:
                 child.state, child.deadline = State.READY, None
-                self.operation.followers.joined(child)
                 self._ready()
         elif did == "failed":
             self.log.write("error", f"worker {child.slot} cannot start: {message.get('text')}", pid=child.pid)

@@ -21,6 +21,7 @@ from runtime.observe.telemetry import Telemetry
 from runtime.observe.unexpected import Unexpected
 from runtime.stores import StoreUnavailable
 from runtime.stores.opened import Stores
+from runtime.trace.tracing import Order
 from runtime.workers.aside import aside
 from runtime.workers.control import Channel, ChannelBroken, Message
 from runtime.workers.descriptors import raise_limit
@@ -55,7 +56,7 @@ def main(number: int) -> None:
     try:
         loop = install()
         loop.set_exception_handler(Unexpected(events))
-        compiled = compile_policy(start["policy"])
+        compiled = compile_policy(start["policy"], _orders(start))
         folder = Path(start["folder"])
         clock = SystemClock(loop)
         stores = Stores.open(
@@ -102,6 +103,15 @@ def _first(channel: Channel) -> list[Frame]:
             sys.exit(FAILED)
 
 
+def _orders(start: Message) -> list[Order]:
+    """Who follows journals already."""
+    return [_order(one) for one in start["follow"]]
+
+
+def _order(message: Message) -> Order:
+    return Order(message["id"], message["expression"], message["service"])
+
+
 def _fail(channel: Channel, text: str, status: int) -> NoReturn:
     channel.send({"did": "failed", "text": text, "defect": status == DEFECT})
     _last_words(channel)
@@ -137,6 +147,8 @@ class Worker:
         self._loop.add_reader(self._channel.fileno(), self._read)
         self._gateway.start()
         self._beat()
+        for order in _orders(start):
+            self._gateway.tracing.follow(order)
         if start["parting"]:
             self._gateway.part()
         self._do(self._listen(start["listen"], start["shared"], sockets))
@@ -208,7 +220,7 @@ class Worker:
         elif do == "ask":
             self._gateway.answers.take(message, self._channel.send)
         elif do == "follow":
-            self._gateway.tracing.follow(message["id"], message["expression"], message["service"])
+            self._gateway.tracing.follow(_order(message))
         elif do == "unfollow":
             self._gateway.tracing.unfollow(message["id"])
 
@@ -216,9 +228,11 @@ class Worker:
 
     def _prepare(self, message: Message) -> None:
         generation = self._generation = message["generation"]
+        orders = self._gateway.tracing.orders
         aside(
-            self._loop, lambda: compile_policy(message["policy"]), lambda result: self._compiled(generation, result)
-        )
+            self._loop, lambda: compile_policy(message["policy"], orders),
+            lambda result: self._compiled(generation, result),
+        )  # fmt: skip
 
     def _compiled(self, generation: int, result: Compiled | BaseException) -> None:
         if generation != self._generation:

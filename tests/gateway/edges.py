@@ -302,7 +302,7 @@ async def bench(
         made.done.append((exchange, status, received, sent))
 
     edge.use(policy(handle), environment, on_done if hooks else None)
-    edge.on_refused = lambda client, status, failure, *rest: made.refused.append((client, status, failure))
+    edge.on_refused = lambda client, error: made.refused.append((client, error.status, error.name))
     await edge.listen(listening, tls)
     try:
         yield made

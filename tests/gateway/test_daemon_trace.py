@@ -7,211 +7,20 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from daemons import ROOT, WAIT, Daemon, daemon, eventually
+from daemons import WAIT, eventually
+from journal_gates import KEY, PASSWORD, PRIVATE, SESSION, Back, Gateway, field, gateway, journal_of
 
-from policylang.trace.reading import from_field
 from runtime.admin.address import AdminAddress
 from runtime.admin.client import ask as ask_admin
 from runtime.trace.tracing import JOURNALS_A_SECOND
 from runtime.workers.followers import MOST_FOLLOWERS
-
-KEY, PASSWORD, SESSION, SECRET = "key-of-ann-1", "hunter2-hunter2", "s3ss10n-s3ss10n", "the-secret-itself"
-PRIVATE = (KEY, PASSWORD, SESSION, SECRET)
-POLICY = """
-gateway {
-    listen "127.0.0.1:0"
-    workers 2
-    access_log "access.log"
-}
-
-map clients, file: "clients.json"
-
-upstream back {
-    server "http://127.0.0.1:BACK"
-}
-
-upstream nobody {
-    server "http://127.0.0.1:NOBODY"
-}
-
-global after {
-    set response.header["X-After"] = "1"
-}
-
-service hello "/hello/{name}" {
-    let private signature = secret("SECRET")
-    let size? = request.query.size
-    require path.name != "nobody"
-    api_key request.header["X-API-Key"], in: map("clients") -> caller
-    require caller.contract == "gold"
-    respond 200, body: "TEXT ${path.name}"
-}
-
-service up "/up/**" {
-    route back
-}
-
-service down "/down" {
-    route nobody
-    on failure {
-        respond 502, body: "sorry"
-    }
-}
-
-service more "/more" {
-    set request.header["Polgate-Trace"] = "of the policy"
-    mirror back
-    route back
-}
-"""
-
-
-class Back:
-    """An upstream that keeps what it is sent, and says of journals what is not its business."""
-
-    ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nPolgate-Journal: x\r\nPolgate-Trace: y\r\nX-Other: z\r\n\r\nok"
-
-    def __init__(self) -> None:
-        self.heads: list[bytes] = []
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listening.getsockname()[1]
-        self._nobody = socket.socket()  # bound, and does not listen
-        self._nobody.bind(("127.0.0.1", 0))
-        self.nobody = self._nobody.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                one, _ = self._listening.accept()
-                threading.Thread(target=self._serve, args=(one,), daemon=True).start()
-
-    def _serve(self, one: socket.socket) -> None:
-        with one, contextlib.suppress(OSError):
-            data = b""
-            while piece := one.recv(65536):
-                data += piece
-                while b"\r\n\r\n" in data:
-                    head, _, rest = data.partition(b"\r\n\r\n")
-                    length = 4 if b"content-length: 4" in head.lower() else 0
-                    if len(rest) < length:
-                        break
-                    self.heads.append(head)
-                    data = rest[length:]
-                    if b" /up/never " in head:
-                        continue
-                    one.sendall(self.ANSWER)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)  # who accepts is woken
-        self._listening.close()
-        self._nobody.close()
-
-
-class Gateway:
-    def __init__(self, running: Daemon, folder: Path, back: Back) -> None:
-        self.running = running
-        self.back = back
-        self.folder = folder
-        self.port = running.ready()
-        self.admin = AdminAddress(path=str(folder / ".polgate" / "admin.sock"))
-
-    def curl(self, path: str, *fields: str, method: str = "GET", body: bytes = b"", version: str = "1.1") -> bytes:
-        """The answer as it comes, its head first, as `curl -i` prints it."""
-        length = [f"Content-Length: {len(body)}"] if body else []
-        lines = [f"{method} {path} HTTP/{version}", "Host: gate", "Connection: close", *length, *fields, "", ""]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=WAIT) as one:
-            one.sendall("\r\n".join(lines).encode("latin-1") + body)
-            answer = b""
-            while piece := one.recv(65536):
-                answer += piece
-            return answer
-
-    def ask(self, path: str, id: str) -> None:
-        self.curl(path, f"X-Request-ID: {id}", f"X-API-Key: {KEY}")
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.run([sys.executable, "-m", "runtime.main", *words])
-
-    def run(self, words: Sequence[str | Path], input: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            words, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False, input=input,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-
-    def token(self, *words: str) -> str:
-        found = self.command("trace", "--token", *words)
-        assert found.returncode == 0, found
-        return found.stdout.strip()
-
-    def change(self, old: str, new: str) -> None:
-        policy = self.folder / "policy.pol"
-        text = policy.read_text()
-        assert old in text
-        policy.write_text(text.replace(old, new))
-        reload = self.command("reload")
-        assert reload.returncode == 0, reload
-
-    def policy(self) -> str:
-        found: str = json.loads(ask_admin(self.admin, "GET", "/status")[2])["policy"]
-        return found
-
-    @contextlib.contextmanager
-    def following(self, expression: str = "", service: str = "") -> Iterator[Following]:
-        query = {"expression": expression, "service": service}
-        path = f"/trace?{urlencode({name: value for name, value in query.items() if value})}"
-        with socket.socket(socket.AF_UNIX) as one:
-            one.settimeout(WAIT)
-            one.connect(self.admin.path)
-            one.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            with one.makefile("rb") as lines:
-                yield Following(lines)
-
-
-class Following:
-    """An open stream. It is there as soon as every worker follows."""
-
-    def __init__(self, lines: Any) -> None:
-        head = b""
-        while (line := lines.readline()) not in (b"\r\n", b""):
-            head += line
-        self.status = int(head.split()[1])
-        self.lines = lines
-
-    def next(self) -> dict[str, Any]:
-        """The next journal or note; empty at the end."""
-        line = self.lines.readline()
-        assert line != b"\n", "nothing has come for 15 s"
-        found: dict[str, Any] = json.loads(line) if line else {}
-        return found
-
-    def ids(self, count: int) -> list[str]:
-        return [self.next()["request"]["id"] for _ in range(count)]
-
-
-def field(answer: bytes, name: str) -> str | None:
-    """Of an answer's head; it stands there once at most."""
-    lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
-    found = [value for each, _, value in (line.partition(": ") for line in lines) if each.lower() == name.lower()]
-    assert len(found) <= 1, found
-    return found[0] if found else None
-
-
-def journal_of(answer: bytes) -> dict[str, Any]:
-    value = field(answer, "Polgate-Journal")
-    assert value is not None, answer
-    return from_field(value)
 
 
 @pytest.fixture
@@ -225,17 +34,6 @@ def back() -> Iterator[Back]:
 def gate(tmp_path: Path, back: Back) -> Iterator[Gateway]:
     with gateway(tmp_path, back) as made:
         yield made
-
-
-@contextlib.contextmanager
-def gateway(folder: Path, back: Back, workers: int = 2, setting: str = "") -> Iterator[Gateway]:
-    text = POLICY.replace("BACK", str(back.port)).replace("NOBODY", str(back.nobody))
-    text = text.replace("workers 2", f"workers {workers}\n    {setting}".rstrip())
-    (folder / "policy.pol").write_text(text)
-    (folder / "clients.json").write_text(json.dumps({KEY: {"id": "ann", "contract": "gold"}}))
-    environ = {"SECRET": SECRET, "ADMIN_TOKEN": "sixteen-letters-and-more"}
-    with daemon(["-m", "runtime.main", "run", "policy.pol"], folder, environ) as running:
-        yield Gateway(running, folder, back)
 
 
 # --- tokens --------------------------------------------------------------------------------------
@@ -334,11 +132,17 @@ def test_nothing_private_and_no_credential_is_in_any_journal(gate: Gateway) -> N
         assert not [each for each in (*PRIVATE, token) if each in text], text
 
 
-def test_who_leaves_before_the_answer_has_a_journal_too(gate: Gateway) -> None:
+@pytest.mark.parametrize("leaving", [False, True])
+def test_who_leaves_before_the_answer_has_a_journal_too(gate: Gateway, leaving: bool) -> None:
+    """`leaving`: its worker has to end meanwhile, and answers what it has begun."""
     with gate.following("response.status == 499") as stream:
         with socket.create_connection(("127.0.0.1", gate.port), timeout=WAIT) as one:
             one.sendall(b"GET /up/never HTTP/1.1\r\nHost: gate\r\n\r\n")
             eventually(lambda: any(b" /up/never " in head for head in gate.back.heads), "it is on its way")
+            if leaving:
+                for worker in gate.running.children():
+                    os.kill(worker, signal.SIGTERM)
+                eventually(lambda: sorted(gate.states()) == ["leaving", "ready", "ready"], "others serve")
         found = stream.next()
         assert (found["status"], found["failure"]["name"]) == (499, "client-left")
         assert [(entry["word"], entry["outcome"]) for entry in found["entries"]] == [("route", "cancelled")]
@@ -355,6 +159,32 @@ def test_what_matches_is_told_by_every_worker(gate: Gateway) -> None:
             gate.ask("/hello/ann", f"yes-{number}")
             gate.ask("/none", f"none-{number}")
         assert sorted(stream.ids(30)) == sorted(f"no-{number}" for number in range(30))
+
+
+def test_what_the_wire_refuses_is_told_without_what_was_sent(gate: Gateway) -> None:
+    with (
+        gate.following() as stream, gate.following("response.status == 431") as too_large,
+        gate.following("", "hello") as hello,
+    ):  # fmt: skip
+        gate.curl(f"/hello/%2F{KEY}", f"Authorization: Bearer {PASSWORD}", f"X-API-Key: {KEY}")
+        found = [stream.next()]
+        for more in ("bad header", "X-Large: " + "x" * 40_000):
+            gate.curl("/none", more)
+            found.append(stream.next())
+        assert {one["failure"]["kind"] for one in found} == {"error"}
+        told = [(one["status"], one["failure"]["name"]) for one in found]
+        assert told == [(400, "bad-path"), (400, "malformed-request"), (431, "head-too-large")]
+        for one in found:
+            assert (one["policy"], one["service"], one["entries"]) == (gate.policy(), "", [])
+            assert one["request"] == {"method": "", "path": "", "host": ""}
+            assert one["client"]["ip"] == "127.0.0.1"
+            assert not [each for each in PRIVATE if each in json.dumps(one)]
+        assert too_large.next() == found[2]
+        gate.ask("/hello/ann", "first")
+        assert hello.ids(1) == ["first"]
+        drawn = gate.run([Path(sys.executable).parent / "pol", "explain", "--journal", "-"], json.dumps(found[0]))
+        assert drawn.stdout.startswith("a request that was not taken in\nclient 127.0.0.1, no service, policy "), drawn
+        assert "=> 400 bad-path: the path is refused" in drawn.stdout
 
 
 def test_the_command_draws_what_it_follows(gate: Gateway) -> None:
@@ -385,11 +215,11 @@ def test_what_cannot_be_asked_is_told_at_once(gate: Gateway, expression: str, se
 
 @contextlib.contextmanager
 def asking(gate: Gateway, path: str, id: str) -> Iterator[None]:
-    """The same request again and again."""
+    """The same request again and again, less often than JOURNALS_A_SECOND: nothing is left out."""
     stop = threading.Event()
 
     def ask() -> None:
-        while not stop.is_set():
+        while not stop.wait(2 / JOURNALS_A_SECOND):
             with contextlib.suppress(OSError):  # a worker may be dying
                 gate.ask(path, id)
 
@@ -422,6 +252,37 @@ def test_a_reload_has_the_expression_compiled_anew_or_tells_why_not(gate: Gatewa
         assert "error[unknown-name]" in found["why"] and '1 | size == "1"' in found["why"]
         with asking(gate, "/none", "of-the-other"):
             assert other.next()["policy"] == gate.policy()
+
+
+def test_no_request_is_missed_while_policies_and_workers_change(tmp_path: Path, back: Back) -> None:
+    with gateway(tmp_path, back, workers=1) as gate, gate.following('not request.path == "/other"') as stream:
+        asked = 0
+        stop = threading.Event()
+
+        def ask() -> None:
+            nonlocal asked
+            while not stop.wait(1 / JOURNALS_A_SECOND):
+                gate.ask("/hello/ann", f"r-{asked}")
+                asked += 1
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        for old, new in (("TEXT", "OTHER"), ("workers 1", "workers 3"), ("OTHER", "TEXT")):
+            gate.change(old, new)
+        eventually(lambda: gate.states() == ["ready"] * 3, "the new workers serve")
+        enough = asked + 20
+        eventually(lambda: asked >= enough, "they are asked too")
+        stop.set()
+        thread.join(WAIT)
+        told: set[str] = set()
+        lost = 0
+        while len(told) + lost < asked:
+            found = stream.next()
+            if "trace" in found:
+                lost += found["journals"]
+            else:
+                told.add(found["request"]["id"])
+        assert told and len(told) + lost == asked
 
 
 def test_a_worker_that_takes_anothers_place_follows_too(tmp_path: Path, back: Back) -> None:

@@ -246,21 +246,20 @@ class Adding:
 
 def test_who_follows_begins_when_every_worker_that_serves_has_taken_it_up_or_ended() -> None:
     followers = Followers(lambda: None)
-    one, two, late = Worker(), Worker(), Worker(State.STARTING)
-    workers: Any = [one, two, late]
+    one, two, late, gone = Worker(), Worker(), Worker(State.STARTING), Worker(State.LEAVING)
+    workers: Any = [one, two, late, gone]
     adding = Adding(followers)
     followers.turn(workers, 0.0)
     assert one.told == two.told == [{"do": "follow", "id": 1, "expression": "failure != none", "service": "a"}]
-    assert late.told == []
+    assert (late.told, gone.told) == (one.told, []), "one that starts serves nobody before it follows"
+    assert followers.orders == one.told, "what one that starts later is told at once"
     followers.heard(workers[0], {"did": "follows", "id": 1, "error": ""})
     assert adding.waits
     followers.lost(workers[1])
     assert adding.over() is None
-    followers.joined(workers[2])
-    assert late.told == one.told
     adding.follower.leave()
     followers.turn(workers, 0.0)
-    assert one.told[-1] == late.told[-1] == {"do": "unfollow", "id": 1}
+    assert one.told[-1] == late.told[-1] == {"do": "unfollow", "id": 1} and followers.orders == []
 
 
 def test_who_cannot_follow_is_told_and_the_workers_forget() -> None:

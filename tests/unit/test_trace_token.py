@@ -42,7 +42,7 @@ class World:
         self.hash = program.hash
         self.tree = compile_program(program)
         self.edge: Any = SimpleNamespace(
-            handle=self.tree.handle, on_done=None, traced=False, timing=False, grant=None, loop=None
+            handle=self.tree.handle, on_done=None, on_refused=None, traced=False, timing=False, grant=None, loop=None
         )
         self.said: list[str] = []
         self.tracing = Tracing(self.edge, self.clock, key, self.said.append, lambda error: pytest.fail(repr(error)))
@@ -109,6 +109,17 @@ def test_a_token_expires() -> None:
     assert "Polgate-Journal" in world.ask(token)
     world.clock.advance(0.2)
     assert world.ask(token) == {"Polgate-Trace": b"expired"}
+
+
+def test_what_became_of_tokens_is_counted() -> None:
+    world = World()
+    tokens = [world.token(), world.token(service="hello"), world.token(**{"for": "1"}), "forged", "forged"]
+    world.clock.advance(1.5)
+    for token in [*tokens, World(policy=POLICY.replace("hi", "ho")).token()]:
+        world.ask(token)
+    assert {outcome: count for (_, outcome), count in world.tracing.counted.items()} == {
+        "told": 1, "other-service": 1, "expired": 1, "other-policy": 1, "unknown": 2,
+    }  # fmt: skip
 
 
 def test_a_clock_that_is_set_back_makes_no_token_live_for_longer() -> None:
