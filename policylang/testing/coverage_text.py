@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from policylang.diagnostics.text import columns, printable
 from policylang.testing.coverage_report import FileCoverage, Mark, Report, Seen, percent
 
 WIDTH = 132
@@ -24,11 +25,12 @@ def render(report: Report, *, color: bool = False, width: int = WIDTH, whole: bo
     for file in report.files:
         if whole or file.met < file.goals:
             lines += [*_Page(file, color, width).lines(), ""]
-    longest = max([len(file.source.name) for file in report.files], default=0)
-    for file in report.files:
-        lines.append(f"{file.source.name:{longest}}  {_share(file.met, file.goals)}")
-        lines += [f"    `{name}` on line {line} is never called" for name, line in file.uncalled]
-    lines += [f"{name}: no test reads it" for name in report.untested]
+    names = [printable(file.source.name) for file in report.files]
+    longest = max(map(columns, names), default=0)
+    for name, file in zip(names, report.files, strict=True):
+        lines.append(f"{name}{' ' * (longest - columns(name))}  {_share(file.met, file.goals)}")
+        lines += [f"    `{uncalled}` on line {line} is never called" for uncalled, line in file.uncalled]
+    lines += [f"{printable(path)}: no test reads it" for path in report.untested]
     lines.append(f"coverage: {_share(report.met, report.goals)}")
     return "\n".join(lines) + "\n"
 
@@ -43,16 +45,16 @@ class _Page:
         self.color = color
         self.beside = beside_lines(file)
         count = file.source.line_count - file.source.text.endswith("\n")
-        self.texts = [file.source.line(number) for number in range(1, count + 1)]
+        self.texts = [printable(file.source.line(number)) for number in range(1, count + 1)]
         self.gutter = len(str(count))
-        longest = max((len(self.texts[line - 1]) for line, pieces in self.beside.items() if pieces), default=0)
+        longest = max((columns(self.texts[line - 1]) for line, pieces in self.beside.items() if pieces), default=0)
         self.column = min(longest, _WIDEST)
         self.room = width - self.column - self.gutter - 7
         if self.room < _LEAST:
             self.column, self.room = 12, max(_LEAST, width - self.gutter - 19)
 
     def lines(self) -> Iterator[str]:
-        yield f"{self.file.source.name}: {_share(self.file.met, self.file.goals)}"
+        yield f"{printable(self.file.source.name)}: {_share(self.file.met, self.file.goals)}"
         yield ""
         for number, text in enumerate(self.texts, 1):
             pieces = self.beside.get(number, [])
@@ -62,11 +64,12 @@ class _Page:
             head = f"{number:>{self.gutter}} "
             if missing:
                 head, sign = self._paint(head, "bad"), self._paint(sign, "bad")
-            if len(text) > self.column and rows:
+            long = columns(text)
+            if long > self.column and rows:
                 yield f"{head}{sign} {text}"
             else:
                 first = rows.pop(0) if rows else []
-                pad = " " * (self.column - len(text)) + "  " if first else ""
+                pad = " " * (self.column - long) + "  " if first else ""
                 yield f"{head}{sign} {text}{pad}{self._painted(first)}".rstrip()
             for row in rows:
                 yield f"{' ' * self.gutter} | {' ' * self.column}  {self._painted(row)}"

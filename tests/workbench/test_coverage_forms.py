@@ -98,6 +98,16 @@ def test_colours_say_nothing_that_words_do_not() -> None:
     assert "\x1b[32mpassed 2,\x1b[0m" in colored
 
 
+def test_whatever_stands_in_a_policy_stays_in_its_columns() -> None:
+    body = '\trequire path.x == "1"\n    require path.x != "日本語" # \x1b[31m\n    require path.x != "é"'
+    lines = as_text(covered(f'service a "/a/{{x}}" {{\n{body}\n    respond 204\n}}\n', "GET /a/1")).splitlines()
+    assert lines[3:6] == [
+        '2 >     require path.x == "1"               passed 1, requirement-not-met never',
+        '3 >     require path.x != "日本語" # \ufffd[31m  passed 1, requirement-not-met never',
+        '4 >     require path.x != "é"               passed 1, requirement-not-met never',
+    ]
+
+
 def test_nothing_to_cover_is_covered() -> None:
     assert as_text(covered('upstream u { server "http://127.0.0.1:9" }')) == (
         "p.pol  0 of 0 outcomes seen, 100 %\ncoverage: 0 of 0 outcomes seen, 100 %\n"
