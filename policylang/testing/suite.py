@@ -153,6 +153,7 @@ def _title(suite: Suite, checked: CheckedTest, row: Any) -> str:
 
     exchange = own_exchange(World(suite, suite.program, None), checked, row)
     try:
-        return str(compiled(title)(exchange))
+        found = str(compiled(title)(exchange))
     except Failed as failed:
         return f"{checked.span.text[1:-1]} ({failed.failure.detail})"
+    return found if found.strip() else checked.span.text[1:-1]

@@ -48,3 +48,8 @@ def test_nothing_is_collected_while_a_policy_is_checked_again(monkeypatch: pytes
     monkeypatch.setattr(suite, "check_again", looked)
     passes('given map("clients"), entries: {}\nget "/orders/7"\nexpect response.status == 401')
     assert (collects, gc.isenabled()) == ([False], True)
+
+
+def test_a_row_that_leaves_its_title_empty_has_the_one_that_is_written() -> None:
+    found = results('test "${a}" for a in ["x", "", " "] { expect true }')
+    assert [each.name for each in found] == ["x", "${a}", "${a} (2)"]
