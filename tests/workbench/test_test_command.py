@@ -198,6 +198,10 @@ def test_junit(folder: Path, pol: Pol) -> None:
     root = ET.fromstring(out)
     assert code == 1
     assert (root.tag, root.get("tests"), root.get("failures"), root.get("errors")) == ("testsuites", "5", "2", "1")
+    for suite in (root, *root):  # readers hold the numbers against the cases
+        counts = (len(list(suite.iter(word))) for word in ("testcase", "failure", "error"))
+        assert [suite.get("tests"), suite.get("failures"), suite.get("errors")] == [str(count) for count in counts]
+        assert float(suite.get("time", "")) >= 0
     first, second = root
     assert [case.get("name") for case in first] == ["one", "two", '3 < 4 & "x" \x7f\ufffd', "four"]
     failure = first[1].find("failure")
