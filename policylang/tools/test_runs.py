@@ -181,7 +181,10 @@ class Runs:
         """Policies in the folders that were asked for, which no test reads: nothing is seen of them."""
         folders = [path for path in self.wanted.files if os.path.isdir(path)]
         known = {os.path.realpath(path) for each in self._loaded.values() for path in each.reading.stamps}
-        return {path: check_alone(path, read) for path in policies(folders) if os.path.realpath(path) not in known}
+        there: dict[str, str] = {}
+        for path in policies(folders):
+            there.setdefault(os.path.realpath(path), path)
+        return {path: check_alone(path, read) for real, path in there.items() if real not in known}
 
     def _write(self, found: Report, form: str, path: str | None) -> None:
         if path is None:

@@ -112,6 +112,11 @@ def test_a_policy_by_two_names_is_counted_once(folder: Path, pol: Pol, monkeypat
     (folder / "orders_test.pol").write_text('import "orders.pol"\ntest "Nothing' + TESTS.split('test "Nothing')[1])
     seen = "orders.pol  3 of 3 outcomes seen, 100 %\ncoverage: 3 of 3 outcomes seen, 100 %\n"
     assert pol("--coverage")[1].endswith("s\n\n" + seen)
+    (folder / "alone.pol").write_text('service a "/a" { respond 204 }\n')
+    (folder / "also.pol").symlink_to("alone.pol")
+    assert pol("--coverage")[1].endswith("\nalone.pol: no test reads it\ncoverage: 3 of 4 outcomes seen, 75 %\n")
+    (folder / "alone.pol").unlink()
+    (folder / "also.pol").unlink()
     monkeypatch.chdir(folder / "tests")
     (folder / "tests/b_test.pol").write_text(TESTS.replace("orders.pol", f"{folder}/orders.pol"))
     assert pol("--coverage", "..")[1].endswith("\ncoverage: 3 of 3 outcomes seen, 100 %\n")
