@@ -13,6 +13,7 @@ import orjson
 from policylang.sdk import Failed, Json, function, wrong_type
 from policylang.sdk.parse import long_json
 from policylang.sdk.parse import parse_json as read_json
+from policylang.sdk.values import Duration, Ip, Rate, Size, Time
 
 _T = {"text": "The text, taken as UTF-8."}
 
@@ -123,13 +124,21 @@ def html_escape(text: str) -> str:
 
 
 def dump_json(value: Any) -> bytes:
+    """Raises Failed on what JSON has no form for: bytes, a range."""
     try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_PASSTHROUGH_DATACLASS)
-    except TypeError as error:  # a number beyond 64 bits, a text with stray bytes, too deep
-        exact = long_json(value, str, error)
+        return orjson.dumps(value, default=_measure, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError as error:  # also a number beyond 64 bits, a text with stray bytes, too deep
+        exact = long_json(value, _measure, error)
         if exact is None:
-            raise wrong_type(f"this cannot be written as JSON: {error}") from None
+            raise wrong_type("a value has no form in JSON") from None
         return exact
+
+
+def _measure(value: Any) -> str:
+    """A time, or something with a unit, as it interpolates."""
+    if isinstance(value, (Duration, Ip, Rate, Size, Time)):
+        return str(value)
+    raise wrong_type("a value has no form in JSON")
 
 
 @function(name="json", docs={"value": "Any value."})

@@ -19,7 +19,7 @@ RECORD_KINDS = frozenset({"request", "response", "client", "certificate", "princ
 TOLD = frozenset({"answer", "call"})
 """Records of a test."""
 A_PART = {"principal": "id", "failure": "detail", "client": "ip", "certificate": "subject", "request": "json",
-          "response": "json"}  # fmt: skip
+          "response": "json", "answer": "json", "call": "json"}  # fmt: skip
 """What of a record may have been meant."""
 JSON_KINDS = frozenset({"string", "number", "boolean", "list", "map", "json", "none", "unknown"})
 ORDERED = frozenset({"string", "number", "duration", "size", "time"})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from policylang.check import functions, members, names
+from policylang.check import expressions, functions, members, names
 from policylang.check import program as p
 from policylang.check.members import CONTEXT, NAMED
 from policylang.check.testing_unit import common, of_policy, unit_of
@@ -189,9 +189,27 @@ def _lower(key: p.Expr) -> p.Expr:
     return p.FunctionCall(key.span, t.STRING, False, _LOWER, (key,))
 
 
+def check_list(walk: Walk, node: n.ListValue) -> p.Expr:
+    found = expressions.check_list(walk, node)
+    if not isinstance(found, p.ListOf) or not any(map(_holds_answers, found.items)):
+        return found
+    return replace(found, type=t.LIST, items=tuple(map(_as_json, found.items)))
+
+
+def check_map(walk: Walk, node: n.MapValue) -> p.Expr:
+    found = expressions.check_map(walk, node)
+    if not isinstance(found, p.MapOf) or not any(_holds_answers(value) for _, value in found.entries):
+        return found
+    return replace(found, type=t.MAP, entries=tuple((key, _as_json(value)) for key, value in found.entries))
+
+
+def _holds_answers(expr: p.Expr) -> bool:
+    return expr.type.name == "list" and expr.type.of is not None and expr.type.of.name in MEMBERS
+
+
 def _as_json(expr: p.Expr) -> p.Expr:
-    """What a function gets of answers and calls."""
-    if expr.type.name != "list" or expr.type.of is None or expr.type.of.name not in MEMBERS:
+    """What functions, lists and maps get of answers and calls."""
+    if not _holds_answers(expr):
         return expr
     return p.FunctionCall(expr.span, t.LIST, False, _PLAIN, (expr,))
 

@@ -29,7 +29,7 @@ from policylang.testing.vocabulary import CARDS, GIVEN
 
 EXPRESSIONS: dict[type[n.Node], ExpressionCheck] = {
     n.Name: testing_names.check_name, n.Member: testing_names.check_member, n.Index: testing_names.check_index,
-    n.CallExpr: testing_names.check_call,
+    n.CallExpr: testing_names.check_call, n.ListValue: testing_names.check_list, n.MapValue: testing_names.check_map,
 }  # fmt: skip
 STATEMENTS: dict[type[n.Node], StatementCheck] = {
     n.Call: testing_words.check_call, n.Group: testing_words.check_group, n.Split: testing_words.check_split,

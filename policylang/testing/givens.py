@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 
 from policylang.sdk.assertion import Assertion, Outcome, param
 from policylang.sdk.exchange import Exchange
+from policylang.sdk.parse import parse_json
 from policylang.sdk.values import Expr, Ip, Time
 from policylang.testing.moments import moment_of, wrong_moment
 from policylang.testing.world import Broken, World, world_of
+from policylang.tree.edits import json_bytes
 
 
 class Given(Assertion):
@@ -33,7 +35,7 @@ class GivenMap(Given):
 
     def evaluate(self, exchange: Exchange) -> Outcome:
         world = world_of(exchange)
-        _change(world, "maps", self.map, self.entries(exchange))
+        _change(world, "maps", self.map, parse_json(json_bytes(self.entries(exchange))))  # as a file says them
         return None
 
 

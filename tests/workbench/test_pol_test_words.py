@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from workbench.suites import CLIENTS, ORDERS, passes, results, suite_of
+from workbench.suites import CLIENTS, ORDERS, passes, results, suite_of, wrong
 
 from policylang.check import check_text
 from policylang.diagnostics.text import render
@@ -529,3 +529,39 @@ def test_the_policy_is_what_it_is_without_its_tests() -> None:
     assert alone is not None
     assert (suite.program.hash, suite.program.files) == (alone.hash, alone.files)
     assert suite.program.services == alone.services or len(suite.program.services) == 1
+
+
+def test_answers_and_calls_in_lists_and_maps_are_json() -> None:
+    passes(
+        """
+        stub orders, json: { a: 1 }
+        together { get "/orders/1", header: { "X-API-Key": "k1" } }
+        let seen = { r: responses, c: [orders.calls, 5] }
+        expect seen.r[0].status == 200 and seen.r[0].json == { a: 1 } and seen.c[0][0].path == "/orders/1"
+        expect json(seen) starts_with "{\\"r\\":[{\\"status\\":200,"
+        stub orders, json: { was: orders.calls }
+        get "/orders/2", header: { "X-API-Key": "k1" }
+        expect response.json.was[0].method == "GET"
+        """
+    )
+    assert wrong('test "it" { together { get "/" }\nlet a = [responses[0]] }')[0] == (
+        "not-a-value", "no list or map can hold an answer", "take a part of it, such as `responses[0].json`"
+    )  # fmt: skip
+
+
+def test_entries_of_a_map_are_what_a_file_could_say() -> None:
+    policy = """
+    map m, file: "m.json"
+    service s "/" {
+        let found? = map("m")[request.header["K"] ?? "k"]
+        respond 200, json: { m: found }
+    }
+    """
+    passes(
+        """
+        given map("m"), entries: { k: { a: 5s, b: now } }
+        get "/"
+        expect response.json.m == { a: "5s", b: "2026-01-01T00:00:00.000Z" }
+        """,
+        policy, {"m.json": b"{}"},
+    )  # fmt: skip
