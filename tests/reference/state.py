@@ -111,11 +111,17 @@ def _written(given: Given, at: Evaluation) -> tuple[Shared, Any, bool]:
         at.argument(given["ttl"], ("duration",), what="ttl")
     if value is None:
         raise v.missing_value("an entry that is none")
-    text = json.dumps(value, default=str, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(value, default=_measure, separators=(",", ":"), ensure_ascii=False)
     if len(text.encode()) > there.largest:
         raise Failing("entry-too-large", 413, kind="error")
     _ttl(given, at, there)
     return there, place, private
+
+
+def _measure(value: Any) -> str:
+    if isinstance(value, (bytes, range)):
+        raise v.wrong_type(f"a {v.kind_of(value)} has no form in JSON")
+    return str(value)
 
 
 def remember(given: Given, at: Evaluation) -> tuple[Known, ...]:
