@@ -100,7 +100,8 @@ def without_argument(args: tuple[n.Argument, ...], index: int, head: Span) -> Ed
 
 
 def unwrapped(file: n.File, whole: Span, block: n.Block) -> Edit | None:
-    """Put what a block holds in the place of the statement around it. None where text would move that must not."""
+    """Put what a block holds in the place of the statement around it. None where text would move that must not, or a
+    comment would come before or behind other text of its line."""
     source = whole.source
     inner = source.text[block.span.start + 1 : block.span.end - 1]
     outside = (Span(source, whole.start, block.span.start), Span(source, block.span.end, whole.end))
@@ -108,6 +109,12 @@ def unwrapped(file: n.File, whole: Span, block: n.Block) -> Edit | None:
         return None
     if "\n" not in inner:
         return Edit(whole, inner.strip())
+    line = source.line(whole.line)
+    ends_in_comment = "#" in source.text[block.statements[-1].span.end : block.span.end]
+    if inner.lstrip().startswith("#") and line[: whole.column - 1].strip():
+        return None
+    if ends_in_comment and source.text[whole.end :].partition("\n")[0].strip():
+        return None
     deeper = block.statements[0].span.column - whole.column
     return Edit(whole, outdented(inner.strip(), deeper))
 

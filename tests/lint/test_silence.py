@@ -65,6 +65,9 @@ RIGHT = [
     ("needless-group", 'all {\n        for x in request.json.a { require x != none }\n    } else fail 404'),
     ("needless-group", 'all {\n        match path.id { "1" -> ignore }\n    } else fail 404'),
     ("needless-group", 'all {\n        none { allow_ip "10.0.0.0/8" }\n    } else fail 404'),
+    ("needless-group", 'all {\n        allow_ip "10.0.0.0/8" else fail 404\n    } else fail 404'),
+    ("needless-group", 'deny_ip "10.1.0.0/16" else all {\n'
+                       '        if path.id == "1" { allow_ip "10.0.0.0/8" }\n    } else fail 404'),
     ("needless-ignore", 'try { allow_ip "10.0.0.0/8" } catch {\n        log "x"\n        ignore\n    }'),
     ("boolean-comparison", "require request.json.paid == true"),
     ("double-negation", 'require not (path.id == "1")'),
@@ -80,6 +83,7 @@ RIGHT = [
     ("chain-of-ifs", 'if path.id == "1" { log "1" } else if path.id == "2" { log "2" }\n'
                      '    else if path.id > "3" { log "3" }'.replace("\n    else", " else")),
     ("chain-of-comparisons", 'require path.id == "1" or path.id == "2" or request.method == "GET"'),
+    ("chain-of-comparisons", "let a? = int(path.id)\n    require a == 1 or a == 2 or a == 3"),
     ("chain-of-comparisons", "require request.json.a != none and request.json.b != none and path.id != none"),
     ("negated-if-else", 'if request.query.a != none { log "a" } else { log "b" }'),
     ("negated-if-else", 'if path.id != "1" { fail 404 } else { log "b" }'),
@@ -142,6 +146,27 @@ def test_it_is_found(rule: str, statements: str) -> None:
 def test_what_was_folded_of_several_pieces_is_not_torn_apart(text: str) -> None:
     found = findings(policy(SERVICE.format(text)), [RULES["presence-by-hand"], RULES["needless-interpolation"]])
     assert [each.fix for each in found] == [None]
+
+
+@pytest.mark.parametrize("text", [
+    'all {\n        # why so\n        allow_ip "10.0.0.0/8"\n    }',
+    'all {\n        allow_ip "10.0.0.0/8"\n        # so far\n    }',
+])  # fmt: skip
+def test_a_comment_swallows_no_text_of_its_line(text: str) -> None:
+    alone, before_else, behind_else = (
+        findings(policy(SERVICE.format(each)), [RULES["needless-group"]])
+        for each in (text, f"{text} else fail 404", f'deny_ip "10.1.0.0/16" else {text}')
+    )
+    assert alone[0].fix is not None
+    assert (before_else[0].fix is None) == text.endswith("# so far\n    }")
+    assert (behind_else[0].fix is None) == ("# why so" in text)
+
+
+def test_what_may_be_missing_is_looked_for_as_text() -> None:
+    text = 'require path.id != "9"\n    require {0} == "1" or {0} == "2" or {0} == "3"'.format('request.header["X-A"]')
+    (found,) = findings(policy(SERVICE.format(text)), [RULES["chain-of-comparisons"]])
+    assert found.fix is not None and found.fix.safe
+    assert found.fix.edits[0].replacement == '(request.header["X-A"] ?? "") in ["1", "2", "3"]'
 
 
 def test_a_block_without_a_statement_is_one_in_an_assertion_too() -> None:

@@ -40,9 +40,12 @@ class ChainOfComparisons(Rule):
                 if len(found) < max(_FEWEST, len(compared)) or len(subjects) != 1:
                     continue
                 left, text = found[0][0], ", ".join(text_of(right) for _, right in found)
-                better = f"{text_of(left)} in [{text}]"
+                subject = _there(left, [right for _, right in found])
+                if subject is None:
+                    continue
+                better = f"{subject} in [{text}]"
                 better = f"not ({better})" if expr.op == "and" else better
-                alike = len({left.type, *(right.type for _, right in found)}) == 1 and not left.type.optional
+                alike = len({left.type.sure(), *(right.type for _, right in found)}) == 1
                 alike = alike and not expr.private  # `in` takes no care of the time that it takes
                 plain = isinstance(left, (p.SlotRef, p.MessageField, p.Named, p.ContextValue, p.MemberOf))
                 plain = plain and "#" not in expr.span.text
@@ -62,6 +65,14 @@ def _joined(expr: p.Expr, op: str, inner: set[int]) -> Iterator[p.Expr]:
         yield from _joined(expr.right, op, inner)
     else:
         yield expr
+
+
+def _there(left: p.Expr, rights: list[p.Const]) -> str | None:
+    """The value as `in` takes it, which fails on `none`; None where nothing can stand for that."""
+    if not left.type.optional or (left.type.name == "json" and not isinstance(left, p.SlotRef)):
+        return text_of(left)
+    as_text = left.type.name == "string" and all(right.value != "" for right in rights)
+    return f"({text_of(left)} ?? \"\")" if as_text else None
 
 
 def _compared(expr: p.Expr, op: str) -> tuple[p.Expr, p.Const] | None:

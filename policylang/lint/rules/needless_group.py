@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -9,11 +10,12 @@ from policylang.check import program as p
 from policylang.lint.edits import fix, unwrapped
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
-from policylang.lint.written import Place, Written, place_of
+from policylang.lint.written import Place, place_of
 from policylang.syntax import nodes as n
 from policylang.tree.facts import writes
 
-_WITHOUT_ELSE = (n.If, n.Match, n.Split, n.For, n.Respond, n.Fail)
+_WITHOUT_ELSE = (n.If, n.Match, n.Split, n.For, n.Respond, n.Fail, n.Else)
+_ELSE = re.compile(r"(?:\s|#.*\n)*else\b(?!\s*->)")
 
 
 class NeedlessGroup(Rule):
@@ -35,7 +37,7 @@ class NeedlessGroup(Rule):
         safe = _taking_nothing_back(policy)
         for each in policy.written:
             node = each.statement
-            if isinstance(node, n.Group) and node.kind in ("all", "any") and _one(each, node):
+            if isinstance(node, n.Group) and node.kind in ("all", "any") and _one(node):
                 yield Finding(
                     node.span, f"there is one statement in this `{node.kind}`", help=f"write it without `{node.kind}`",
                     fix=fix(
@@ -45,14 +47,13 @@ class NeedlessGroup(Rule):
                 )  # fmt: skip
 
 
-def _one(each: Written, node: n.Group) -> bool:
+def _one(node: n.Group) -> bool:
     """Whether it holds one statement, which could stand there by itself: `else` does not follow each."""
     if len(node.body.statements) != 1:
         return False
     inner = node.body.statements[0]
-    parent = each.parents[-1] if each.parents else None
     takes_none = isinstance(inner, _WITHOUT_ELSE) or (isinstance(inner, n.Group) and inner.kind == "none")
-    return not (isinstance(parent, n.Else) and parent.left is node and takes_none)
+    return not (takes_none and _ELSE.match(node.span.source.text, node.span.end))
 
 
 def _taking_nothing_back(policy: Policy) -> set[Place]:
