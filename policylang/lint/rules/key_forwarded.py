@@ -61,24 +61,23 @@ def _where(policy: Policy, way: Way, visit: Visit, source: Source) -> Span | Non
     kind, name = source
     if kind not in CHOSEN or not name:
         return None
-    writes, takes = _writer(kind, name), _taker(kind)
     beside = {id(each) for each in visit.parents}
     taken_out = (
-        way.places[id(each.statement)] for each in way.after(visit, writes)
-        if all(id(around) in beside or _runs(around) for around in each.parents)
+        way.places[id(each.statement)] for each in way.after(visit, _writes)
+        if writes_part(each.statement, kind, name)
+        and all(id(around) in beside or _runs(around) for around in each.parents)
     )  # fmt: skip
     first = next(taken_out, len(way.visits))
-    for each in way.after(visit, takes):
+    for each in way.after(visit, _taker(kind)):
         if way.places[id(each.statement)] > first:
             return None
-        if not surely_before(policy, each, writes):
+        if not surely_before(policy, each, lambda statement: writes_part(statement, kind, name)):
             return each.statement.span
     return None
 
 
-@cache
-def _writer(kind: str, name: str) -> Test:
-    return lambda statement: writes_part(statement, kind, name)
+def _writes(statement: p.Statement) -> bool:
+    return isinstance(statement, (p.SetPlace, p.RemovePlace))
 
 
 @cache
