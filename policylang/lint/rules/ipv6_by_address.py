@@ -9,7 +9,7 @@ from policylang.check import program as p
 from policylang.diagnostics import Edit
 from policylang.lint.guards import on_loopback
 from policylang.lint.limits import items
-from policylang.lint.look import argument, calls, given
+from policylang.lint.look import argument, calls, given, parts
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule, Severity
 from policylang.lint.ways import meaning
@@ -53,13 +53,14 @@ class Ipv6ByAddress(Rule):
                 key = argument(visit.statement, name)
                 for part in () if key is None else _items(policy, visit.service, key):
                     if isinstance(part, p.ContextValue) and (part.root, part.field) == ("client", "ip"):
-                        written = given(visit.statement, name) is not None
+                        written = given(visit.statement, name)
+                        plain = written is not None and any(each is part for each in parts(written))
                         yield Finding(
-                            part.span if written else visit.statement.span,
+                            visit.statement.span if written is None else part.span if plain else written.span,
                             "an IPv6 client has 2^64 addresses, and each counts by itself here",
                             help="count by `network_of(client.ip)`",
                             fix=Fix("write `network_of(client.ip)`", (Edit(part.span, "network_of(client.ip)"),))
-                            if written else None,
+                            if plain else None,
                         )  # fmt: skip
 
 
