@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import os
 import sys
 from urllib.parse import quote
 
+from policylang.diagnostics.text import printable
 from policylang.tools.check_command import read
 from policylang.trace.incoming import CLIENT, HOST, Incoming, NotARequest, read_request
 
@@ -44,7 +44,7 @@ def incoming_of(found: argparse.Namespace, url: str | None) -> Incoming:
         raise NotARequest("nothing is asked for: give a path or a URL, or `--request FILE`")
     _data(found, asked)
     if found.method:
-        asked.method = found.method
+        asked.ask_with(found.method)
     elif found.head:
         asked.method = "HEAD"
     for name, value in (("User-Agent", AGENT), ("Accept", "*/*")):
@@ -58,7 +58,7 @@ def incoming_of(found: argparse.Namespace, url: str | None) -> Incoming:
             raise NotARequest(f"`--cookie {found.cookie}` is no `name=value`; cookies of a file are not read")
         asked.set_field("Cookie", found.cookie)
     if found.user is not None:
-        asked.set_field("Authorization", "Basic " + base64.b64encode(found.user.encode()).decode())
+        asked.log_in(found.user)
     _fields(found, asked)
     if found.host is not None:
         asked.host = found.host.lower()
@@ -185,4 +185,4 @@ def _first_certificate(text: str) -> str:
 
 
 def complain(error: Exception) -> None:
-    print(f"pol: {error}", file=sys.stderr)
+    print(f"pol: {printable(str(error))}", file=sys.stderr)

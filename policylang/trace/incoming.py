@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from policylang.sdk.arrival import BadHost, let_in, one_spelling
 from policylang.sdk.exchange import Client, Environment, Exchange, Request
@@ -59,12 +60,25 @@ class Incoming:
             if not parts.netloc:
                 raise NotARequest(f"`{url}` names no host: write `http://{HOST}/path`, or the path alone")
             self.scheme = parts.scheme.lower()
-            self.host = parts.netloc.rpartition("@")[2].lower()
+            user, mark, host = parts.netloc.rpartition("@")
+            self.host = host.lower()
+            if mark:
+                self.log_in(unquote(user))
             text = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         text = text.partition("#")[0]
         if not text.startswith("/") and text != "*":
             raise NotARequest(f"`{url}` is neither a path nor a URL: write `/{url}` or `http://{HOST}/{url}`")
         self.target = text
+
+    def ask_with(self, method: str) -> None:
+        """Raises NotARequest."""
+        if not _TOKEN.fullmatch(method.encode("utf-8", "surrogateescape")):
+            raise NotARequest(f"`{method}` is no method: it is one word, as in `PATCH`")
+        self.method = method
+
+    def log_in(self, user: str) -> None:
+        """`user`: `name:password`, for HTTP's own scheme (RFC 7617)."""
+        self.set_field("Authorization", "Basic " + b64encode(user.encode("utf-8", "surrogateescape")).decode())
 
     def set_field(self, name: str, value: str) -> None:
         """In place of every field of that name. Raises NotARequest."""
@@ -127,24 +141,28 @@ def read_request(data: bytes, name: str = "the request") -> Incoming:
     """HTTP as text: a request line, fields, an empty line, the body. Raises NotARequest.
 
     Lines may end as they like, the version may be missing, and lines before the request line that are empty or begin
-    with `#` are skipped. Without Content-Length the body is what follows, without the last line's end.
+    with `#` are skipped. Without Content-Length the body is what follows, without the last line's end; chunks are put
+    together.
     """
     if len(data) > MOST_BYTES:
         raise NotARequest(f"{name} has over {MOST_BYTES} bytes")
-    head, body = _parted(data)
+    above, head, body = _parted(data)
     lines = [line.rstrip(b"\r").decode("utf-8", "surrogateescape") for line in head.split(b"\n")]
-    while lines and (not lines[0].strip() or lines[0].startswith("#")):
-        del lines[0]
-    if not lines:
+    if not lines[0].strip() or lines[0].startswith("#"):
         raise NotARequest(f"{name} is empty: write `GET /path`, fields and perhaps a body below")
     found = Incoming()
     _read_line(found, lines[0].strip(), name)
     length: int | None = None
-    for field, value in _fields(lines[1:], name):
-        if field.lower() == "content-length":
-            if not value.isascii() or not value.isdigit():
+    for field, value in _fields(lines[1:], above + 2, name):
+        lower = field.lower()
+        if lower == "content-length":
+            if not re.fullmatch(r"[0-9]{1,18}", value):
                 raise NotARequest(f"the Content-Length of {name} is no number")
+            if length not in (None, int(value)):
+                raise NotARequest(f"{name} has two values of Content-Length: {length} and {value}")
             length = int(value)
+        elif lower == "transfer-encoding":
+            body = _unchunked(body)
         found.add_field(field, value)
     if length is not None and length > len(body):
         raise NotARequest(f"{name} ends after {len(body)} bytes of its body, and says that there are {length}")
@@ -152,14 +170,15 @@ def read_request(data: bytes, name: str = "the request") -> Incoming:
     return found
 
 
-def _parted(data: bytes) -> tuple[bytes, bytes]:
-    """Head and body, at the first empty line behind the request line."""
+def _parted(data: bytes) -> tuple[int, bytes, bytes]:
+    """How many lines are above the request line; head and body, at the first empty line behind it."""
     start = re.match(rb"(?:[ \t]*\r?\n|#[^\n]*\n)*", data)
     begin = start.end() if start is not None else 0
-    gap = re.search(rb"\r?\n[ \t]*\r?\n", data[begin:])
+    above = data.count(b"\n", 0, begin)
+    gap = re.compile(rb"\r?\n[ \t]*\r?\n").search(data, begin)
     if gap is None:
-        return data[begin:], b""
-    return data[begin : begin + gap.start()], data[begin + gap.end() :]
+        return above, data[begin:], b""
+    return above, data[begin : gap.start()], data[gap.end() :]
 
 
 def _read_line(found: Incoming, line: str, name: str) -> None:
@@ -175,9 +194,26 @@ def _read_line(found: Incoming, line: str, name: str) -> None:
     found.ask_for(target)
 
 
-def _fields(lines: Iterable[str], name: str) -> list[tuple[str, str]]:
+def _unchunked(body: bytes) -> bytes:
+    """Of chunks (RFC 9112 7.1), or as it is: whoever has written it down may have put them together."""
+    found: list[bytes] = []
+    place = 0
+    while size := re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]*)?\r?\n").match(body, place):
+        length = int(size[1], 16)
+        if not length:
+            return b"".join(found)
+        found.append(body[size.end() : size.end() + length])
+        end = re.compile(rb"\r?\n").match(body, size.end() + length)
+        if end is None:
+            break
+        place = end.end()
+    return body
+
+
+def _fields(lines: Iterable[str], first: int, name: str) -> list[tuple[str, str]]:
+    """`first`: the number of the first line."""
     found: list[tuple[str, str]] = []
-    for number, line in enumerate(lines, 2):
+    for number, line in enumerate(lines, first):
         if not line.strip():
             continue
         if line[0] in " \t" and found:  # RFC 9112 5.2: a line that goes on

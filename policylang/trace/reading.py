@@ -170,8 +170,8 @@ def from_field(value: str) -> dict[str, Any]:
 
 
 def read_all(text: str) -> Iterator[dict[str, Any]]:
-    """The documents in a text: one as JSON, many with a line for each, the value of a `Polgate-Journal` field, or the
-    heads of answers that have it. Raises NotAJournal.
+    """The documents in a text: JSON, one after the other; the value of a `Polgate-Journal` field; or the heads of
+    answers that have it. Raises NotAJournal.
 
     Lines that a gateway tells of its own while it is followed, those with the name `trace`, are passed over.
     """
@@ -191,14 +191,28 @@ def read_all(text: str) -> Iterator[dict[str, Any]]:
             raise NotAJournal(f"this answer has no `Polgate-Journal` field: {cause}")
         yield from_field(stripped)
         return
-    lines = [line for line in stripped.split("\n") if line.strip()]
-    if len(lines) == 1 or not all(line.startswith("{") for line in lines):
-        yield read(stripped)
-        return
-    for number, line in enumerate(lines, 1):
-        if re.match(r'\{\s*"trace"', line):
+    texts = [*_texts_of(stripped)]
+    for number, each in texts:
+        if re.match(r'\{\s*"trace"', each):
             continue
         try:
-            yield read(line)
+            yield read(each)
         except NotAJournal as error:
-            raise NotAJournal(f"line {number}: {error}") from None
+            raise NotAJournal(f"line {number}: {error}" if len(texts) > 1 else str(error)) from None
+
+
+def _texts_of(text: str) -> Iterator[tuple[int, str]]:
+    """One JSON text after the other, on a line each or on many, with the number of its first line. What is no JSON is
+    one too, to its end."""
+    decoder = json.JSONDecoder()
+    place, line = 0, 1
+    while place < len(text):
+        try:
+            _, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            end = len(text)
+        while end < len(text) and text[end].isspace():
+            end += 1
+        yield line, text[place:end]
+        line += text.count("\n", place, end)
+        place = end

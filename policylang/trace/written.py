@@ -17,7 +17,8 @@ def inner_lines(source: Source, part: dict[str, Any]) -> dict[Place, frozenset[i
     last line and last column. Empty where the text is not what it was.
     """
     before = part["line"] - 1
-    text = "\n".join(source.line(number) for number in range(part["line"], part["end_line"] + 1))
+    last = min(part["end_line"], source.line_count)
+    text = "\n".join(source.line(number) for number in range(part["line"], last + 1))
     file, wrong = parse(Source(source.name, " " * (part["column"] - 1) + text[part["column"] - 1 :]))
     if wrong:
         return {}

@@ -206,6 +206,8 @@ def test_the_document(shop: Path, pol: Pol) -> None:
         (["/x", "--upstream", "zzzzz=200"], "the policy has no upstream `zzzzz`: it has `orders`"),
         (["/x", "--upstream", "orders=100"],
          "`--upstream orders=100` has no status from 200 to 599: write `NAME=503`, or NAME=unreachable"),
+        (["/x", "-X", "G E T"], "`G E T` is no method: it is one word, as in `PATCH`"),
+        (["/x", "--at", "\x1b[31m"], "`--at \ufffd[31m` is no time: write it as 2026-03-31T23:59:58"),
         ([], "nothing is asked for: give a path or a URL, or `--request FILE`"),
     ],
 )  # fmt: skip

@@ -232,6 +232,12 @@ def test_all_that_a_text_holds() -> None:
     line, field = json.dumps(found), to_field(found).decode()
     assert list(read_all(json.dumps(found, indent=2))) == [found]
     assert list(read_all(f'{line}\n\n{{"trace":"lost","journals":3}}\n{line}\n')) == [found, found]
+    several = "\n".join(json.dumps(each, indent=2) for each in (found, {"trace": "lost", "journals": 3}, found))
+    assert list(read_all(several)) == [found, found]
+    reading = read_all(f"{several}\ngarbage\n")
+    assert [next(reading), next(reading)] == [found, found]
+    with pytest.raises(NotAJournal, match=f"^line {several.count(chr(10)) + 2}: this is no journal: it is not JSON"):
+        next(reading)
     assert list(read_all(field + "\n")) == [found]
     head = f"HTTP/1.1 403 Forbidden\r\nPolgate-Journal: {field}\r\nDate: x\r\n\r\n{{}}"
     assert list(read_all(head)) == list(read_all(f"< polgate-journal: {field}\n")) == [found]

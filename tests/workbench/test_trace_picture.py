@@ -378,6 +378,8 @@ def test_bounded() -> None:
     found["entries"] = [{**entry, "depth": 1000 - number} for number in range(1000)]
     text = picture(found, [Source("policy.pol", 'service s "/**" {\nlet a = 1\nrespond 200\n}\n')])
     assert text.count("\n") <= MOST_LINES + 5
+    found["parts"][0]["end_line"] = found["entries"][0]["end_line"] = 1 << 60
+    assert "=>" in picture(found, [Source("policy.pol", "service")])
 
 
 def test_times() -> None:
