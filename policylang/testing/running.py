@@ -21,6 +21,8 @@ from policylang.tree.tree import Tree
 
 Observe = Callable[[Tree, Exchange], None]
 BROKEN = "broken-test"
+AGAIN = 20.0
+"""Seconds: a test that has failed after longer is not run again for its picture, which it might not live to show."""
 
 
 def run(test: Test, observe: Observe | None = None) -> Result:
@@ -34,7 +36,7 @@ def run(test: Test, observe: Observe | None = None) -> Result:
     if not findings:
         return Result(test.name, test.file, test.line, "passed", (), "", world.requests, perf_counter() - began)
     kind: Any = "broken" if world.broken or world.defects else "failed"
-    picture = _picture(test)
+    picture = _picture(test) if perf_counter() - began < AGAIN else ""
     return Result(test.name, test.file, test.line, kind, findings, picture, world.requests, perf_counter() - began)
 
 

@@ -9,7 +9,7 @@ import pytest
 from suites import passes, results
 
 from policylang.check.checking import check_again
-from policylang.testing import suite
+from policylang.testing import running, suite
 
 
 @pytest.fixture
@@ -53,3 +53,12 @@ def test_nothing_is_collected_while_a_policy_is_checked_again(monkeypatch: pytes
 def test_a_row_that_leaves_its_title_empty_has_the_one_that_is_written() -> None:
     found = results('test "${a}" for a in ["x", "", " "] { expect true }')
     assert [each.name for each in found] == ["x", "${a}", "${a} (2)"]
+
+
+def test_what_fails_late_is_not_run_again_for_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    tests = 'test "a" { get "/orders/7"\nexpect response.status == 200 }'
+    (soon,) = results(tests)
+    monkeypatch.setattr(running, "AGAIN", 0.0)
+    (late,) = results(tests)
+    assert "=> 401 no-api-key" in soon.picture
+    assert (late.picture, late.findings) == ("", soon.findings)
