@@ -50,14 +50,24 @@ def held_in_vain(policy: Policy) -> Iterator[tuple[Visit, int]]:
         yield from ((visit, held) for visit, held in vain if held & wanted)
 
 
-def chosen_loop(policy: Policy, visit: Visit) -> p.For | None:
-    """The loop around it whose rounds a message decides on. `slice`, and a look at its `length` before, bound them."""
-    at = visit.outer
-    while at is not None:
-        if isinstance(at.statement, p.For) and _told_by_message(policy, at, at.statement.iterable):
-            return at.statement
-        at = at.outer
-    return None
+class ChosenLoops:
+    """Loops whose rounds a message decides on. `slice`, and a look at the list's `length` before, bound them."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._chosen: dict[int, bool] = {}
+
+    def around(self, visit: Visit) -> p.For | None:
+        at = visit.outer
+        while at is not None:
+            loop = at.statement
+            if isinstance(loop, p.For):
+                if id(loop) not in self._chosen:
+                    self._chosen[id(loop)] = _told_by_message(self._policy, at, loop.iterable)
+                if self._chosen[id(loop)]:
+                    return loop
+            at = at.outer
+        return None
 
 
 def _told_by_message(policy: Policy, visit: Visit, listed: p.Expr) -> bool:

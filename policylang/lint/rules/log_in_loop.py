@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.lint.costs import chosen_loop
+from policylang.lint.costs import ChosenLoops
 from policylang.lint.look import calls
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
@@ -27,9 +27,10 @@ class LogInLoop(Rule):
     category: ClassVar[Category] = "performance"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
+        loops = ChosenLoops(policy)
         for visit in policy.visits:
             if calls(visit.statement, "log"):
-                loop = chosen_loop(policy, visit)
+                loop = loops.around(visit)
                 if loop is not None:
                     yield Finding(
                         visit.statement.span, "every round writes a line, and the message says how many there are",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.costs import chosen_loop
+from policylang.lint.costs import ChosenLoops
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 
@@ -34,10 +34,11 @@ class StoreInLoop(Rule):
     category: ClassVar[Category] = "performance"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
+        loops = ChosenLoops(policy)
         for visit in policy.visits:
             statement = visit.statement
             if isinstance(statement, p.Invoke) and statement.card.waits and statement.card.group in _ASKED:
-                loop = chosen_loop(policy, visit)
+                loop = loops.around(visit)
                 if loop is not None:
                     yield Finding(
                         statement.span, "the store is asked in every round, and the message says how many there are",
