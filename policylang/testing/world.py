@@ -200,7 +200,9 @@ class World:
         elif self._observe is not None:
             exchange.journal = []
         asked = Asked(tree, exchange, tree.handle(exchange), self._ready, self.requests)
-        self.running = [*(each for each in self.running if each.response is None), asked]
+        if self.together is not None:
+            self.together.append(asked)
+        self.running = [asked] if self.together is None else self.together
         if refused is not None:
             asked.give_up()
             asked.answered(refused)
@@ -208,19 +210,20 @@ class World:
             asked.step()
         if self.together is None:
             self.settle([asked])
-        else:
-            self.together.append(asked)
 
     def settle(self, group: list[Asked]) -> None:
         """Wait for all of them: while every one waits for time, it passes."""
         ready = self._ready
+        waiting = deque(group)
         while True:
             while ready:
                 ready.popleft()()
-            if all(each.response is not None for each in group):
+            while waiting and waiting[0].response is not None:
+                waiting.popleft()
+            if not waiting:
                 break
             if not self.clock.jump():
-                for each in group:
+                for each in waiting:
                     if each.response is None:
                         each.give_up()
                 raise Broken("a request waits for what never comes")
