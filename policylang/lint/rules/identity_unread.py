@@ -94,7 +94,7 @@ def _unread(way: Way, found_out: list[p.Statement]) -> Iterator[p.Statement]:
     for statement in found_out:
         names = [slot for slot, _ in bound(statement)]
         for name in names:  # which grows
-            names += handed.get(name, ())
+            names += [each for each in handed.get(name, ()) if each not in names]
         if not any(each is not statement for name in (None, *names) for each in readers.get(name, ())):
             yield statement
 
