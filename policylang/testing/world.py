@@ -23,7 +23,6 @@ from policylang.sdk.lines import Lines
 from policylang.sdk.outcome import Failed, Failure, Kind
 from policylang.sdk.values import Duration
 from policylang.testing.asked import NO_ANSWER, Asked
-from policylang.testing.asked import whole as whole
 from policylang.testing.stores import Reached, Stores
 from policylang.testing.stubs import StubbedUpstream
 from policylang.testing.told import Answer

@@ -11,9 +11,10 @@ from policylang.sdk.bench import BenchEnvironment, VirtualClock, make_fields, ru
 from policylang.sdk.exchange import Exchange, Response
 from policylang.sdk.message import Message
 from policylang.sdk.outcome import Failed, Failure, Kind
+from policylang.testing.asked import whole
 from policylang.testing.stubs import Planned, StubbedUpstream
 from policylang.testing.told import Call
-from policylang.testing.world import bodies_of, set_in, whole
+from policylang.testing.world import bodies_of, set_in
 from policylang.trace.document import document
 from policylang.trace.incoming import Incoming
 from policylang.trace.masking import Mask
