@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from policylang.diagnostics.nearest import nearest
 from policylang.tools.main import FINDINGS, FINE, USAGE
-from policylang.tools.test_files import NoTests, find
+from policylang.tools.test_files import NoTests, find, stamp
 from policylang.tools.test_processes import MOST_JOBS
 from policylang.tools.test_runs import FORMS, Runs
 
@@ -99,5 +99,8 @@ def watch(found: argparse.Namespace, wait: Callable[[], None]) -> int:
             gc.collect()
         wait()
         files = runs.concerned(found.files)
+        if any(stamp(each) is None for each in runs.changes):
+            wait()  # editors may take a file away before they put the new one there
+            files = runs.concerned(found.files)
         if files:
             print(f"\nchanged: {', '.join(runs.changes)}\n", flush=True)

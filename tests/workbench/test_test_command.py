@@ -311,6 +311,10 @@ def test_files_that_go_for_a_moment_take_no_others_with_them(
         lambda: kept.rename(users),
         locked,
         lambda: monkeypatch.setattr(test_runs, "load_suite", load_suite),
+        (folder / "orders.pol").unlink,
+        lambda: (folder / "orders.pol").write_text(POLICY),
+        (folder / "orders.pol").unlink,
+        lambda: None,
     ]
 
     def wait() -> None:
@@ -322,12 +326,15 @@ def test_files_that_go_for_a_moment_take_no_others_with_them(
 
     with pytest.raises(KeyboardInterrupt):
         test_command.watch(parser.parse_args(["--watch", "users_test.pol", "orders_test.pol"]), wait)
-    _, nothing, again, wrong, readable = said
+    _, nothing, again, wrong, readable, policy_away, policy_back, away, for_good = said
     alone = "\nchanged: users_test.pol\n\nusers_test.pol  2 passed\n\n2 tests: 2 passed; 2 requests in 0.00 s\n"
     assert nothing == ("", "")
     assert again[0].startswith(alone)
     assert wrong[1] == "pol: cannot read `users_test.pol`: permission denied\n"
     assert readable[0].startswith(alone)
+    assert (policy_away, away) == (("", ""), ("", ""))
+    assert policy_back[0].startswith("\nchanged: orders.pol\n\nusers_test.pol  2 passed\norders_test.pol  2 passed\n")
+    assert for_good[0].startswith("\nchanged: orders.pol\n\nerror[missing-file]: ")
 
 
 # --- the samples -----------------------------------------------------------------------------------
