@@ -10,6 +10,7 @@ from policylang.sdk.card import Card, FunctionCard, ParamCard
 from policylang.sdk.networks import Networks
 from policylang.syntax import nodes as n
 
+_LARGE = 64
 _LEFT_OUT = frozenset({"span", "type", "private", "dynamic", "text", "counter", "name"})
 
 
@@ -38,6 +39,8 @@ def shape(value: Any, named: Callable[[int], Hashable] | None = None) -> Hashabl
         return tuple(shape(each, named) for each in value)
     if isinstance(value, (Card, FunctionCard, ParamCard)):
         return value.name
+    if isinstance(value, dict) and len(value) > _LARGE:
+        return id(value)  # the map of a file, which is read once
     return (type(value).__name__, value if isinstance(value, Networks) else repr(value))
 
 

@@ -11,6 +11,9 @@ from policylang.lint.written import Written, place_of
 from policylang.source import Span
 from policylang.syntax import nodes as n
 
+_FURTHEST = 64
+"""How many statements one may be moved across: who has more of them moves it by hand."""
+
 
 def moved(policy: Policy, statement: p.Statement, beside: p.Statement, above: bool) -> Fix | None:
     """Put a statement above or below another of its block. None where comments or other text would be torn apart, and
@@ -19,7 +22,7 @@ def moved(policy: Policy, statement: p.Statement, beside: p.Statement, above: bo
     if one is None or other is None or one.block is not other.block or not one.in_turn:
         return None
     passed = one.block.statements[other.index : one.index] or one.block.statements[one.index + 1 : other.index + 1]
-    if _bound((one.statement,)) & _read(passed) or _bound(passed) & _read((one.statement,)):
+    if len(passed) > _FURTHEST or _bound((one.statement,)) & _read(passed) or _bound(passed) & _read((one.statement,)):
         return None
     if commented(one.file, one.statement.span) or _comment_above(one.statement.span):
         return None

@@ -30,6 +30,8 @@ class Policy:
         self.catalog = catalog
         self.sending: dict[int, list[int]] = {}
         """What `ways` has found of blocks, by their identity: the visits keep them."""
+        self.members: dict[int, Any] = {}
+        """What `entries` has found of maps, by their identity: the program keeps them."""
         look.forget()
 
     # --- what is meant ---

@@ -62,6 +62,8 @@ class CacheKeyIncomplete(Rule):
 
     def _written(self, policy: Policy, visit: Visit, told: set[Hashable]) -> Iterator[Finding]:
         """What was found of this caller, and goes along with the request."""
+        if not any(calls(each.statement, "lookup") for each in policy.visits_of(visit.service)):
+            return
         for statement in (inner for each in earlier(policy, visit) for inner in within(each)):
             if not isinstance(statement, p.SetPlace) or not isinstance(statement.place, p.NamedPlace):
                 continue

@@ -10,8 +10,9 @@ from policylang.lint.look import Visit, constant, expressions, within
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.ways import agreed, later, sent_before
+from policylang.lint.ways import agreed, later, sent_after, sent_before
 from policylang.source import Span
+from policylang.tree.facts import answers
 
 _READ_BY = {"authorization": "bearer", "content-type": "content_type", "host": "host"}
 """Fields that members of the request give as well."""
@@ -38,24 +39,63 @@ class LateRequestEdit(Rule):
 
 
 def _edits(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
+    seen = _Seen(policy)
     for visit in policy.visits:
         statement = visit.statement
         if not isinstance(statement, (p.SetPlace, p.RemovePlace)) or isinstance(statement.place, p.SlotPlace):
             continue
         if statement.place.message == "request" and visit.place != "before":
-            yield statement.span, _finding(policy, visit, statement.place)
+            yield statement.span, _finding(policy, visit, statement.place, seen)
 
 
-def _finding(policy: Policy, visit: Visit, place: p.FieldPlace | p.NamedPlace) -> Finding | None:
+class _Seen:
+    """Whether anything anywhere sees a part of the request, so that what comes later need not be asked one by one."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._fields: set[str] = set()
+        self._else: list[p.Expr] = []
+        self._sent = False
+        for visit in policy.visits:
+            self._sent = self._sent or (isinstance(visit.statement, p.Invoke) and visit.statement.card.sends)
+            for expr in expressions(visit.statement):
+                name = _field(expr)
+                if name:
+                    self._fields.add(name)
+                else:
+                    self._else += [expr] if _of_request(expr) else []
+
+    def anywhere(self, place: p.FieldPlace | p.NamedPlace) -> bool:
+        name = str(constant(place.key)).lower() if isinstance(place, p.NamedPlace) and place.kind == "header" else ""
+        known = self._fields if not name or name in ("none", "cookie") else self._fields & {name}
+        return self._sent or bool(known) or any(reads(expr, place) for expr in self._else)
+
+
+def _field(expr: p.Expr) -> str:
+    """The one header field of the request that it reads."""
+    one = isinstance(expr, p.Named) and expr.message == "request" and expr.kind == "header"
+    return str(constant(expr.key)).lower() if one and isinstance(expr, p.Named) and constant(expr.key) else ""
+
+
+def _of_request(expr: p.Expr) -> bool:
+    return isinstance(expr, (p.Named, p.MessageField, p.MessageRef)) and expr.message == "request"
+
+
+def _finding(policy: Policy, visit: Visit, place: p.FieldPlace | p.NamedPlace, seen: _Seen) -> Finding | None:
     sent = sent_before(policy, visit)
     if sent is None and visit.place == "service":
         return None  # it is never sent, and the service may still be written
-    following = list(later(policy, visit))
+    if sent_after(policy, visit):
+        return None
+    following: list[p.Statement] = []
     if visit.service is not None and visit.service.on_failure is not None and visit.place == "service":
         following += visit.service.on_failure.statements
+    if any(answers(each) for each in following):
+        return None
+    if seen.anywhere(place):
+        following += later(policy, visit)
     for statement in following:
         for each in within(statement):
-            if isinstance(each, p.Invoke) and (each.card.answers or each.card.sends):
+            if isinstance(each, p.Invoke) and each.card.sends:
                 return None
             if any(reads(expr, place) for expr in expressions(each)):
                 return None

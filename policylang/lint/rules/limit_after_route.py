@@ -33,16 +33,18 @@ class LimitAfterRoute(Rule):
     def check(self, policy: Policy) -> Iterator[Finding]:
         for visit in policy.visits:
             statement = visit.statement
-            if not limits(statement) or _by_the_answer(policy, visit.service, statement):
+            if not limits(statement):
                 continue
-            if visit.place == "after":
+            if visit.place == "after" and not _by_the_answer(policy, visit.service, statement):
                 yield Finding(
                     statement.span, "this limit is asked when the service has answered already",
                     help="move it into `global before`",
                 )  # fmt: skip
             elif visit.place == "service":
                 sent = sent_before(policy, visit)
-                if sent is not None and not sent_after(policy, visit):
+                if sent is None or sent_after(policy, visit):
+                    continue
+                if not _by_the_answer(policy, visit.service, statement):
                     yield Finding(
                         statement.span, "this limit is asked when the request has been sent already",
                         labels=[Label(sent.span, "sent here")], help="move it above the `route`",

@@ -38,6 +38,7 @@ class LimitInLoop(Rule):
     category: ClassVar[Category] = "correctness"
 
     def check(self, policy: Policy) -> Iterator[Finding]:
+        of_round: dict[int, frozenset[int]] = {}
         for visit in policy.visits:
             statement = visit.statement
             loop = next((each for each in reversed(visit.parents) if isinstance(each, p.For)), None)
@@ -47,7 +48,9 @@ class LimitInLoop(Rule):
                 part.slot for each in _deciding(visit, loop) for expr in own_expressions(each)
                 for part in sources(policy, visit.service, expr) if isinstance(part, p.SlotRef)
             }  # fmt: skip
-            if not read & _of_round(loop):
+            if id(loop) not in of_round:
+                of_round[id(loop)] = _of_round(loop)
+            if not read & of_round[id(loop)]:
                 yield Finding(
                     statement.span, "each round of the loop is counted, and nothing here is of the round",
                     labels=[Label(loop.iterable.span, "as many rounds as this has elements")],

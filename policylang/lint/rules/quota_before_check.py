@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -11,7 +12,7 @@ from policylang.lint.look import Visit, argument, calls, constant
 from policylang.lint.moves import moved
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
-from policylang.lint.rules.refused_counted import limit_behind
+from policylang.lint.rules.refused_counted import LOOKED_AT, limit_behind
 from policylang.lint.ways import later, of_the_caller, refusing
 from policylang.tree.facts import REQUEST, answers, touches
 
@@ -52,7 +53,7 @@ class QuotaBeforeCheck(Rule):
 
 def _checks_behind(policy: Policy, visit: Visit) -> list[p.Statement]:
     found: list[p.Statement] = []
-    for statement in later(policy, visit):
+    for statement in islice(later(policy, visit), LOOKED_AT):
         found += [each for each in taken(statement) if _checks(policy, visit.service, each)]
         if answers(statement):
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -14,6 +15,8 @@ from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import later, never_passes
 from policylang.tree.facts import answers
 
+LOOKED_AT = 256
+"""Statements behind a quota that are looked at."""
 _COMPARES = frozenset({"<", "<=", ">", ">=", "=="})
 
 
@@ -60,7 +63,7 @@ class RefusedCounted(Rule):
 
 def limit_behind(policy: Policy, visit: Visit) -> p.Statement | None:
     """What else may refuse for being too much, before the request is sent."""
-    for statement in later(policy, visit):
+    for statement in islice(later(policy, visit), LOOKED_AT):
         for each in taken(statement):
             if limits(each) and not calls(each, "quota"):
                 return each

@@ -8,7 +8,7 @@ from typing import ClassVar
 from policylang.check import program as p
 from policylang.diagnostics import Edit
 from policylang.diagnostics.nearest import nearest
-from policylang.lint.entries import entries_of
+from policylang.lint.entries import members_of
 from policylang.lint.look import constant, expressions
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Fix, Rule
@@ -48,10 +48,10 @@ def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
 
 def _unknown(policy: Policy, service: p.Service | None, expr: p.MemberOf) -> Finding | None:
     member = constant(expr.key)
-    entries = entries_of(policy, service, expr.base)
-    if entries is None or not isinstance(member, str) or any(member in entry for entry in entries):
+    members = members_of(policy, service, expr.base)
+    if members is None or not isinstance(member, str) or member in members.values:
         return None
-    close = nearest(member, sorted({name for entry in entries for name in entry}))
+    close = nearest(member, sorted(members.values))
     if close is None:
         return None
     key = expr.key.span

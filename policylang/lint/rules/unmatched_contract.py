@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from policylang.check import program as p
 from policylang.check.fold import same
-from policylang.lint.entries import entries_of
+from policylang.lint.entries import members_of
 from policylang.lint.look import constant, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -56,14 +56,14 @@ def _left_out(policy: Policy, service: p.Service | None, match: p.Match) -> Find
     subject = meaning(policy, service, match.subject)
     if not isinstance(subject, p.MemberOf) or not isinstance(constant(subject.key), str):
         return None
-    entries = entries_of(policy, service, subject.base)
+    members = members_of(policy, service, subject.base)
+    values = [] if members is None else members.of(constant(subject.key))
     patterns = [pattern.value for case in match.cases for pattern in case.patterns]
-    values = [entry.get(constant(subject.key)) for entry in entries or []]
-    left = [value for value in values if not any(_takes(pattern, value) for pattern in patterns)]
+    left = [each for each in values if not any(_takes(pattern, each[0]) for pattern in patterns)]
     if not left:
         return None
-    what = "`none`" if left[0] is None else f"`{left[0]}`"
-    clients = "one client is" if len(left) == 1 else f"{len(left)} clients are"
+    what, number = "`none`" if left[0][0] is None else f"`{left[0][0]}`", sum(count for _, count in left)
+    clients = "one client is" if number == 1 else f"{number} clients are"
     return Finding(
         match.subject.span, f"`{text_of(match.subject)}` may be {what}, which no case takes: {clients} always refused",
         help="add a case for it, or `else`",
