@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TextIO
 
 from policylang.diagnostics import Diagnostic
 
 RENDERERS = {"text": "text", "json": "as_json", "sarif": "sarif", "github": "github", "junit": "junit"}
 
 
-def show(diagnostics: Sequence[Diagnostic], format: str, color: bool, files: Sequence[str] = ()) -> None:
-    """`files`: what was read, as some formats tell of that too."""
+def show(
+    diagnostics: Sequence[Diagnostic], format: str, color: bool, files: Sequence[str] = (), to: TextIO | None = None
+) -> None:
+    """`files`: what was read, as some formats tell of that too. `to`: where else than to standard output."""
     render = import_module(f"policylang.diagnostics.{RENDERERS[format]}").render
     given: dict[str, object] = {}
     if format == "text":
@@ -28,7 +31,7 @@ def show(diagnostics: Sequence[Diagnostic], format: str, color: bool, files: Seq
         given = {"version": version("polgate"), "pages": pages}
     written: str = render(diagnostics, **given)
     if written:
-        print(written.rstrip("\n"))
+        print(written.rstrip("\n"), file=to)
     if diagnostics and format == "text":
         count = len(diagnostics)
         print(f"{count} finding{'s' * (count > 1)}", file=sys.stderr)

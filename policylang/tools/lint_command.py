@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from policylang.catalog import load_catalog
 from policylang.diagnostics import Diagnostic, Severity
@@ -147,8 +147,8 @@ def _mend(found: argparse.Namespace, roots: Sequence[Root]) -> int:
             replace(file, after)
             print(f"{file}: mended", file=sys.stderr)
     if any(root.file == "-" for root in roots):
-        sys.stdout.write(changed["-"][1] if "-" in changed else known["-"].decode("utf-8"))
-        return _code(of_all(result.policies))
+        sys.stdout.write(changed["-"][1] if "-" in changed else known["-"].decode("utf-8", "surrogateescape"))
+        return _tell(found, result.policies, sys.stderr)
     return _tell(found, result.policies)
 
 
@@ -169,9 +169,9 @@ def _look(roots: Sequence[Root], texts: Mapping[str, str], known: dict[str, byte
     return linted
 
 
-def _tell(found: argparse.Namespace, linted: Linted) -> int:
+def _tell(found: argparse.Namespace, linted: Linted, to: TextIO | None = None) -> int:
     diagnostics = of_all(linted)
-    show(diagnostics, found.format, use_color(found.color), _files(linted))
+    show(diagnostics, found.format, use_color(found.color), _files(linted), to)
     if not diagnostics and found.format == "text":
         count = len(linted)
         print(f"{count} polic{'y' if count == 1 else 'ies'} read, nothing to say", file=sys.stderr)

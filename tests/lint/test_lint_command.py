@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -307,6 +308,14 @@ def test_standard_input_is_mended_to_standard_output(
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
         assert run(["lint", "--fix", "-"]) == 0
         assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(("given", "finding"), [(LATE.encode(), "limit-after-route"), (b"\xe9", "unreadable-file")])
+def test_what_is_left_of_standard_input_is_told_beside_it(given: bytes, finding: str) -> None:
+    pol = Path(sys.executable).parent / "pol"
+    told = subprocess.run([pol, "lint", "--fix", "-"], input=given, capture_output=True, timeout=20, check=False)
+    assert (told.returncode, told.stdout) == (1, given)
+    assert f"[{finding}]".encode() in told.stderr and told.stderr.endswith(b"1 finding\n")
 
 
 def test_a_layout_of_ones_own_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
