@@ -50,12 +50,13 @@ class Question:
     `private`: what it gives must not be shown. `holds`: whose bodies must be held before, as `facts.bodies` says it.
     """
 
-    __slots__ = ("_function", "holds", "private", "text", "type")
+    __slots__ = ("_function", "expr", "holds", "private", "text", "type")
 
     def __init__(self, text: str, expr: p.Expr) -> None:
         from policylang.tree.emit import compiled
 
         self.text = text
+        self.expr = expr
         self.type = expr.type
         self.private = expr.private
         self.holds = bodies(expr)

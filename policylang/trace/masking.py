@@ -52,7 +52,7 @@ class Hidden:
             if kind == "header" and name:
                 self._headers.add(name)
             elif kind == "query" and name and message == "request":
-                self._parameters.add(name)
+                self._parameters.add(name.lower())
         for service in program.services:
             late = () if service.on_failure is None else (service.on_failure,)
             self._look_through(service.name, (*program.before, service.body, *late))
@@ -65,6 +65,13 @@ class Hidden:
         """The variables of a service that may hold something private."""
         found = next((each.private_slots for each in self.program.services if each.name == service), frozenset())
         return found | self.program.private_slots
+
+    def named(self, path: p.Expr) -> bool:
+        """Whether it reads a credential by its name: a field, or a parameter."""
+        if not isinstance(path, p.Named) or not isinstance(path.key, p.Const):
+            return False
+        name = str(path.key.value).lower()
+        return name in self.headers if path.kind == "header" else path.kind == "query" and name in self.parameters
 
     def _look_through(self, service: str, found: Iterable[p.Block]) -> None:
         """Names of what is given to assertions that authenticate, also by way of variables."""
@@ -96,7 +103,7 @@ class Hidden:
                 if path.kind == "header":
                     self._headers.add(name.lower())
                 elif path.kind == "query":
-                    self._parameters.add(name)
+                    self._parameters.add(name.lower())
             elif any(_may_carry(part) for part in parts(path)):
                 self._elsewhere[service, id(path)] = path
             if isinstance(path, p.SlotRef):

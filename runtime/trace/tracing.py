@@ -19,6 +19,7 @@ from policylang.sdk.static_types import BOOLEAN, JSON
 from policylang.trace.document import document
 from policylang.trace.expression import Floor, Question, Wrong
 from policylang.trace.outline import outline_of
+from policylang.trace.plan import paths
 from policylang.trace.reading import to_field
 from policylang.trace.recorded import Recorded
 from runtime.admin.messages import Refused
@@ -293,10 +294,12 @@ def asked_of(program: Program, order: Order) -> Question | None:
     """The compiled expression; None where there is none. Raises Refused, with what the author is shown."""
     _, expression, service = order
     check_service(program, service)
-    outline_of(program)  # it is kept for the journals: 0.1 s of 10,000 lines that the loop is spared
+    hidden = outline_of(program).hidden  # it is kept for the journals: 0.1 s of 10,000 lines that the loop is spared
     if not expression:
         return None
     floor = Floor(program, service)
+    asked = floor.unit.surroundings.asked
+    asked.clear()  # what the policy's constants are made of
     floor.walk.state.response = "set"  # who is over has one: `_ended` sees to it
     try:
         found = floor.expression(expression)
@@ -305,9 +308,12 @@ def asked_of(program: Program, order: Order) -> Question | None:
     if found.type.sure() not in (BOOLEAN, JSON.sure()):
         detail = f"the expression is a {found.type.sure()}, and decides nothing: compare it with something"
         raise Refused(422, "wrong-expression", detail)
-    if found.private:
-        # Whoever may follow could guess at it, a letter at a time.
+    # Whoever may follow could guess at it, a letter at a time.
+    if found.private or any(map(hidden.named, paths(found.expr))):
         raise Refused(422, "private-expression", "the expression reads something private, of which no journal tells")
+    for word, _ in sorted(asked):
+        detail = f"the expression reads `{word}`, which is no business of who follows"
+        raise Refused(422, "private-expression", detail)
     return found
 
 

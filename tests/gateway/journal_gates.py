@@ -53,6 +53,9 @@ service hello "/hello/{name}" {
 }
 
 service up "/up/**" {
+    if request.header["X-Partner"] != none {
+        require same_secret(request.header["X-Partner"] ?? "", secret("SECRET"))
+    }
     route back
 }
 

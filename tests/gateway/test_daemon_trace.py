@@ -205,6 +205,12 @@ def test_the_command_draws_what_it_follows(gate: Gateway) -> None:
     ("response.status", "", "the expression is a number, and decides nothing: compare it with something"),
     ('request.header["Authorization"] == "x"', "", "the expression reads something private"),
     ('secret("SECRET") == "x"', "", "the expression reads something private"),
+    ('env("SECRET") == "x"', "", "the expression reads `env`, which is no business of who follows"),
+    ('file("clients.json") contains "key-"', "", "the expression reads `file`, which is no business of who follows"),
+    ('request.header["x-api-key"] == "x"', "", "the expression reads something private"),
+    ('(request.header["X-Partner"] ?? "") matches "a.*"', "", "the expression reads something private"),
+    ('request.query["Token"] == "x"', "", "the expression reads something private"),
+    ('request.header[path.name] == "x"', "hello", "the expression reads something private"),
     ("", "nobody", "the policy has no service `nobody`"),
     ("size == 1", "", "error[unknown-name]"),
 ])  # fmt: skip

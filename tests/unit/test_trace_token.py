@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from policylang.check import check_text
 from policylang.sdk import Exchange
 from policylang.sdk.bench import BenchEnvironment, make_exchange, run
+from policylang.trace.document import document
 from policylang.trace.reading import from_field
 from policylang.tree import compile_program
 from runtime.admin.messages import Refused
 from runtime.trace.tokens import LONGEST_LIFE, LONGEST_TOKEN, Grant, issue, read
-from runtime.trace.tracing import Tracing
+from runtime.trace.tracing import Order, Tracing, asked_of
 from runtime.workers.answers import Answers
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
@@ -183,3 +185,21 @@ def test_what_is_issued_is_what_is_read(service: str, until: int) -> None:
 def test_what_is_not_issued(arguments: dict[str, str], said: str) -> None:
     with pytest.raises(Refused, match="^" + said.replace("?", r"\?") + "$"):
         World().token(**arguments)
+
+
+def test_a_parameter_that_somebody_authenticates_by_is_hidden_however_it_is_written() -> None:
+    policy = """
+map clients, file: "clients.json"
+service a "/a" {
+    api_key request.query["ApiToken"], in: map("clients") -> caller
+    respond 200
+}
+"""
+    program = check_text(policy, files={"clients.json": b'{"key-of-ann-1": {"id": "ann"}}'}).program
+    assert program is not None
+    exchange = make_exchange(BenchEnvironment(), "GET", "/a?ApiToken=key-of-ann-1&size=1")
+    run(compile_program(program).handle(exchange), BenchEnvironment().clock)
+    assert document(exchange, program)["request"]["query"] == "ApiToken=[private]&size=1"
+    for text, refused in (('request.query["ApiToken"] == "x"', True), ('request.query.size == "1"', False)):
+        with pytest.raises(Refused) if refused else contextlib.nullcontext():
+            asked_of(program, Order(1, text, "a"))
