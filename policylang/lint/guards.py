@@ -7,6 +7,7 @@ from ipaddress import IPv6Network, ip_address, ip_network
 from typing import TypeAlias
 
 from policylang.check import program as p
+from policylang.lint.limits import LIMITS
 from policylang.lint.look import Visit, argument, authenticates, calls, constant, own_expressions, parts, within
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
@@ -16,7 +17,6 @@ from policylang.tree.facts import blocks
 
 Test: TypeAlias = Callable[[p.Statement], bool]
 
-LIMITS = ("rate_limit", "quota", "concurrency_limit")
 OURS = frozenset({"caching", "content", "identity", "observe", "routing", "state", "traffic"})
 """Groups of assertions that are known here; what another one checks is its plug-in's business."""
 _OWN = IPv6Network("fc00::/7")  # RFC 4193: of use inside of a site only

@@ -53,7 +53,9 @@ class GuessableToken(Rule):
         short = list(self._short(way, cookie))
         yield from short
         for part in () if short else parts(cookie):
-            if not any(kind in _DRAWN for kind, _ in way.flows(part)) and not isinstance(part, (p.Const, p.Template)):
+            kinds = {kind for kind, _ in way.flows(part)}
+            told = isinstance(part, (p.Const, p.Template)) or (isinstance(part, p.ContextValue) and part.root == "user")
+            if not kinds & _DRAWN and not told:
                 for visit, key in stored:
                     if any(shape(each) == shape(part) for each in parts(key)):
                         yield Finding(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import Visit, constant, expressions, nodes
+from policylang.lint.look import Visit, argument, calls, constant, expressions, nodes
 from policylang.lint.origins import Way
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Rule
@@ -60,7 +60,8 @@ class SecretInText(Rule):
                 if isinstance(node, n.Let) and node.private and _random(_literal(node.value)):
                     yield _found(node.value.span)
                 for entry in node.entries if isinstance(node, n.MapValue) else ():
-                    if _tells(entry.key) and _random(_literal(entry.value)):
+                    text = _literal(entry.value)
+                    if _tells(entry.key) and _random(text) and " " not in text:  # else it says something of one
                         yield _found(entry.value.span)
         for setting in policy.program.gateway:
             if setting.name == "admin":
@@ -105,6 +106,9 @@ def _meant(way: Way, visit: Visit) -> Iterator[p.Expr]:
             yield statement.value
     if isinstance(statement, p.Match) and not isinstance(statement, p.Split) and _asked(way, visit, statement.subject):
         yield from (pattern for case in statement.cases for pattern in case.patterns if _hides(pattern))
+    known = argument(statement, "in") if calls(statement, "api_key") else None
+    if known is not None and _hides(known):
+        yield known
     for expr in expressions(statement):
         if isinstance(expr, p.FunctionCall):
             if expr.card.name in ("hmac_sha256", "hmac_sha512"):
@@ -135,7 +139,7 @@ def _written(expr: p.Expr, constants: dict[str, n.Constant]) -> Span | None:
     text = expr.span.text
     if text.startswith(('"', 'r"')):
         return expr.span if text.startswith("r") or "${" not in text else None
-    if text.startswith("["):
+    if text.startswith(("[", "{")):
         return expr.span
     declared = constants.get(text)
     literal = declared is not None and isinstance(declared.value, (n.Text, n.ListValue, n.MapValue))
