@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
-from policylang.check.program import Program
+from policylang.check.program import Expand, Program
 from policylang.check.tests import CheckedTest
-from policylang.diagnostics import Diagnostic
+from policylang.diagnostics import Diagnostic, Label
 from policylang.sdk.exchange import Client, Exchange, Request
 from policylang.sdk.outcome import Failure
 from policylang.testing.expecting import NAME
@@ -36,7 +37,9 @@ def run(test: Test, observe: Observe | None = None) -> Result:
     if not findings:
         return Result(test.name, test.file, test.line, "passed", (), "", world.requests, perf_counter() - began)
     kind: Any = "broken" if world.broken or world.defects else "failed"
-    picture = _picture(test) if perf_counter() - began < AGAIN else ""
+    picture, calls = _again(test) if perf_counter() - began < AGAIN else ("", ())
+    if not world.wrong:  # else they are about the policy
+        findings = tuple(replace(each, labels=calls) for each in findings)
     return Result(test.name, test.file, test.line, kind, findings, picture, world.requests, perf_counter() - began)
 
 
@@ -56,10 +59,12 @@ def own_exchange(world: World, checked: CheckedTest, row: Any) -> Exchange:
     return exchange
 
 
-def play(test: Test, world: World) -> Any:
-    """Run a test in that world; gives what the tree gives of a block: None where it has passed."""
+def play(test: Test, world: World, journal: list[Any] | None = None) -> Any:
+    """Run a test in that world; gives what the tree gives of a block: None where it has passed. `journal`: of its own
+    statements."""
     checked = test.checked
     exchange = own_exchange(world, checked, test.row)
+    exchange.journal = journal
     runs = test.suite.runs
     body = runs.get(id(checked))
     if body is None:
@@ -100,18 +105,37 @@ def _findings(test: Test, world: World, outcome: Any) -> tuple[Diagnostic, ...]:
 _CURE = "mend the test: it says nothing about the policy yet"
 
 
-def _picture(test: Test) -> str:
-    """The exchange that went wrong, the last one where nothing else is said, on the policy's source. Nothing where the
-    test has gone well this time, as chance has it."""
+class _Failing(list[Any]):
+    """A journal that keeps what fails: a test may have a million rounds that do not."""
+
+    def append(self, entry: Any) -> None:
+        if isinstance(entry.outcome, Failure):
+            super().append(entry)
+
+    def extend(self, entries: Any) -> None:
+        """Of what has passed."""
+
+
+def _again(test: Test) -> tuple[str, tuple[Label, ...]]:
+    """The exchange that went wrong, the last one where nothing else is said, on the policy's source; and where the test
+    has called the assertions of its own in which it failed. Nothing where it has gone well this time, as chance has it.
+    """
     from policylang.trace.document import document
     from policylang.trace.picture import picture
     from policylang.trace.recorded import Recorded
 
     world = World(test.suite, _program(test), None)
     world.make_journal = Recorded
-    outcome = play(test, world)
+    journal = _Failing()
+    outcome = play(test, world, journal)
+    if not _findings(test, world, outcome):
+        return "", ()
+    calls = tuple(
+        Label(place.span, "called here")
+        for place, failed in journal if failed is outcome and isinstance(place.statement, Expand)
+    )  # fmt: skip
     shown = world.looked_at or world.last
-    if shown is None or not _findings(test, world, outcome):
-        return ""
+    if shown is None:
+        return "", calls
     program = shown.tree.program
-    return picture(document(shown.exchange, program), program.sources, times=False)
+    return picture(document(shown.exchange, program), program.sources, times=False), calls

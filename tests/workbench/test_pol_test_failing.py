@@ -223,6 +223,39 @@ def test_a_failure_in_a_helper_is_shown_in_it() -> None:
         """
     )
     assert (result.findings[0].span.text, result.findings[0].span.line) == ("response.status == 201", 5)
+    assert [(each.span.line, each.text) for each in result.findings[0].labels] == [(9, "called here")]
+
+
+def test_which_call_of_a_helper_has_failed_is_shown_from_the_inside_out() -> None:
+    found = results(
+        """
+        assertion is(status: number) {
+            expect response.status == status
+        }
+        assertion answers(status: number) {
+            get "/orders"
+            is status
+        }
+        test "of several" {
+            answers 401
+            repeat 2 {
+                any { answers 200
+                      answers 402 }
+            }
+        }
+        test "a policy that is wrong has no calls" {
+            given env("NETWORK"), value: "everywhere"
+            answers 401
+        }
+        test "none" {
+            answers 401
+            get "/", at: "b"
+        }
+        """,
+        "service s \"/\" {\nallow_ip env(\"NETWORK\")\nrespond 200\n}\n" + ORDERS,
+        environ={"NETWORK": "192.0.2.0/24"},
+    )
+    assert [[each.span.line for each in result.findings[0].labels] for result in found] == [[8, 14], [], []]
 
 
 @pytest.mark.parametrize("name", sorted(RESULTS))
