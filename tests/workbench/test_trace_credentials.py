@@ -62,6 +62,7 @@ def as_body(asked: Incoming, text: str) -> None:
 TAKEN: list[tuple[Put, str]] = [
     (in_header("X-Pass"), 'request.header["X-Pass"]'),
     (in_query("other"), "request.query.other"),
+    (in_query("myKey"), "request.query.myKey"),
     (in_path, "path.key"),
     (in_body(lambda text: {"key": text}), "request.json.key"),
     (in_body(lambda text: {"in": [text]}), "request.json.in[0]"),
@@ -70,9 +71,9 @@ TAKEN: list[tuple[Put, str]] = [
 KNOWN: list[tuple[Put, str]] = [
     *((in_header(name), f'request.header["{name}"]') for name in sorted(HEADERS)),
     *((in_query(name), f'request.query["{name}"]') for name in sorted(PARAMETERS)),
-    (in_header("Authorization"), 'request.header["Authorization"]'),
-    (lambda asked, text: asked.add_field("Authorization", f"Bearer {text}"), "request.bearer"),
-    (lambda asked, text: asked.add_field("Cookie", f'a=b; session="{text}"'), "request.cookie.session"),
+    *[(in_header("Authorization"), 'request.header["Authorization"]')] * 5,
+    *[(lambda asked, text: asked.add_field("Authorization", f"Bearer {text}"), "request.bearer")] * 5,
+    *[(lambda asked, text: asked.add_field("Cookie", f'a=b; session="{text}"'), "request.cookie.session")] * 5,
 ]  # fmt: skip
 
 SAID = ['api_key {}, in: map("clients") else ignore', 'require {} == secret("KEY") else ignore',

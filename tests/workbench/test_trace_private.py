@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from traced import Traced, offline
 
+from policylang.sdk.bench import make_fields
 from policylang.testing.stubs import Planned
 from policylang.trace.conversation import Conversation
 from policylang.trace.incoming import Incoming
@@ -185,6 +186,20 @@ def test_what_an_upstream_repeats_of_a_secret() -> None:
     text = json.dumps(world.send(asked).document)
     clean(text)
     assert "you have sent [private] to me" in text
+
+
+def test_what_an_upstream_repeats_of_a_cookie_that_it_sets() -> None:
+    checked = offline('service s "/**" {\nroute one\n}\n').program
+    fields = make_fields({"Set-Cookie": f"id={SESSION}; Path=/", "X-Id": SESSION, "X-Path": "Path=/"})
+    world = Offline(checked, {"one": [Planned(200, tuple(fields), f"welcome {SESSION}".encode())]})
+    answer = world.send(Incoming()).document["answer"]
+    clean(json.dumps(answer))
+    assert answer["body"] == "welcome [private]" and ["X-Path", "Path=/"] in answer["fields"]
+
+
+def test_an_address_and_a_host_are_no_credentials() -> None:
+    text = told('require "${request.host} ${client.ip}" != secret("KEY")\nrequire request.host != secret("KEY")\nroute one')
+    assert "host api.example" in text and "client 192.0.2.1" in text and "Host: api.example" in text
 
 
 def test_private_and_other_values_of_one_statement_are_told_apart() -> None:
