@@ -45,13 +45,19 @@ def _refused(why: str) -> int:
 
 # --- a rule ---
 
+_TAKEN = frozenset({
+    "Any", "Category", "ClassVar", "False", "Finding", "Iterator", "Mapping", "None", "Policy", "Rule", "True",
+})  # fmt: skip
+"""What a class of a rule cannot be called: the file below uses these."""
+
 
 def rule(name: str) -> dict[str, str]:
     """The files of a package with one rule, by path."""
+    called = "".join(word.capitalize() for word in name.split("-"))
     words = {
         "NAME": name,
         "MODULE": "polgate_" + name.replace("-", "_"),
-        "CLASS": "".join(word.capitalize() for word in name.split("-")),
+        "CLASS": called + "Rule" * (called in _TAKEN),
     }
     return {_filled(path, words): _filled(text, words) for path, text in _RULE.items()}
 

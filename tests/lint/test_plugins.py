@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from policylang.lint.examples import findings, parts, policy
 from policylang.lint.known import UnfitRule, all_rules, fits
 from policylang.lint.rules.limit_after_route import LimitAfterRoute
+from policylang.tools import new_command
 from policylang.tools.main import run
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +41,16 @@ def test_a_fresh_rule_passes_its_own_tests(installed: tuple[Path, dict[str, str]
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("name", ["none", "rule", "finding", "class-var", "import"])
+def test_a_rule_may_be_called_like_what_its_file_uses(name: str) -> None:
+    (text,) = (text for path, text in new_command.rule(name).items() if path.endswith("__init__.py"))
+    there: dict[str, Any] = {}
+    exec(compile(text, "rule.py", "exec"), there)
+    (made,) = (each for each in there.values() if getattr(each, "name", "") == name)
+    service = policy(parts(made)[1])
+    assert [each.name for each in findings(service, [made])] == [name]
 
 
 def pol(installed: tuple[Path, dict[str, str]], *arguments: str) -> subprocess.CompletedProcess[str]:
