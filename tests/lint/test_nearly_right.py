@@ -59,6 +59,7 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'route orders\nlet n = response.json.n\nif n == request.query.n { fail 409 }\n',
         'lookup path.id, in: map("m") -> s\nroute orders\n'
         'if s.etag == response.header["ETag"] { fail 412 }\nmap m, ttl: 1m\n',
+        'route orders\nif request.header["If-Match"] != response.header["ETag"] { fail 412 }\n',
     ),
     "constant-condition": (
         'global after { if user != none { log "u" } }\nservice a "/a" { route orders }\n',
@@ -90,6 +91,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'service a "/introspect", methods: ["POST"] {\n    let t? = string(request.json.token)\n'
         '    api_key t ?? "", in: map("clients") -> c else respond 200, json: { active: false }\n'
         '    respond 200, json: { active: true, id: c.id }\n}\n',
+        'any {\n    route orders\n    respond 200, json: []\n}\n',
+        'any {\n    require request.method == "GET"\n    respond 204\n}\n',
     ),
     "guard-of-nothing": (
         'lockout path.id {\n    api_key request.header["A"], in: map("clients") else respond 401\n}\n',
@@ -104,6 +107,14 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'rate_limit 1/s, per: request.header["X-Request-Id"] ?? request.id\n',
         'cache ttl: 1m, key: date(now) { route orders }\n',
         'rate_limit 1/s, per: string(floor(epoch(now) / 60)) ?? ""\n',
+    ),
+    "late-request-edit": (
+        'service a "/a" {\n    route orders\n    set request.header["X-A"] = "1"\n'
+        '    on failure { route spare }\n}\n' + SPARE,
+        'route orders\nset request.cookie.a = "1"\nlog request.header["Cookie"] ?? ""\n',
+        'route orders\nset request.header["Authorization"] = "x"\n'
+        'log if request.bearer == none then "n" else "y"\n',
+        'route orders\nset request.query.a = "1"\nlog request.query.a ?? ""\n',
     ),
     "limit-after-route": (
         'route orders\nlet cost = int(response.header["X-Cost"]) ?? 1\nrate_limit 100/min, by: cost\n',
@@ -137,6 +148,7 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'require upper(path.id) starts_with "DE1"\n',
         'require sha256(path.id) starts_with "ab"\n',
         'let day = weekday(now, zone: "UTC")\nrequire day in ["saturday", "sunday"]\n',
+        'require request.host in ["api.example", "api.example:8080"]\n',
     ),
     "option-without-effect": (
         'assertion g(slow: duration) { circuit_breaker slower_than: slow, slow: 0.5 { route orders } }\n'
@@ -149,10 +161,16 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'set request.header["X"] = "1"\nroute orders\nremove request.header["X"]\nroute spare\n' + SPARE,
         'remove request.header["X"]\nset request.header["X"] = "1"\nroute orders\n',
         'set request.header["X"] = "1"\nrespond 200\n',
+        'route orders\nset response.status = 201\nset response.header["X"] = "1"\n',
+        'set request.cookie.a = "1"\nlog request.header["Cookie"] ?? ""\nset request.cookie.a = "2"\n'
+        'route orders\n',
+        'set request.header["Cookie"] = "a=1"\nlog request.cookie.a ?? ""\n'
+        'set request.header["Cookie"] = "a=2"\nroute orders\n',
     ),
     "quota-before-check": (
         'quota 10/day, per: client.ip -> left\nif left < 0 { fail 429 }\nroute orders\n',
         'quota 10/day, per: client.ip\nif request.method == "POST" { log "x" }\nroute orders\n',
+        'quota 10/day, per: client.ip -> left\nroute orders\nif request.method == "POST" { fail 403 }\n',
     ),
     "redundant-check": (
         'require client.ip in ["10.0.0.0/8"]\nlimit_size request, 1MB\n'
@@ -167,6 +185,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'any {\n    require path.id == "1"\n    require path.id == "2"\n}\nrequire path.id == "1"\n',
         'if request.header["A"] == "1" { fail 403 }\nlog "x"\n'
         'if request.header["A"] == "2" { fail 403 }\nroute orders\n',
+        'require request.header["A"] == "1"\nset request.header["A"] = "2"\n'
+        'if request.header["A"] != "1" { fail 403 }\nroute orders\n',
     ),
     "repeated-condition": (
         'if path.id == "1" { log "a" } else {\n    log "x"\n    if path.id == "1" { log "b" }\n}\n',
@@ -197,6 +217,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         '>= y { log "b" } }\nservice a "/a" {\n    a 1, 2\n    a 2, 1\n    route orders\n}\n',
         'if request.path starts_with "/a" { log "a" } else {\n    log "x"\n'
         '    if request.path == "/a" { log "b" }\n}\n',
+        'let a = if request.method == "GET" then "x" else if request.method == "POST" then "y" else "z"\n'
+        'log a\n',
     ),
     "short-quota": (
         'quota rate(10, "month")\nroute orders\n',

@@ -68,6 +68,7 @@ FORMS: dict[str, tuple[str, ...]] = {
         'any {\n    rate_limit 1/s\n    respond 200, body: "x"\n}\n',
         'try { allow_ip "10.0.0.0/8" } catch e {\n    log "x"\n'
         '    respond 200, json: { error: e.title }\n}\nroute orders\n',
+        'try {\n    allow_ip "10.0.0.0/8"\n    route orders\n} catch { respond 200, body: "ok" }\n',
     ),
     "guard-of-nothing": (
         'lockout path.id {\n    api_key request.header["A"], in: map("clients") else respond 200\n}\n',
@@ -82,6 +83,10 @@ FORMS: dict[str, tuple[str, ...]] = {
     "late-request-edit": (
         'route orders\nremove request.header["X"]\n',
         'try { route orders } catch { fail 502 }\nset request.path = "/x"\n',
+        'route orders\nset request.cookie.a = "1"\nlog request.header["X"] ?? ""\n',
+        'log request.header["X-A"] ?? ""\nroute orders\nset request.header["X-A"] = "1"\n',
+        'service a "/a" {\n    route orders\n    on failure {\n        set request.header["X"] = "1"\n'
+        '        respond 500\n    }\n}\n',
     ),
     "limit-in-loop": (
         'for item in request.json.items {\n'
@@ -120,6 +125,8 @@ FORMS: dict[str, tuple[str, ...]] = {
     "overwritten-set": (
         'set request.header["X-A"] = "1"\nremove request.header["X-A"]\nroute orders\n',
         'route orders\nset response.header["X-A"] = "1"\nrespond 200, body: "x"\n',
+        'set request.cookie.a = "1"\nlog request.header["X"] ?? ""\nset request.cookie.a = "2"\n'
+        'route orders\n',
     ),
     "quota-before-check": (
         'quota 10/day, per: client.ip\nif request.content_type != "application/json" { fail 415 }\n'
@@ -138,6 +145,8 @@ FORMS: dict[str, tuple[str, ...]] = {
         '    limit_size request, 1MB\n    if client.ip in office { log "x" }\n    route orders\n}\n',
         'require request.header["A"] == "1"\nlimit_size request, 1MB\n'
         'if request.header["A"] != "1" { fail 403 }\nroute orders\n',
+        'require request.header["A"] == "1"\nlimit_size request, 1MB\n'
+        'if request.header["A"] == "1" { fail 403 }\nroute orders\n',
     ),
     "repeated-condition": (
         'if path.id == "1" { log "a" } else { if path.id == "1" { log "b" } }\n',
@@ -200,6 +209,7 @@ FORMS: dict[str, tuple[str, ...]] = {
         'let c = map("clients")[request.header["K"]]\nmatch c.contract { "silver" -> rate_limit 1/s }\n'
         'route orders\n',
         KNOWN + 'let t = caller.contract\nmatch t { "silver" -> rate_limit 1/s }\nroute orders\n',
+        KNOWN + 'match caller.plan { "gold" -> log "x" }\nroute orders\n',
     ),
 }  # fmt: skip
 TEXTS = [(name, text) for name, texts in FORMS.items() for text in texts]

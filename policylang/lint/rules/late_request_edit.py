@@ -122,9 +122,11 @@ def reads(expr: p.Expr, place: p.Place) -> bool:
         )  # fmt: skip
     key = str(constant(place.key)).lower() if isinstance(place.key, p.Const) else None
     if isinstance(expr, p.Named) and expr.message == place.message:
-        if expr.kind != place.kind:
-            return "cookie" in (expr.kind, place.kind) and key in (None, "cookie")
-        return key is None or not isinstance(expr.key, p.Const) or str(expr.key.value).lower() == key
+        asked = str(expr.key.value).lower() if isinstance(expr.key, p.Const) else None
+        if expr.kind != place.kind:  # all cookies stand in one field
+            field = {expr.kind: asked, place.kind: key}.get("header", "")
+            return "cookie" in (expr.kind, place.kind) and field in (None, "cookie")
+        return None in (key, asked) or asked == key
     if isinstance(expr, p.MessageField) and expr.message == place.message:
         if place.kind == "query":
             return "query" in expr.field

@@ -45,6 +45,9 @@ def _asked(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
     for visit in policy.visits:
         for place, condition in _conditions(visit.statement):
             first = _before(passed, visit, condition)
+            if first is None and refusing(visit.statement) is condition:
+                unless = [each for each in _untrue(condition) if isinstance(visit.statement, p.If)]
+                first = _before(passed, visit, unless[0]) if len(unless) == 1 else None
             finding = None
             if first is not None:
                 finding = Finding(
@@ -92,9 +95,7 @@ def _conditions(statement: p.Statement) -> Iterator[tuple[Span, p.Expr | p.Invok
     if isinstance(statement, p.Require):
         yield statement.span, statement.condition
     elif isinstance(statement, p.If):
-        condition = statement.arms[0][0]
-        negated = list(_untrue(condition)) if refusing(statement) is not None else []
-        yield condition.span, negated[0] if len(negated) == 1 else condition
+        yield statement.arms[0][0].span, statement.arms[0][0]
     elif isinstance(statement, p.Invoke) and calls(statement, *_CHECKS):
         yield statement.span, statement
 
