@@ -51,6 +51,7 @@ def test_outcomes_of_calls_are_those_of_their_cards() -> None:
         ("none { deny_ip \"10.0.0.1\" }", ["passed", "not-refused"]),
         ("none { fail 403 }", ["passed"]),
         ("none { all { fail 403 } else ignore }", ["passed", "not-refused"]),
+        ("none { try { fail 403 } catch e { ignore } }", ["passed", "not-refused"]),
         ('match path.x { "1" -> ignore }', ["taken", "no-match"]),
         ('match path.x == "1" { true -> ignore\n false -> ignore }', ["taken", "taken"]),
         ("cache ttl: 1m { respond 200 }", ["passed", "block run", "block skipped"]),
@@ -220,7 +221,7 @@ def test_many_statements_in_a_row_have_one_reason() -> None:
     coverage.add({key: {"refusal:requirement-not-met": 1}})
     began = process_time()
     found = report([checked.program], coverage.counts)
-    assert process_time() - began < 0.6, "of the processor: a few times what it takes, and a fraction of a pass for each"
+    assert process_time() - began < 0.6, "of the processor: far from a pass over all for each"
     reasons = set(why(found).values())
     assert reasons == {"`require` on line 2 always failed, with `requirement-not-met`"}
 
