@@ -80,9 +80,10 @@ def whole(exchange: Exchange, response: Response) -> Response:
         elif response.coder is not None:
             encoder = response.coder()
             body = encoder.feed(body, False) + encoder.end()
-    bodiless = exchange.request.method == "HEAD" or response.status in (NO_ANSWER, 204, 304)
+    empty = response.status in (NO_ANSWER, 204, 304)
+    bodiless = empty or exchange.request.method == "HEAD"
     drop = HOP_BY_HOP if bodiless else HOP_BY_HOP | {b"content-length"}
     fields = [field for field in response.headers if field[0] not in drop]
-    if not bodiless:
+    if not bodiless or (response.made_here and not empty):  # of HEAD: what the answer to GET would have
         fields.append((b"content-length", b"Content-Length", b"%d" % len(body)))
     return Response(response.status, fields, b"" if bodiless else body, made_here=response.made_here)

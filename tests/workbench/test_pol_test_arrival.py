@@ -283,10 +283,12 @@ def test_an_answer_is_framed_anew() -> None:
         expect response.header["Content-Length"] == "3" and response.header["Keep-Alive"] == none
         head "/"
         expect response.header["Content-Length"] == "7" and response.text == ""
+        head "/own"
+        expect response.header["Content-Length"] == "5" and response.text == ""
         put "/"
         expect a.calls[2].header["Content-Length"] == "0" and a.calls[0].header["Content-Length"] == none
         post "/", body: "ab", header: { "Transfer-Encoding": "chunked", TE: "trailers" }
         expect a.calls[3].header["Content-Length"] == "2" and a.calls[3].header["TE"] == none
         """,
-        POLICY,
+        POLICY + 'service own "/own" { respond 200, body: "hello" }',
     )
