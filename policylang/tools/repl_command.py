@@ -71,19 +71,31 @@ def _load(words: str) -> Incoming:
 
 
 def _texts(names: list[str]) -> Iterator[str]:
-    """What is said, one text at a time: a line, or several where brackets or a `\\` at its end leave it open."""
+    """What is said, one text at a time: a line, or several where brackets, quotes or a `\\` at its end leave it open.
+    At a terminal Ctrl-C drops what is being written."""
     line = _reader(names)
-    while (text := line(PROMPT)) is not None:
-        while (goes_on := text.rstrip().endswith("\\")) or _open(text):
-            more = line(MORE)
-            if more is None:
-                break
-            text = f"{text.rstrip()[:-1]} {more}" if goes_on else f"{text}\n{more}"
+    while True:
+        try:
+            text = line(PROMPT)
+            if text is None:
+                return
+            while (goes_on := text.rstrip().endswith("\\")) or _open(text):
+                more = line(MORE)
+                if more is None:
+                    break
+                text = f"{text.rstrip()[:-1]} {more}" if goes_on else f"{text}\n{more}"
+        except KeyboardInterrupt:
+            if not sys.stdin.isatty():
+                raise
+            print()
+            continue
         yield text
 
 
 def _open(text: str) -> bool:
-    """Whether a bracket is still open. What stands in quotes or behind `#` does not count."""
+    """Whether a bracket, or a text of several lines, is still open. What stands in quotes or behind `#` counts not."""
+    if text.count('"""') % 2:
+        return True
     depth = 0
     quoted = ""
     for place, character in enumerate(text):
@@ -102,7 +114,7 @@ def _open(text: str) -> bool:
 def _reader(names: list[str]):  # type: ignore[no-untyped-def]
     """Gives the next line, None at the end: with line editing at a terminal, else of standard input as it is."""
     if not sys.stdin.isatty():
-        return lambda prompt: sys.stdin.readline() or None
+        return lambda prompt: next((line.rstrip("\r\n") for line in sys.stdin), None)
     try:
         import readline
     except ImportError:

@@ -6,6 +6,7 @@ variables of one service.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -201,6 +202,10 @@ def _read(text: str, before: str, after: str) -> tuple[n.Declaration, ...]:
         raise Wrong([_no(text[:80], f"this has over {LONGEST} characters", "ask something shorter")])
     if not text.strip():
         raise Wrong([_no(text, "nothing is asked", "write an expression, as in `response.status == 200`")])
+    declares = re.match(r"(assertion|gateway|global|import|map|service|test|upstream)[ \t]+[\w\"{]", text.lstrip())
+    if declares is not None:
+        raise Wrong([_no(text, f"`{declares[1]}` declares something, which only a policy's file can",
+                         "write it there and start again, or ask for a value of it")])  # fmt: skip
     file, wrong = parse(Source(NAME, before + text + after))
     if wrong:
         raise Wrong(_moved(wrong, text, len(before)))

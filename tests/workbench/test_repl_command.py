@@ -452,6 +452,45 @@ def test_at_a_terminal(shop: Path) -> None:
     assert "4" in lines and "user = none" in lines
 
 
+def test_an_interrupt_drops_what_is_being_written(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = iter(["if true {", KeyboardInterrupt(), "1 + 1", EOFError()])
+
+    def typed(prompt: str) -> str:
+        found = next(said)
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    monkeypatch.setattr("builtins.input", typed)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert run(["repl", "shop.pol"]) == 0
+    assert capsys.readouterr().out == "\n2\n\n"
+
+
+def test_texts_of_several_lines_and_declarations(talk) -> None:  # type: ignore[no-untyped-def]
+    talk('''
+        > let text = """
+        .     a
+        .     b
+        .     """
+        passed
+            text = "a\\nb"
+        > import "x.pol"
+        error[unexpected-text]: `import` declares something, which only a policy's file can
+         --> <asked>:1:1
+          |
+        1 | import "x.pol"
+          | ^^^^^^^^^^^^^^
+          |
+        help: write it there and start again, or ask for a value of it
+        more: pol explain unexpected-text
+        > map("clients")["k-ann"].id
+        "ann"
+    ''')
+
+
 def test_words_without_the_colon_are_understood(
     shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,7 +198,8 @@ def test_what_an_upstream_repeats_of_a_cookie_that_it_sets() -> None:
 
 
 def test_an_address_and_a_host_are_no_credentials() -> None:
-    text = told('require "${request.host} ${client.ip}" != secret("KEY")\nrequire request.host != secret("KEY")\nroute one')
+    text = told('require "${request.host} ${client.ip}" != secret("KEY")\n'
+                'require request.host != secret("KEY")\nroute one')  # fmt: skip
     assert "host api.example" in text and "client 192.0.2.1" in text and "Host: api.example" in text
 
 
