@@ -86,6 +86,8 @@ NEARLY: dict[str, tuple[str, ...]] = {
         'any {\n    route orders\n    respond 503\n}\n',
         'try {\n    require request.header["X-B"] == "1"\n    route orders\n} catch { route spare }\n' + SPARE,
         'all {\n    require request.header["X-B"] == "1"\n    route orders\n} else route spare\n' + SPARE,
+        'assertion beta { require request.header["X-B"] == "1" }\nservice a "/a" {\n    try {\n'
+        '        beta\n        route orders\n    } catch { route spare }\n}\n' + SPARE,
     ),
     "failure-as-success": (
         'service a "/introspect", methods: ["POST"] {\n    let t? = string(request.json.token)\n'

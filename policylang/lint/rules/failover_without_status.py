@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.look import calls, given
+from policylang.lint.look import calls, given, within
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule, Severity
 from policylang.lint.ways import refusing
@@ -60,7 +60,7 @@ def _last(statement: p.Statement) -> p.Statement:
     if not isinstance(statement, p.Group) or statement.kind != "all" or not statement.body.statements:
         return statement
     *before, last = statement.body.statements
-    return statement if any(map(_refuses, before)) else last
+    return statement if any(_refuses(inner) for each in before for inner in within(each)) else last
 
 
 def _refuses(statement: p.Statement) -> bool:
