@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from policylang.check import program as p
-from policylang.lint.demands import demanded, granted
+from policylang.lint.demands import Asked, demanded, granted
 from policylang.lint.look import Visit, argument, authenticates, bound, calls, parts
 from policylang.sdk.static_types import BODY_FIELDS
 
@@ -156,11 +156,14 @@ class Way:
         self._formed: dict[Source, int] = {}
         """The same of patterns of the whole, which say what it looks like."""
         self._alike: dict[Callable[[p.Statement], bool], list[int]] = {}
+        self._asked: list[tuple[int, Asked]] = []
         for place, visit in enumerate(visits):
             for source in self._checks(visit):
                 self._known.setdefault(source, place)
-            for source in self._forms(visit):
-                self._formed.setdefault(source, place)
+            for asked in (*demanded(visit), *granted(visit)):
+                self._asked.append((place, asked))
+                for source in self._forms(*asked):
+                    self._formed.setdefault(source, place)
 
     @property
     def path(self) -> Iterator[Visit]:
@@ -178,6 +181,15 @@ class Way:
             alike = self._alike[test] = [place for place, each in enumerate(self.visits) if test(each.statement)]
         first = bisect_right(alike, self.places[id(visit.statement)])
         return (self.visits[place] for place in alike[first:])
+
+    def asked(self, visit: Visit, *operators: str) -> Iterator[p.BinaryOp]:
+        """The comparisons that came out true for a request that comes here."""
+        last = self.places[id(visit.statement)]
+        for place, (expr, answer) in self._asked:
+            if place >= last:
+                break
+            if answer and isinstance(expr, p.BinaryOp) and expr.op in operators:
+                yield expr
 
     def flows(self, expr: p.Expr) -> frozenset[Source]:
         return flows(expr, self.slots)
@@ -246,14 +258,12 @@ class Way:
                 found |= self.flows(bound_.value)
         return frozenset(source for source in found if source[0] in SENT or source[0] in ("path", "request"))
 
-    def _forms(self, visit: Visit) -> frozenset[Source]:
-        found: set[Source] = set()
-        for expr, answer in (*demanded(visit), *granted(visit)):
-            if answer and isinstance(expr, p.BinaryOp) and expr.op == "matches" and isinstance(expr.right, p.Const):
-                pattern = str(expr.right.value)
-                if pattern.startswith("^") and pattern.endswith("$"):
-                    found |= self.flows(expr.left)
-        return frozenset(found)
+    def _forms(self, expr: p.Expr, answer: bool) -> frozenset[Source]:
+        if answer and isinstance(expr, p.BinaryOp) and expr.op == "matches" and isinstance(expr.right, p.Const):
+            pattern = str(expr.right.value)
+            if pattern.startswith("^") and pattern.endswith("$"):
+                return self.flows(expr.left)
+        return frozenset()
 
 
 class Origins:

@@ -38,3 +38,12 @@ def test_it_is_found_or_left_alone(name: str, wrong: bool, text: str) -> None:
 def test_every_rule_has_both() -> None:
     security = {rule.name for rule in all_rules() if rule.category == "security"}
     assert {name for name, wrong, _ in CASES if wrong} == {name for name, wrong, _ in CASES if not wrong} == security
+
+
+@pytest.mark.parametrize(("rule", "end"), [
+    ("unescaped-html", 'respond 200, body: t400, content_type: "text/html"'), ("body-logged", "log t400\nroute orders"),
+])  # fmt: skip
+def test_a_text_of_many_names_of_names_is_looked_through_once(rule: str, end: str) -> None:
+    doubled = [f'let t{place} = "${{t{place - 1}}}${{t{place - 1}}}"' for place in range(1, 401)]
+    found = findings(policy("\n".join(["let t0 = request.text", *doubled, end, ""])), [RULES[rule]])
+    assert [each.name for each in found] == [rule]

@@ -38,13 +38,19 @@ class BodyLogged(Rule):
                 )  # fmt: skip
 
 
-def _whole(policy: Policy, visit: Visit, expr: p.Expr) -> p.Expr | None:
+def _whole(policy: Policy, visit: Visit, text: p.Expr) -> p.Expr | None:
     """Where all of a body is made text of; a member of it is a part, and so is what a function finds in it."""
-    meant = meaning(policy, visit.service, expr)
-    if meant is not expr:
-        return None if _whole(policy, visit, meant) is None else expr
-    if isinstance(expr, p.MessageField):
-        return expr if expr.message == "request" and expr.field in ("text", "body", "json") else None
-    if isinstance(expr, p.FunctionCall) and expr.card.name != "json":
-        return None
-    return next((found for each in children(expr) if (found := _whole(policy, visit, each)) is not None), None)
+    waiting: list[tuple[p.Expr, p.Expr | None]] = [(text, None)]
+    seen: set[int] = set()
+    while waiting:
+        expr, name = waiting.pop()
+        meant = meaning(policy, visit.service, expr)
+        if meant is not expr:
+            name = name or expr
+        if id(meant) in seen or (isinstance(meant, p.FunctionCall) and meant.card.name != "json"):
+            continue
+        seen.add(id(meant))
+        if isinstance(meant, p.MessageField) and meant.message == "request" and meant.field in ("text", "body", "json"):
+            return name or meant
+        waiting += [(each, name) for each in children(meant)]
+    return None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from policylang.check import program as p
-from policylang.lint.demands import demanded, granted
 from policylang.lint.guards import fields_written
 from policylang.lint.look import Visit, constant
 from policylang.lint.origins import Way
@@ -51,7 +49,7 @@ class CorsAnyWithCredentials(Rule):
                     every = constant(each.value) == "*"
                     if every or (
                         ("header", "origin") in whose.chosen(each.value, visit, formed=True)
-                        and not any(_judges(whose, asked) for asked in whose.before(visit))
+                        and not _judged(whose, visit)
                     ):  # fmt: skip
                         yield Finding(
                             each.value.span,
@@ -62,10 +60,9 @@ class CorsAnyWithCredentials(Rule):
                         )  # fmt: skip
 
 
-def _judges(way: Way, visit: Visit) -> bool:
-    """Whether it looks at the Origin's text; one that is content with too little is `judged-by-part`."""
+def _judged(way: Way, visit: Visit) -> bool:
+    """Whether the Origin's text was looked at; what is content with too little of it is `judged-by-part`."""
     return any(
-        answer and isinstance(question, p.BinaryOp) and question.op in ("starts_with", "ends_with", "contains")
-        and ("header", "origin") in way.flows(question.left)
-        for question, answer in (*demanded(visit), *granted(visit))
-    )  # fmt: skip
+        ("header", "origin") in way.flows(asked.left)
+        for asked in way.asked(visit, "starts_with", "ends_with", "contains")
+    )

@@ -61,6 +61,7 @@ def _where(policy: Policy, way: Way, visit: Visit, source: Source) -> Span | Non
     kind, name = source
     if kind not in CHOSEN or not name:
         return None
+    writing = _writes(way.visits[0].statement) or next(way.after(way.visits[0], _writes), None)
     beside = {id(each) for each in visit.parents}
     taken_out = (
         way.places[id(each.statement)] for each in way.after(visit, _writes)
@@ -71,7 +72,7 @@ def _where(policy: Policy, way: Way, visit: Visit, source: Source) -> Span | Non
     for each in way.after(visit, _taker(kind)):
         if way.places[id(each.statement)] > first:
             return None
-        if not surely_before(policy, each, lambda statement: writes_part(statement, kind, name)):
+        if not writing or not surely_before(policy, each, lambda statement: writes_part(statement, kind, name)):
             return each.statement.span
     return None
 

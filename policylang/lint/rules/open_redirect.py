@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
-from policylang.lint.demands import demanded, granted
 from policylang.lint.guards import fields_written, leading_text
 from policylang.lint.look import Visit, constant, text_of
 from policylang.lint.origins import SENT, Source, Way
@@ -39,7 +38,7 @@ class OpenRedirect(Rule):
                 first = _first(field.value)
                 if (
                     not _held(leading_text(field.value)) and way.chosen(first, visit, SENT, formed=True)
-                    and not any(_begins(way, asked, way.flows(first)) for asked in way.before(visit))
+                    and not _begins(way, visit, way.flows(first))
                 ):  # fmt: skip
                     yield Finding(
                         field.value.span, f"whoever makes a link chooses where `{text_of(field.value)}` leads",
@@ -56,12 +55,11 @@ def _held(start: str) -> bool:
 
 
 def _begins(way: Way, visit: Visit, sources: frozenset[Source]) -> bool:
-    """Whether it asks that it begins with a host, or a path, that is known."""
+    """Whether it was asked before that it begins with a host, or a path, that is known."""
     return any(
-        answer and isinstance(question, p.BinaryOp) and question.op == "starts_with"
-        and _held(str(constant(question.right) or "")) and sources & way.flows(question.left)
-        for question, answer in (*demanded(visit), *granted(visit))
-    )  # fmt: skip
+        _held(str(constant(asked.right) or "")) and sources & way.flows(asked.left)
+        for asked in way.asked(visit, "starts_with")
+    )
 
 
 def _first(value: p.Expr) -> p.Expr:

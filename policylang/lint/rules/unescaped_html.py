@@ -44,15 +44,23 @@ class UnescapedHtml(Rule):
                 )  # fmt: skip
 
 
-def _raw(policy: Policy, visit: Visit, text: p.Expr) -> Iterator[p.Expr]:
+def _raw(policy: Policy, visit: Visit, body: p.Expr) -> Iterator[p.Expr]:
     """The smallest parts of it that are as the client wants them."""
-    if not policy.origins.of(visit.service).chosen(text, visit, _KINDS, formed=True):
-        return
-    meant = meaning(policy, visit.service, text)
-    page = isinstance(meant, p.Template) or (isinstance(meant, p.BinaryOp) and meant.op == "+")
-    inner = page or (isinstance(meant, p.FunctionCall) and meant.card.name == "replace")
-    parts = [found for part in children(meant) for found in _raw(policy, visit, part)] if inner else []
-    yield from parts or [text]
+    way = policy.origins.of(visit.service)
+    waiting = [body] if way.chosen(body, visit, _KINDS, formed=True) else []
+    seen: set[int] = set()
+    while waiting:
+        text = waiting.pop()
+        meant = meaning(policy, visit.service, text)
+        if id(meant) in seen:
+            continue
+        seen.add(id(meant))
+        joined = isinstance(meant, p.Template) or (isinstance(meant, p.BinaryOp) and meant.op == "+")
+        joined = joined or (isinstance(meant, p.FunctionCall) and meant.card.name == "replace")
+        inner = [each for each in children(meant) if joined and way.chosen(each, visit, _KINDS, formed=True)]
+        waiting += inner
+        if not inner:
+            yield text
 
 
 def _html(statement: p.Respond) -> bool:
