@@ -187,7 +187,8 @@ class _Picture:
         raw = source.line(number)
         text = prefix + printable(raw)
         if not nodes:
-            return _Line(number, "" if running else _NOT_REACHED, text, ())
+            known = "cut" not in self.document  # else it may have run, and its entry is left out
+            return _Line(number, _NOT_REACHED if known and not running else "", text, ())
         groups: dict[tuple[int, str], list[Node]] = {}
         for node in nodes:
             groups.setdefault((node.entry["column"], node.entry["word"]), []).append(node)

@@ -371,6 +371,14 @@ def test_colours() -> None:
     assert "\x1b[32m✓\x1b[0m" in text and "\x1b[1;31m=> 403 failed\x1b[0m" in text
 
 
+def test_of_a_journal_that_was_cut_nobody_knows_what_was_not_reached() -> None:
+    rounds = f"for x in [{', '.join('1' * 30)}] {{ for y in [{', '.join('1' * 30)}] {{ require x == y }} }}\n"
+    found = Traced(f"{rounds}let between = 1\n{rounds.replace('x', 'v').replace('y', 'w')}respond 200")
+    assert not any(entry["word"] == "let" for entry in found.document["entries"])
+    text = found.drawn()
+    assert "3   | let between = 1\n" in text and "entries in the middle are left out" in text
+
+
 def test_bounded() -> None:
     found = Traced("let a = 1\nrespond 200").document
     body = {"file": "policy.pol", "line": 1, "column": 1, "end_line": 4, "end_column": 1}
