@@ -10,6 +10,7 @@ from pathlib import Path
 
 from policylang.lint.known import NAME, all_rules
 from policylang.tools.main import FINE, USAGE
+from policylang.tools.reference import names
 from policylang.tools.rewriting import writing
 
 
@@ -26,6 +27,8 @@ def run(found: argparse.Namespace) -> int:
         return _refused(f"`{found.name}` is no name for a {found.kind}: write lower-case words joined by `-`")
     if found.name in {rule.name for rule in all_rules()}:
         return _refused(f"there is a rule called `{found.name}` already: choose another name")
+    if found.name in names():
+        return _refused(f"`pol explain {found.name}` tells of something else: choose another name")
     if folder.exists():
         return _refused(f"`{folder}` is there already: choose another folder with --folder")
     for name, text in KINDS[found.kind](found.name).items():

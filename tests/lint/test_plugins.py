@@ -89,6 +89,7 @@ def test_a_fresh_rule_is_clean_for_our_own_linters(installed: tuple[Path, dict[s
         ("Internal_Path", "pol: `Internal_Path` is no name for a rule: write lower-case words joined by `-`\n"),
         ("internal-", "pol: `internal-` is no name for a rule: write lower-case words joined by `-`\n"),
         ("limit-after-route", "pol: there is a rule called `limit-after-route` already: choose another name\n"),
+        ("unset-variable", "pol: `pol explain unset-variable` tells of something else: choose another name\n"),
         ("is-there", "pol: `polgate-is-there` is there already: choose another folder with --folder\n"),
     ],
 )
