@@ -20,7 +20,7 @@ from policylang.trace.document import document
 from policylang.trace.expression import Floor, Question, Wrong
 from policylang.trace.outline import outline_of
 from policylang.trace.plan import paths
-from policylang.trace.reading import to_field
+from policylang.trace.reading import shortened, to_field
 from policylang.trace.recorded import Recorded
 from runtime.admin.messages import Refused
 from runtime.trace.tokens import LONGEST_LIFE, USUAL_LIFE, Grant, issue, read
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from runtime.workers.control import Channel
 
 JOURNALS_A_SECOND: Final = 100
-"""That one worker tells to its followers, and BYTES_A_SECOND of them; what is beyond is counted."""
+"""That one worker tells to its followers, and BYTES_A_SECOND of them; what is beyond is counted. None is longer than
+these alone: of one that were, a follower's queue might never have the room."""
 BYTES_A_SECOND: Final = 512 * 1024
 
 
@@ -247,8 +248,7 @@ class Tracing:
             self._second, self._journals, self._bytes = second, JOURNALS_A_SECOND, BYTES_A_SECOND
         channel = self.channel
         if self._journals > 0 and self._bytes > 0 and channel is not None and not channel.unsent:
-            # ASCII alone, which a lone surrogate can be said in.
-            text = json.dumps(told(exchange, status, traces.program))
+            text = line_of(told(exchange, status, traces.program))
             self._journals -= 1
             self._bytes -= len(text)
             channel.send({"did": "journal", "to": wanted, "text": text})
@@ -345,6 +345,16 @@ class Told(NamedTuple):
         self.counted["caller", "told" if value else "left_out"] += 1
         # Whoever keeps answers for others must not keep this one.
         return [(b"polgate-journal", b"Polgate-Journal", value), (b"cache-control", b"Cache-Control", b"no-store")]
+
+
+def line_of(document: dict[str, Any]) -> str:
+    """In ASCII alone, which a lone surrogate can be said in. Entries in the middle are left out of what is too long."""
+    while True:
+        text = json.dumps(document)
+        count = len(document["entries"])
+        if len(text) <= BYTES_A_SECOND or not count:
+            return text
+        document = shortened(document, min(count - 1, count * BYTES_A_SECOND // len(text)))
 
 
 def told(exchange: Exchange, status: int, program: Program) -> dict[str, Any]:

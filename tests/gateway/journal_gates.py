@@ -53,9 +53,6 @@ service hello "/hello/{name}" {
 }
 
 service up "/up/**" {
-    if request.header["X-Partner"] != none {
-        require same_secret(request.header["X-Partner"] ?? "", secret("SECRET"))
-    }
     route back
 }
 
@@ -64,6 +61,11 @@ service down "/down" {
     on failure {
         respond 502, body: "sorry"
     }
+}
+
+service partner "/partner" {
+    require same_secret(request.header["X-Partner"] ?? "", secret("SECRET"))
+    respond 204
 }
 
 service more "/more" {

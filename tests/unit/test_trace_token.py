@@ -19,8 +19,9 @@ from policylang.trace.document import document
 from policylang.trace.reading import from_field
 from policylang.tree import compile_program
 from runtime.admin.messages import Refused
+from runtime.trace.follower import LONGEST_QUEUE
 from runtime.trace.tokens import LONGEST_LIFE, LONGEST_TOKEN, Grant, issue, read
-from runtime.trace.tracing import Order, Tracing, asked_of
+from runtime.trace.tracing import BYTES_A_SECOND, Order, Tracing, asked_of, line_of
 from runtime.workers.answers import Answers
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
@@ -203,3 +204,16 @@ service a "/a" {
     for text, refused in (('request.query["ApiToken"] == "x"', True), ('request.query.size == "1"', False)):
         with pytest.raises(Refused) if refused else contextlib.nullcontext():
             asked_of(program, Order(1, text, "a"))
+
+
+@pytest.mark.parametrize("size", [10, 300, 2000, 5000])
+def test_no_journal_is_too_long_for_a_followers_queue(size: int) -> None:
+    entries = [{"number": number, "reads": {"a": "x" * size}} for number in range(1000)]
+    line = line_of({"entries": entries})
+    told = json.loads(line)
+    cut = told.get("cut", {"entries": 0, "after": 0})
+    assert len(line) <= BYTES_A_SECOND < LONGEST_QUEUE and len(told["entries"]) + cut["entries"] == 1000
+    assert (len(line) > BYTES_A_SECOND * 0.9) == ("cut" in told) == (size > 300)
+    numbers = [entry["number"] for entry in told["entries"]]
+    after = cut["after"]
+    assert numbers == [*range(after), *range(after + cut["entries"], 1000)]
