@@ -55,6 +55,11 @@ def shadows(wide: Form, narrow: Form) -> bool:
     return wide != narrow and _follows(narrow, wide)
 
 
+def subjects(form: Form) -> set[Hashable]:
+    """What its tests are about. Of two forms that share none neither follows from the other."""
+    return set().union(*map(subjects, form.parts)) if isinstance(form, Joined) else {form.subject}
+
+
 def _follows(narrow: Form, wide: Form) -> bool:
     if isinstance(narrow, Joined) and narrow.op == "or":
         return all(_follows(each, wide) for each in narrow.parts)

@@ -68,6 +68,10 @@ SHAPES: dict[str, Callable[[int], str]] = {
         '    if path.id == "x" {\n        log "x"\n',
         *each(n // 2, '    } else if request.header["X-@"] == "a" {\n        log "@"\n'), "    }\n",
     ),
+    "a chain about one thing": lambda n: one(
+        '    if path.id == "x" {\n        log "x"\n',
+        *each(n // 2, '    } else if path.id starts_with "@" and caller.id == "b@" {\n        log "@"\n'), "    }\n",
+    ),
     "cases": lambda n: one(
         "    match path.id {\n", *each(n, '        "c@" -> log "@"\n'), '        else -> log "another"\n    }\n'
     ),

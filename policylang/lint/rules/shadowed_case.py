@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import ClassVar
 
 from policylang.check import program as p
@@ -10,8 +10,11 @@ from policylang.lint.look import expressions, text_of
 from policylang.lint.policy import Policy
 from policylang.lint.rule import Category, Finding, Label, Rule
 from policylang.lint.ways import agreed
-from policylang.lint.wider import extent, form, shadows, takes
+from policylang.lint.wider import Form, extent, form, shadows, subjects, takes
 from policylang.source import Span
+
+_LOOKED_AT = 64
+"""Conditions about one thing that a later one is held against, the first of a chain."""
 
 
 class ShadowedCase(Rule):
@@ -60,10 +63,18 @@ def _found(policy: Policy) -> Iterator[tuple[Span, Finding | None]]:
                     chains[-1].append(each.condition)
                     each = each.orelse
         for chain in chains:
-            forms = [form(condition) for condition in chain]
-            for place, condition in enumerate(chain):
-                one = next((at for at in range(place) if shadows(forms[at], forms[place])), None)
-                yield condition.span, _finding(condition, None if one is None else chain[one], "this branch")
+            above: dict[Hashable, list[tuple[Form, p.Expr]]] = {}
+            for condition in chain:
+                narrow = form(condition)
+                alike = [each for about in subjects(narrow) for each in above.get(about, ())[:_LOOKED_AT]]
+                first = min((one for wide, one in alike if shadows(wide, narrow)), key=_start, default=None)
+                yield condition.span, _finding(condition, first, "this branch")
+                for about in subjects(narrow):
+                    above.setdefault(about, []).append((narrow, condition))
+
+
+def _start(expr: p.Expr) -> int:
+    return expr.span.start
 
 
 def _chain(statement: p.If, inner: set[int]) -> Iterator[p.Expr]:
