@@ -30,8 +30,9 @@ class Allow:
 
 
 def allows(file: n.File) -> list[Allow]:
-    """Those of a file. At the end of a line one counts for it, on a line of its own for what follows, and before the
-    first declaration for the file; a statement of several lines is taken whole, but for the blocks in it."""
+    """Those of a file. At the end of a line one counts for it, on a line of its own for what follows, and with an empty
+    line behind it, before the first declaration, for the file; a statement of several lines is taken whole, but for the
+    blocks in it."""
     source = file.source
     written = [(comment, match) for comment in file.comments if (match := _COMMENT.fullmatch(comment.text))]
     if not written:
@@ -45,10 +46,11 @@ def allows(file: n.File) -> list[Allow]:
             Span(source, start + word.start(), start + word.end())
             for word in _WORD.finditer(comment.text, match.start("names"), match.end("names"))
         )
-        if comment.own_line and start < first:
+        next_line = _next_line(source, comment)
+        if comment.own_line and start < first and not source.line(next_line).strip():
             lines = (1, source.line_count)
         else:
-            first_line, last_line = _around(_next_line(source, comment), heads)
+            first_line, last_line = _around(next_line, heads)
             # comments between it and what follows may be what is meant, too
             lines = (min(first_line, comment.span.line + comment.own_line), last_line)
         found.append(Allow(comment.span, names, (match["reason"] or "").strip(), lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Any
@@ -76,6 +76,11 @@ class Policy:
             for slot, value in look.bound(visit.statement):
                 found.setdefault((frame, slot), []).append(value)
         return found
+
+    @cached_property
+    def senses(self) -> dict[Hashable, Hashable]:
+        """What names stand for, as far as `ways.sense` was asked."""
+        return {}
 
     @cached_property
     def origins(self) -> Origins:

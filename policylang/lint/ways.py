@@ -16,6 +16,8 @@ from policylang.tree.facts import REQUEST, answers, blocks, touches
 
 _DEPTH = 8
 """How many names are followed, one by way of another, where what they were made of is held side by side."""
+_LONG = 2000
+"""Letters: of more a number stands in its place, as names of names that stand in it twice each would be endless."""
 
 
 def earlier(policy: Policy, visit: Visit) -> Iterator[p.Statement]:
@@ -218,16 +220,24 @@ def sense(policy: Policy, service: p.Service | None, expr: p.Expr) -> Hashable:
     frame = service.name if service is not None else ""
 
     def named(slot: int, deeper: int) -> Hashable:
+        known = policy.senses.get((frame, slot, deeper))
+        if known is not None:
+            return known
         given = policy.bindings.get((frame, slot), [])
         if len(given) != 1 or not deeper:
             return (frame, slot)
-        what = given[0]
+        what, inner = given[0], partial(named, deeper=deeper - 1)
+        found: Hashable
         if isinstance(what, int):
-            return named(what, deeper - 1)
-        inner = partial(named, deeper=deeper - 1)
-        if isinstance(what, p.Invoke):
-            return (what.card.name, what.outputs.index(slot), shape(what.args, inner))
-        return shape(what, inner)
+            found = inner(what)
+        elif isinstance(what, p.Invoke):
+            found = (what.card.name, what.outputs.index(slot), shape(what.args, inner))
+        else:
+            found = shape(what, inner)
+        if len(repr(found)) > _LONG:
+            found = policy.senses.setdefault(("", found), len(policy.senses))
+        policy.senses[(frame, slot, deeper)] = found
+        return found
 
     return shape(expr, partial(named, deeper=_DEPTH))
 

@@ -70,8 +70,8 @@ A folder stands for the policies in it, each with what it imports; tests are loo
 
 ## Allow
 
-A comment allows what is meant, and says why: at the end of the line, on a line of its own above, or before the first
-declaration for the whole file. Several rules stand with commas between them.
+A comment allows what is meant, and says why: at the end of the line, on a line of its own above, or for the whole file
+before its first declaration, with an empty line behind. Several rules stand with commas between them.
 
 ```pol
 # lint-allow open-service: the network lets nobody in but our partners

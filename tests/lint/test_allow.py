@@ -57,14 +57,21 @@ def test_one_that_is_elsewhere(example: str) -> None:
     assert names - {"limit-after-route"} == {"unused-allow"}
 
 
-def test_before_the_first_declaration_it_counts_for_the_file() -> None:
+def test_before_the_first_declaration_and_an_empty_line_it_counts_for_the_file() -> None:
     allow = "# lint-allow limit-after-route: so it is\n"
     late = policy(f"route orders\n{LATE}\n")
-    assert found(allow + late) == []
-    assert found(allow + "\n# The gateway.\n" + late) == []
-    assert found(allow + policy("route orders\n")) == [("unused-allow", "limit-after-route")]
+    assert found(allow + "\n" + late) == []
+    assert found(allow + "# More about it.\n\n# The gateway.\n" + late) == []
+    assert found(allow + "\n" + policy("route orders\n")) == [("unused-allow", "limit-after-route")]
     twice = policy(f"route orders\n{LATE}  {allow}")
-    assert found(allow + twice) == [("unused-allow", "limit-after-route")]
+    assert found(allow + "\n" + twice) == [("unused-allow", "limit-after-route")]
+
+
+def test_above_the_first_declaration_it_counts_for_that_alone() -> None:
+    allow = "# lint-allow limit-after-route: so it is\n"
+    late = policy(f"route orders\n{LATE}\n")
+    outside = {("limit-after-route", LATE), ("unused-allow", "limit-after-route")}
+    assert set(found(allow + late)) == set(found("\n# The gateway.\n" + allow + late)) == outside
 
 
 def test_several_names_and_one_of_them_for_nothing() -> None:

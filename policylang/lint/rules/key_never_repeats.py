@@ -16,7 +16,6 @@ _ASSERTIONS = (
     "rate_limit", "quota", "concurrency_limit", "lockout", "not_replayed", "cache", "cache_lookup", "circuit_breaker",
 )  # fmt: skip
 """Not `remember`: what it keeps under a new name, such as a voucher, is handed out and looked up."""
-_DEPTH = 16
 
 
 class KeyNeverRepeats(Rule):
@@ -42,7 +41,7 @@ class KeyNeverRepeats(Rule):
                 key: p.Expr | None = None if _is_request_id(statement.subject) else statement.subject
             else:
                 key = key_of(statement) if calls(statement, *_ASSERTIONS) else None
-            new = _new(policy, visit.service, key, _DEPTH) if isinstance(key, p.Expr) else None
+            new = _new(policy, visit.service, key) if isinstance(key, p.Expr) else None
             if key is not None and new is not None:
                 yield Finding(
                     key.span, f"`{text_of(new)}` is another one each time, so no two requests have this key",
@@ -50,27 +49,28 @@ class KeyNeverRepeats(Rule):
                 )  # fmt: skip
 
 
-def _new(policy: Policy, service: p.Service | None, expr: p.Expr, depth: int) -> p.Expr | None:
+def _new(policy: Policy, service: p.Service | None, key: p.Expr) -> p.Expr | None:
     """What in it is new for every request; what is worked out of it, such as a date, may come again."""
-    expr = meaning(policy, service, expr)
-    if isinstance(expr, p.ContextValue) and (expr.root == "now" or (expr.root, expr.field) == ("client", "port")):
-        return expr
-    if _is_request_id(expr):
-        return expr
-    if isinstance(expr, p.FunctionCall):
-        if expr.card.name in ("uuid", "random_hex"):
+    waiting, seen = [key], set[int]()
+    while waiting:
+        expr = meaning(policy, service, waiting.pop())
+        if id(expr) in seen:
+            continue
+        seen.add(id(expr))
+        if isinstance(expr, p.ContextValue) and (expr.root == "now" or (expr.root, expr.field) == ("client", "port")):
             return expr
-        if expr.card.group not in ("hashing", "encoding", "argument") and expr.card.name != "string":
-            return None
-        inside: tuple[p.Expr, ...] = expr.args
-    elif isinstance(expr, p.BinaryOp) and expr.op in ("+", "??"):
-        inside = (expr.left, expr.right) if expr.op == "+" else (expr.left,)
-    elif isinstance(expr, (p.ListOf, p.Template)):
-        inside = items(expr)
-    else:
-        return None
-    found = (_new(policy, service, each, depth - 1) for each in inside if depth)
-    return next((each for each in found if each is not None), None)
+        if _is_request_id(expr):
+            return expr
+        if isinstance(expr, p.FunctionCall):
+            if expr.card.name in ("uuid", "random_hex"):
+                return expr
+            if expr.card.group in ("hashing", "encoding", "argument") or expr.card.name == "string":
+                waiting += reversed(expr.args)
+        elif isinstance(expr, p.BinaryOp) and expr.op in ("+", "??"):
+            waiting += (expr.right, expr.left) if expr.op == "+" else (expr.left,)
+        elif isinstance(expr, (p.ListOf, p.Template)):
+            waiting += reversed(items(expr))
+    return None
 
 
 def _is_request_id(expr: p.Expr) -> bool:
